@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint lock clean
+
+demo: $(READY)          ## the whole study on embedded demo data; ends by saying where the report lies
+	@$(BIN)/thygan run --profile demo --out demo
+
+test: $(READY)          ## the test suite
+	@$(BIN)/pytest
+
+lint: $(READY)          ## style, types, import rule
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock:                   ## refresh the hashed requirements (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements/dev.txt
+
+$(READY): requirements/dev.txt pyproject.toml
+	@echo "making the environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@start=$$(date +%s); \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . && \
+	  echo "environment ready: $$(( $$(date +%s) - start )) s of downloads and installation"
+	@touch $(READY)
+
+clean:
+	rm -rf demo runs .mypy_cache .ruff_cache .pytest_cache

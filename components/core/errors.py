@@ -1,0 +1,35 @@
+"""What can go wrong, drawn once.
+
+    ThyganError            one clear sentence: what, where, what to do
+    ├── ConfigError        a parameter that cannot be meant
+    ├── DataError          images, labels, manifests, archives
+    ├── LeakageError       a patient on both sides of a split
+    ├── WeightsError       a network's weights: missing, unverified, unfit
+    └── TrainingError      a training that cannot go on
+
+Every message is a sentence for the person who gave the input. A shell prints it and exits with 1.
+"""
+
+
+class ThyganError(Exception):
+    """Base of all errors that are the input's and not the program's."""
+
+
+class ConfigError(ThyganError):
+    """A parameter outside what it may be."""
+
+
+class DataError(ThyganError):
+    """Images, labels, manifests or archives that cannot be used."""
+
+
+class LeakageError(ThyganError):
+    """A patient that a network has seen stands where only unseen ones may."""
+
+
+class WeightsError(ThyganError):
+    """Weights that are missing, are not what they claim, or do not fit."""
+
+
+class TrainingError(ThyganError):
+    """A training that cannot go on."""

@@ -1,0 +1,129 @@
+"""The manifest: one row per tile, and the rules that patients and cases keep.
+
+`patient` is the unit of splitting, leakage and resampling; `case` (default: the patient) is the unit of the vote and
+of the label, because one person may have a benign and a malignant case. `identity` is what travels in place of the
+patient (see `lineage`).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components.core.errors import DataError
+from components.core.files import written
+
+COLUMNS = [
+    "file",  # name inside the archive
+    "label",  # class of the scheme: 0/1 for a tile set, class index in a GanDataset; empty where labels travel apart
+    "patient",
+    "case",
+    "diagnosis",
+    "site",
+    "source",  # image the tile was cut from
+    "x",  # left edge in the source, pixels of the source (after resampling to the study's um/px)
+    "y",
+    "mpp",  # micrometres per pixel of the tile; empty = unknown
+    "sha256",  # of the PNG's bytes
+    "identity",  # HMAC of namespace/patient
+]
+SYNTHETIC_COLUMNS = [*COLUMNS, "seed", "class", "psi", "generator"]
+
+_INTEGERS = ("label", "x", "y", "seed", "class")
+_FLOATS = ("mpp", "psi")
+_MISSING = {"", "unknown", "nan", "none", "na", "n/a"}
+
+
+def is_missing(value: object) -> bool:
+    """True for what stands for no patient: empty, `unknown`, NaN."""
+    return str(value).strip().lower() in _MISSING
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the manifest's column types: Int64, float, str (missing text is '')."""
+    table = table.copy()
+    for column in table.columns:
+        if column in _INTEGERS:
+            table[column] = pd.to_numeric(table[column].replace("", np.nan)).astype("Int64")
+        elif column in _FLOATS:
+            table[column] = pd.to_numeric(table[column].replace("", np.nan)).astype(float)
+        else:
+            table[column] = table[column].fillna("").astype(str)
+    return table
+
+
+def read_manifest(path: str | Path) -> pd.DataFrame:
+    """Reads and types a manifest CSV; raises DataError for one that lacks columns."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    lacking = [column for column in COLUMNS if column not in table.columns]
+    if lacking:
+        raise DataError(f"{path} is no manifest: it lacks the columns {', '.join(lacking)}.")
+    return typed(table)
+
+
+def write_manifest(path: str | Path, table: pd.DataFrame) -> None:
+    """Writes a manifest CSV, complete or not at all."""
+    with written(path) as beside:
+        beside.write_text(to_csv(table), encoding="utf-8")
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """The manifest as CSV text, columns in their order."""
+    columns = SYNTHETIC_COLUMNS if "seed" in table.columns else COLUMNS
+    return table.reindex(columns=columns).to_csv(index=False, lineterminator="\n")
+
+
+def check_cases(table: pd.DataFrame) -> None:
+    """Refuses a case with two classes or two patients, naming it and the way out.
+
+    Args:
+        table: Rows with `patient`, `case`, `label`; rows without a patient are left out.
+    """
+    known = table[~table["patient"].map(is_missing)]
+    for case, rows in known.groupby("case", sort=True):
+        patients = sorted(set(rows["patient"]))
+        if len(patients) > 1:
+            raise DataError(
+                f"Case {case!r} belongs to {len(patients)} patients ({', '.join(patients[:3])}): "
+                "a case is of one person; correct the `case` or `patient` column."
+            )
+        labels = sorted(set(rows["label"].dropna()))
+        if len(labels) > 1:
+            if (rows["case"] == rows["patient"]).all():
+                raise DataError(
+                    f"Patient {case!r} has images of class {labels[0]} and of class {labels[1]} and no case column: "
+                    "add a `case` column that tells the person's cases apart."
+                )
+            raise DataError(
+                f"Case {case!r} has images of class {labels[0]} and of class {labels[1]}: a case has one class; "
+                "correct its labels or give the images different cases."
+            )
+
+
+def class_map(table: pd.DataFrame) -> dict[str, int]:
+    """Diagnosis -> binary class, as the labels state it; a diagnosis in both classes is an error."""
+    found: dict[str, int] = {}
+    pairs = table.dropna(subset=["label"])[["diagnosis", "label"]].drop_duplicates().sort_values(["diagnosis", "label"])
+    for diagnosis, label in zip(pairs["diagnosis"], pairs["label"], strict=True):
+        if diagnosis in found:
+            raise DataError(
+                f"Diagnosis {diagnosis!r} is labelled both 0 and 1: each diagnosis belongs to one binary class."
+            )
+        found[diagnosis] = int(label)
+    return found
+
+
+def cases(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per case: `case, patient, identity, site, diagnosis, label, tiles`, sorted by case."""
+    return (
+        table.groupby("case", sort=True)
+        .agg(
+            patient=("patient", "first"),
+            identity=("identity", "first"),
+            site=("site", "first"),
+            diagnosis=("diagnosis", "first"),
+            label=("label", "first"),
+            tiles=("file", "size"),
+        )
+        .reset_index()
+    )
