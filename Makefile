@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint compile lock clean
 
 demo: $(READY)          ## the whole study on embedded demo data; ends by saying where the report lies
 	@$(BIN)/thygan run --profile demo --out demo
@@ -17,11 +17,15 @@ lint: $(READY)          ## style, types, import rule
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+compile: $(READY)       ## refresh the IR in pipelines/compiled
+	@$(BIN)/thygan compile
+
 lock:                   ## refresh the hashed requirements (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements/dev.txt
 
 $(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "thygan needs Python 3.11 to 3.13: make PYTHON=…")'
 	@echo "making the environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@start=$$(date +%s); \

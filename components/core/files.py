@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.core.errors import DataError
+
 
 @contextmanager
 def written(path: str | Path) -> Iterator[Path]:
@@ -41,8 +43,13 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Reads a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Reads a JSON file; raises DataError where there is none or it is torn."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON ({error}): make it again with the stage that writes it.") from None
 
 
 def digest(value: Any) -> str:

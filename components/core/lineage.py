@@ -1,7 +1,8 @@
 """Who a network has seen: patients as HMACs under a study key, carried as a file by everything made from them.
 
 The identity of a patient is HMAC-SHA256(study key, namespace/patient), the namespace being the source (default: the
-site). It is computed once, when tiles are cut; no later stage needs the key.
+site), behind the key's id: identities made with another key are seen as such. It is computed once, when tiles are cut;
+no later stage needs the key.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.core.errors import ConfigError, LeakageError
+from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.files import read_json
 
 KEY_VARIABLE = "THYGAN_STUDY_KEY"
@@ -50,13 +51,28 @@ def _key_from_file(path: Path) -> str:
 
 
 def key_id(key: bytes) -> str:
-    """A name for the key that tells nothing about it: 12 hex digits."""
-    return hmac.new(key, b"thygan key id", hashlib.sha256).hexdigest()[:12]
+    """A name for the key that tells nothing about it: 8 hex digits."""
+    return hmac.new(key, b"thygan key id", hashlib.sha256).hexdigest()[:8]
 
 
 def identity(key: bytes, namespace: str, patient: str) -> str:
-    """HMAC-SHA256 of namespace/patient, 24 hex digits."""
-    return hmac.new(key, f"{namespace}/{patient}".encode(), hashlib.sha256).hexdigest()[:24]
+    """`KEYID-HMAC`: the key's id and 24 hex digits of the HMAC-SHA256 of namespace/patient."""
+    return f"{key_id(key)}-{hmac.new(key, f'{namespace}/{patient}'.encode(), hashlib.sha256).hexdigest()[:24]}"
+
+
+def key_of(identities: Iterable[str]) -> str:
+    """The id of the one key that these identities were made with.
+
+    Raises:
+        DataError: There is no identity, or they were made with different keys.
+    """
+    keys = sorted({one.partition("-")[0] for one in identities})
+    if len(keys) != 1:
+        raise DataError(
+            f"The patients' identities were made with {len(keys)} study keys ({', '.join(keys) or 'none is known'}): "
+            "cut all tiles of a study with the same study key, and give their patients."
+        )
+    return keys[0]
 
 
 @dataclass(frozen=True)

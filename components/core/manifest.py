@@ -54,7 +54,10 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
     """Reads and types a manifest CSV; raises DataError for one that lacks columns."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise DataError(f"There is no manifest {path}.") from None
     lacking = [column for column in COLUMNS if column not in table.columns]
     if lacking:
         raise DataError(f"{path} is no manifest: it lacks the columns {', '.join(lacking)}.")
@@ -79,7 +82,7 @@ def check_cases(table: pd.DataFrame) -> None:
     Args:
         table: Rows with `patient`, `case`, `label`; rows without a patient are left out.
     """
-    known = table[~table["patient"].map(is_missing)]
+    known = table[~table["patient"].map(is_missing).astype(bool)]
     for case, rows in known.groupby("case", sort=True):
         patients = sorted(set(rows["patient"]))
         if len(patients) > 1:

@@ -34,8 +34,8 @@ def generator_arm(arm: str) -> str:
 
 
 def scheme_of(arm: str) -> str:
-    """The scheme in whose chain an arm is trained; arms without a generator belong to the binary one."""
-    return ARMS[arm.removesuffix(CONTROL)] or BINARY
+    """The label scheme of the generator that an arm or its control needs; '' = any, it needs none."""
+    return ARMS[arm.removesuffix(CONTROL)]
 
 
 def check_arms(arms: list[str]) -> list[str]:

@@ -1,0 +1,172 @@
+"""One training: Adam, cross-entropy, plateau schedule, early stop; the best weights on real validation tiles stay."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score, roc_curve
+from torch import nn
+
+from components.classifier_cv.augment import augment, draw, order
+from components.classifier_cv.data import ArmTiles
+from components.core.classifier.predictions import logits, positive
+from components.core.classifier.stain import AUGMENT
+from components.core.errors import ConfigError, TrainingError
+from components.core.features.backbones import Backbone
+from components.core.progress import track
+
+PLATEAU_EPOCHS, PLATEAU_FACTOR = 10, 0.5
+BATCH_NORM_MOMENTUM = 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        input_px: Side that tiles are resized to.
+        epochs: At most.
+        patience: Epochs without a lower validation loss before it stops.
+        batch: Tiles per step, at most.
+        learning_rate: Adam's.
+        weight_decay: Adam's.
+    """
+
+    input_px: int
+    epochs: int
+    patience: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+
+    def check(self) -> "Settings":
+        """Refuses settings that cannot be meant; returns itself."""
+        if self.epochs < 1 or self.patience < 1:
+            raise ConfigError("Epochs and patience are at least 1.")
+        if self.batch < 2:
+            raise ConfigError(f"A batch of {self.batch} has no batch statistics: give at least 2.")
+        return self
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves besides the weights in its backbone.
+
+    Attributes:
+        history: A row per epoch: epoch, train_loss, val_loss, val_auroc.
+        best_epoch: The epoch whose weights stayed.
+        val_auroc: AUROC over the validation tiles with these weights; None with one class.
+        threshold: From "0.5", or Youden's on the validation tiles.
+    """
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    val_auroc: float | None
+    threshold: float
+
+
+def train(backbone: Backbone, data: ArmTiles, settings: Settings, seed: int, threshold: str, what: str) -> Trained:
+    """Trains the backbone's module in place.
+
+    Args:
+        backbone: Its module lies on the tiles' device.
+        data: What the arm trains and validates on.
+        settings: How to train.
+        seed: Of order, augmentation and dropout.
+        threshold: "0.5" or "youden".
+        what: For the progress line.
+    """
+    device = data.training.images.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # dropout draws from the global generator
+        history, best_epoch = _epochs(backbone, data, settings, seed, what)
+    scores = positive(logits(backbone, data.validation.images, settings.input_px, settings.batch, device))
+    truth = data.validation.labels.cpu().numpy()
+    return Trained(history, best_epoch, auroc(truth, scores), choose_threshold(threshold, truth, scores))
+
+
+def _epochs(
+    backbone: Backbone, data: ArmTiles, settings: Settings, seed: int, what: str
+) -> tuple[list[dict[str, Any]], int]:
+    module, validation = backbone.module.to(memory_format=torch.channels_last), data.validation
+    _follow_fast(module)
+    optimiser = torch.optim.Adam(
+        module.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=PLATEAU_FACTOR, patience=PLATEAU_EPOCHS)
+    history: list[dict[str, Any]] = []
+    best, best_epoch, best_weights = float("inf"), 0, {}
+    for epoch in track(range(1, settings.epochs + 1), what, settings.epochs, "epochs"):
+        train_loss = _epoch(backbone, data, optimiser, settings, seed, epoch)
+        answers = logits(backbone, validation.images, settings.input_px, settings.batch, validation.images.device)
+        val_loss = float(F.cross_entropy(answers, validation.labels))
+        if not np.isfinite(train_loss + val_loss):
+            raise TrainingError(f"{what}: the loss is not a number in epoch {epoch}; use a lower learning rate.")
+        val_auroc = auroc(validation.labels.cpu().numpy(), positive(answers))
+        history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_auroc": val_auroc})
+        plateau.step(val_loss)
+        if val_loss < best:
+            best, best_epoch, best_weights = val_loss, epoch, copy.deepcopy(module.state_dict())
+        elif epoch - best_epoch >= settings.patience:
+            break
+    module.load_state_dict(best_weights)
+    return history, best_epoch
+
+
+def _epoch(
+    backbone: Backbone,
+    data: ArmTiles,
+    optimiser: torch.optim.Optimizer,
+    settings: Settings,
+    seed: int,
+    epoch: int,
+) -> float:
+    """One pass over the training tiles; mean loss per tile."""
+    training, device = data.training, data.training.images.device
+    stain = data.stain if data.stain and data.stain.use == AUGMENT else None
+    backbone.module.train()
+    noise = torch.Generator(device).manual_seed(seed * 100_003 + epoch)
+    draws = draw(len(training.labels), seed, epoch)
+    steps = -(-len(draws) // settings.batch)
+    draws, places = draws.to(device), order(draws).to(device)
+    total = torch.zeros((), device=device)
+    for part in places.tensor_split(steps):  # even parts: a batch of one tile has no batch statistics
+        images = augment(training.images[part], draws[part], noise, stain)  # [n, 3, H, W] uint8
+        inputs = backbone.prepare(images, settings.input_px).contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(backbone.module(inputs), training.labels[part])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        total += loss.detach() * len(part)
+    return float(total) / len(draws)
+
+
+def _follow_fast(module: nn.Module) -> None:
+    """Lets batch statistics follow within tens of steps; EfficientNet's 0.01 is made for a million images."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = max(layer.momentum or 0.0, BATCH_NORM_MOMENTUM)
+
+
+def auroc(truth: np.ndarray, scores: np.ndarray) -> float | None:
+    """Area under the ROC curve over tiles; None where there is one class."""
+    return float(roc_auc_score(truth, scores)) if len(set(truth.tolist())) == 2 else None
+
+
+def choose_threshold(rule: str, truth: np.ndarray, scores: np.ndarray) -> float:
+    """The probability from which a tile is of class 1.
+
+    Args:
+        rule: "0.5", or "youden": the largest sensitivity + specificity on these tiles, 0.5 where they are of one class.
+        truth: Classes [N].
+        scores: Probabilities of class 1 [N].
+    """
+    if rule not in ("0.5", "youden"):
+        raise ConfigError(f"There is no threshold rule {rule!r} in the study plan: use 0.5 or youden.")
+    if rule == "0.5" or auroc(truth, scores) is None:
+        return 0.5
+    false_positive, true_positive, thresholds = roc_curve(truth, scores, drop_intermediate=False)
+    return float(thresholds[1:][np.argmax((true_positive - false_positive)[1:])])

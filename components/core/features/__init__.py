@@ -1,0 +1,21 @@
+"""Networks that look at tiles: backbones to fine-tune, frozen feature extractors, and where their weights come from."""
+
+from components.core.features.backbones import Backbone, build_backbone
+from components.core.features.extract import Features, features_of, to_batches
+from components.core.features.extractors import EXTRACTORS, Extractor, load_extractor, pick_device
+from components.core.features.weights import REGISTRY, Weights, find_weights
+
+__all__ = [
+    "EXTRACTORS",
+    "REGISTRY",
+    "Backbone",
+    "Extractor",
+    "Features",
+    "Weights",
+    "build_backbone",
+    "features_of",
+    "find_weights",
+    "load_extractor",
+    "pick_device",
+    "to_batches",
+]

@@ -1,0 +1,40 @@
+"""Features of a stream of images, batch by batch."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from components.core.features.extractors import Extractor
+from components.core.progress import track
+
+Pixels = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
+
+
+def features_of(
+    extractor: Extractor, images: Iterable[Pixels], batch: int, what: str, total: int | None = None
+) -> Features:
+    """Features [n, dim] of images [H, W, 3], in order, in memory for one batch of images.
+
+    Args:
+        extractor: From `load_extractor`.
+        images: uint8 images, all of one size.
+        batch: Images per pass.
+        what: A short phrase for the progress.
+        total: How many images, when known.
+    """
+    found = [np.empty((0, extractor.dim), np.float32)]
+    for stack in to_batches(track(images, what, total, "images"), batch):
+        found.append(extractor(stack).cpu().numpy())
+    return np.concatenate(found)  # [n, dim]
+
+
+def to_batches(images: Iterable[Pixels], batch: int) -> Iterator[Tensor]:
+    """uint8 tensors [N, 3, H, W], N <= batch, of images [H, W, 3]."""
+    stream = iter(images)
+    while part := list(islice(stream, batch)):
+        yield torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2)

@@ -1,0 +1,47 @@
+"""Plotly figures as parts of one page that needs nothing from outside: the library once, then a fragment each."""
+
+import html
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+INK, FAINT = "#22272e", "#e3e6ea"
+
+
+def plotly_script() -> str:
+    """The `<script>` element with plotly.js itself, about 5 MB: once per page, before every fragment."""
+    return f"<script>{get_plotlyjs()}</script>"
+
+
+def plain(text: object) -> str:
+    """Text that plotly shows as it stands; labels may hold markup that someone else wrote."""
+    return html.escape(str(text), quote=False)
+
+
+def styled(figure: go.Figure, height_px: int) -> go.Figure:
+    """The figure in the pages' quiet style."""
+    figure.update_layout(
+        template="simple_white",
+        height=height_px,
+        font={"family": FONT, "size": 13, "color": INK},
+        margin={"l": 60, "r": 20, "t": 36, "b": 50},
+        legend={"orientation": "h", "y": -0.22, "x": 0},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hovermode="closest",
+    )
+    figure.update_xaxes(gridcolor=FAINT, showgrid=True, title_font_size=13)
+    figure.update_yaxes(gridcolor=FAINT, showgrid=True, title_font_size=13)
+    figure.update_annotations(font_size=13)
+    return figure
+
+
+def figure_html(figure: go.Figure, name: str) -> str:
+    """The figure as a `<div>` with its script; `name` is the element's id and makes the output repeatable."""
+    return figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"displayModeBar": False, "responsive": True},
+    )

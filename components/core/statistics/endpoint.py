@@ -1,0 +1,141 @@
+"""The primary endpoint: the difference of two arms in site-stratified patient AUROC."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from components.core.statistics.metrics import patient_metrics, weighted_metrics
+from components.core.statistics.paired_tests import AurocDifference, auroc_difference, holm
+from components.core.statistics.patients import patient_predictions, qualifying_sites
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The primary endpoint for two arms, on their common cases at the qualifying sites.
+
+    Attributes:
+        baseline: The arm compared with.
+        arm: The arm.
+        sites: Sites with at least 5 patients of each class.
+        patients: At these sites.
+        test: Difference, interval, p, minimal detectable difference; None without such a site.
+        p_adjusted: Holm's; None without a test.
+        seed_differences: Classifier seed -> difference, for the seeds that both arms have.
+        balanced_accuracy: Of the arm, on the same cases.
+        baseline_balanced_accuracy: Of the baseline.
+    """
+
+    baseline: str
+    arm: str
+    sites: list[str]
+    patients: int
+    test: AurocDifference | None = None
+    p_adjusted: float | None = None
+    seed_differences: dict[str, float] = field(default_factory=dict)
+    balanced_accuracy: float | None = None
+    baseline_balanced_accuracy: float | None = None
+
+    def shows(self, sign: int) -> bool:
+        """True for a significant difference of this sign without objections."""
+        if self.test is None or self.p_adjusted is None:
+            return False
+        return self.p_adjusted < LEVEL and sign * self.test.difference > 0 and not self.objections(sign)
+
+    def objections(self, sign: int) -> list[str]:
+        """What speaks against calling the arm better (sign 1) or worse (-1), whatever its p."""
+        winner = self.arm if sign > 0 else self.baseline
+        balanced = self.balanced_accuracy if sign > 0 else self.baseline_balanced_accuracy
+        agreeing = sum(sign * one > 0 for one in self.seed_differences.values())
+        found = []
+        if not self.seed_differences or agreeing < len(self.seed_differences):
+            found.append(f"only {agreeing} of {len(self.seed_differences)} seeds agree")
+        if balanced is None or balanced <= 0.5:
+            found.append(f"the balanced accuracy of {winner}, {balanced or 0:.2f}, is not above 0.5")
+        return found
+
+
+class Arms:
+    """Every arm's cases, over all seeds and seed by seed, voted on once."""
+
+    def __init__(self, table: pd.DataFrame, vote: str) -> None:
+        self._all = dict(tuple(patient_predictions(table, vote).groupby("arm")))
+        self._seeds = {
+            str(seed): dict(tuple(patient_predictions(rows, vote).groupby("arm")))
+            for seed, rows in table.groupby("seed")
+        }
+
+    def common(self, baseline: str, arm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Two arms' cases, those of both in one order; class, patient and fold are the baseline's."""
+        return _aligned(self._all[baseline], self._all[arm])
+
+    def common_by_seed(self, baseline: str, arm: str) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+        """The same for every seed that both arms have."""
+        return {
+            seed: _aligned(arms[baseline], arms[arm])
+            for seed, arms in self._seeds.items()
+            if baseline in arms and arm in arms
+        }
+
+
+def contrast(arms: Arms, baseline: str, arm: str, *, family: int, resamples: int, seed: int) -> Contrast:
+    """The endpoint for one arm, its p not yet adjusted; minimal detectable difference at alpha 0.05 / family."""
+    first, second = arms.common(baseline, arm)
+    sites = qualifying_sites(first)
+    first, second = _at(sites, first), _at(sites, second)
+    if first.empty:
+        return Contrast(baseline, arm, [], 0)
+    differences = {
+        one: _auroc(_at(sites, pair[1])) - _auroc(_at(sites, pair[0]))
+        for one, pair in arms.common_by_seed(baseline, arm).items()
+    }
+    return Contrast(
+        baseline,
+        arm,
+        sites,
+        patients=len(first[["site", "patient"]].drop_duplicates()),
+        test=auroc_difference(first, second, resamples=resamples, seed=seed, level=1 - LEVEL, alpha=LEVEL / family),
+        seed_differences=differences,
+        balanced_accuracy=_number(patient_metrics(second)["balanced_accuracy"]),
+        baseline_balanced_accuracy=_number(patient_metrics(first)["balanced_accuracy"]),
+    )
+
+
+def adjusted(contrasts: Sequence[Contrast], floors: Sequence[Contrast] = ()) -> list[Contrast]:
+    """The contrasts with Holm-adjusted p-values; one without a test counts in the family as p = 1.
+
+    Args:
+        contrasts: The family.
+        floors: One per contrast: the claim needs both, so its p is the larger one (intersection-union test).
+    """
+    p_values = [_p(one) for one in contrasts]
+    if floors:
+        p_values = [max(p, _p(floor)) for p, floor in zip(p_values, floors, strict=True)]
+    return [replace(one, p_adjusted=p if one.test else None) for one, p in zip(contrasts, holm(p_values), strict=True)]
+
+
+def _p(one: Contrast) -> float:
+    return one.test.p if one.test else 1.0
+
+
+def _aligned(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    one, two = first.set_index(["site", "case"]), second.set_index(["site", "case"])
+    both = one.index.intersection(two.index, sort=False)
+    one, two = one.loc[both], two.loc[both]
+    two = two.assign(**{column: one[column] for column in ("class", "patient", "fold")})
+    return one.reset_index(), two.reset_index()
+
+
+def _at(sites: list[str], cases: pd.DataFrame) -> pd.DataFrame:
+    return cases[cases["site"].isin(sites)].reset_index(drop=True)
+
+
+def _auroc(cases: pd.DataFrame) -> float:
+    return float(weighted_metrics(cases, np.ones((1, len(cases))))["auroc_within_sites"][0])
+
+
+def _number(value: float | int | None) -> float | None:
+    return None if value is None else float(value)

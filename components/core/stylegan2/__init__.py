@@ -1,0 +1,6 @@
+"""StyleGAN2: networks, snapshots and sampling, compatible with the official release's state dicts."""
+
+from components.core.stylegan2.discriminator import Discriminator
+from components.core.stylegan2.generator import Generator
+
+__all__ = ["Discriminator", "Generator"]

@@ -1,0 +1,162 @@
+"""The StyleGAN2 discriminator, with the official names of parameters."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from components.core.stylegan2.generator import ARCHITECTURES, block_dtype, channels, resolutions, runs_in_fp16
+from components.core.stylegan2.layers import Conv2d, FullyConnected
+from components.core.stylegan2.mapping import MappingNetwork
+from components.core.stylegan2.resample import downsample2d, fir_filter
+
+
+class DiscriminatorBlock(nn.Module):
+    """One resolution: two convolutions and a step down by 2."""
+
+    resample_filter: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        img_channels: int,
+        *,
+        architecture: str,
+        is_first: bool,
+        fp16: bool,
+        clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.architecture, self.fp16 = architecture, fp16
+        self.register_buffer("resample_filter", fir_filter())
+        self.has_fromrgb = is_first or architecture == "skip"
+        if self.has_fromrgb:
+            self.fromrgb = Conv2d(img_channels, inputs, 1, activation="lrelu", clamp=clamp)
+        self.conv0 = Conv2d(inputs, inputs, 3, activation="lrelu", clamp=clamp)
+        self.conv1 = Conv2d(inputs, outputs, 3, activation="lrelu", down=2, clamp=clamp)
+        if architecture == "resnet":
+            self.skip = Conv2d(inputs, outputs, 1, bias=False, down=2)
+
+    def forward(self, x: Tensor | None, img: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes features [N, I, r, r] and the image; returns features [N, O, r/2, r/2] and the image they belong to."""
+        dtype = block_dtype(self.fp16, img.device)
+        if self.has_fromrgb:
+            rgb = self.fromrgb(img.to(dtype))
+            x = rgb if x is None else x.to(dtype) + rgb
+            if self.architecture == "skip":
+                img = downsample2d(img, self.resample_filter)
+        assert x is not None
+        x = x.to(dtype)
+        if self.architecture != "resnet":
+            return self.conv1(self.conv0(x)), img
+        skip = self.skip(x, gain=math.sqrt(0.5))
+        return skip + self.conv1(self.conv0(x), gain=math.sqrt(0.5)), img
+
+
+def minibatch_stddev(x: Tensor, group_size: int | None) -> Tensor:
+    """Appends one channel: the mean standard deviation within strided groups of the batch [N, C, H, W]."""
+    n, c, h, w = x.shape
+    group = n if group_size is None else min(group_size, n)
+    y = x.reshape(group, n // group, c, h, w)
+    y = (y.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # [N / group]
+    return torch.cat([x, y.repeat(group).view(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
+
+
+class DiscriminatorEpilogue(nn.Module):
+    """Features [N, C, 4, 4] to [N, outputs]; always float32."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        img_channels: int,
+        *,
+        architecture: str,
+        mbstd_group_size: int | None,
+        clamp: float | None,
+    ) -> None:
+        super().__init__()
+        self.mbstd_group_size, self.has_fromrgb = mbstd_group_size, architecture == "skip"
+        if self.has_fromrgb:
+            self.fromrgb = Conv2d(img_channels, inputs, 1, activation="lrelu", clamp=clamp)
+        self.conv = Conv2d(inputs + 1, inputs, 3, activation="lrelu", clamp=clamp)
+        self.fc = FullyConnected(inputs * 16, inputs, activation="lrelu")
+        self.out = FullyConnected(inputs, outputs)
+
+    def forward(self, x: Tensor, img: Tensor) -> Tensor:
+        """Scores the features, with the image added where the architecture has it so."""
+        x = x.float()
+        if self.has_fromrgb:
+            x = x + self.fromrgb(img)
+        x = self.conv(minibatch_stddev(x, self.mbstd_group_size))
+        return self.out(self.fc(x.flatten(1)))
+
+
+class Discriminator(nn.Module):
+    """Images and labels to logits.
+
+    Args:
+        c_dim: Length of a label vector; 0 = unconditional.
+        img_resolution: Side of the images in pixels, a power of two from 8 on.
+        img_channels: 3 for colour.
+        channel_base: Feature maps at resolution r are channel_base / r …
+        channel_max: … and at most this many.
+        architecture: "resnet", "orig" or "skip".
+        mbstd_group_size: Images whose spread is measured together; None = the whole batch.
+        num_fp16_res: How many of the highest resolutions run in float16 on a GPU.
+        conv_clamp: Limit of activations; None = none.
+    """
+
+    def __init__(
+        self,
+        c_dim: int,
+        img_resolution: int,
+        img_channels: int = 3,
+        *,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        architecture: str = "resnet",
+        mbstd_group_size: int | None = 4,
+        num_fp16_res: int = 0,
+        conv_clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        assert architecture in ARCHITECTURES, architecture
+        self.c_dim, self.img_resolution, self.img_channels = c_dim, img_resolution, img_channels
+        self.blocks = [f"b{resolution}" for resolution in reversed(resolutions(img_resolution)) if resolution > 4]
+        for resolution in reversed(resolutions(img_resolution)[1:]):
+            block = DiscriminatorBlock(
+                channels(resolution, channel_base, channel_max),
+                channels(resolution // 2, channel_base, channel_max),
+                img_channels,
+                architecture=architecture,
+                is_first=resolution == img_resolution,
+                fp16=runs_in_fp16(resolution, img_resolution, num_fp16_res),
+                clamp=conv_clamp,
+            )
+            self.add_module(f"b{resolution}", block)
+        last = channels(4, channel_base, channel_max)
+        if c_dim > 0:  # always eight layers, whatever the generator's preset
+            self.mapping = MappingNetwork(0, c_dim, last, num_ws=None)
+        self.b4 = DiscriminatorEpilogue(
+            last,
+            last if c_dim > 0 else 1,
+            img_channels,
+            architecture=architecture,
+            mbstd_group_size=mbstd_group_size,
+            clamp=conv_clamp,
+        )
+
+    def forward(self, img: Tensor, c: Tensor) -> Tensor:
+        """Logits [N, 1] of images [N, img_channels, R, R] under labels [N, c_dim]."""
+        img = img.float().contiguous(memory_format=torch.channels_last)
+        x: Tensor | None = None
+        small = img
+        for name in self.blocks:
+            x, small = self.get_submodule(name)(x, small)
+        x = self.b4(x, small)
+        if self.c_dim == 0:
+            return x
+        cmap = self.mapping(None, c)  # [N, ch(4)]
+        return (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])

@@ -1,0 +1,164 @@
+"""The layers that both networks are built of.
+
+Everything is equalised (Karras et al. 2018, §4.1): parameters are stored with unit standard deviation and scaled when
+they are used. Gains are multiplied into the weights and biases, which are small, not into the activations.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.core.stylegan2.resample import downsample2d, fir_filter, upfirdn2d, upsample2d
+
+LRELU_SLOPE = 0.2
+GAINS = {"linear": 1.0, "lrelu": math.sqrt(2)}
+
+
+def activate(x: Tensor, activation: str, *, gain: float = 1.0, clamp: float | None = None) -> Tensor:
+    """clamp(gain · activation(x)), the clamp symmetric."""
+    if activation == "lrelu":
+        x = F.leaky_relu(x, LRELU_SLOPE)
+    if gain != 1.0:
+        x = x * gain
+    return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def normalize(x: Tensor) -> Tensor:
+    """Each row [N, C] to unit mean square."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def conv2d_resample(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, kernel: Tensor, up: int = 1, down: int = 1
+) -> Tensor:
+    """A "same" convolution with weight [O, I, k, k], and with a resampling by `up` or `down` through the FIR `kernel`.
+
+    With `up` the stored weight is a true-convolution kernel: a transposed convolution takes it as it is.
+    """
+    size = weight.shape[-1]
+    if up == 1 and down == 1:
+        return F.conv2d(x, weight, bias, padding=size // 2)
+    if size == 1:  # a pointwise convolution commutes with the filter: run it where there are fewer samples
+        if down > 1:
+            return F.conv2d(downsample2d(x, kernel, down), weight, bias)
+        x = upsample2d(F.conv2d(x, weight), kernel, up)
+        return x if bias is None else x + bias.view(-1, 1, 1)
+    taps, half = kernel.shape[-1], size // 2
+    if down > 1:
+        before, after = (taps - down + 1) // 2 + half, (taps - down) // 2 + half
+        x = upfirdn2d(x, kernel, padding=(before, after, before, after))
+        return F.conv2d(x, weight, bias, stride=down)
+    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=up)  # [N, O, 2 H + 1, 2 W + 1]
+    before, after = (taps + up - 1) // 2 - half, (taps - up) // 2 - half + up - 1
+    x = upfirdn2d(x, kernel, padding=(before, after, before, after), gain=up * up)
+    return x if bias is None else x + bias.view(-1, 1, 1)
+
+
+def modulated_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    bias: Tensor,
+    *,
+    kernel: Tensor,
+    up: int = 1,
+    demodulate: bool = True,
+    noise: Tensor | None = None,
+    gain: float = 1.0,
+) -> Tensor:
+    """gain · (modulated convolution + noise + bias); StyleGAN2, equations 1 and 3.
+
+    The activations are scaled before and after one convolution that all samples share, which a batch runs faster than
+    a convolution with weights of its own per sample.
+
+    Args:
+        x: Activations [N, I, H, W].
+        weight: [O, I, k, k], unit variance.
+        styles: [N, I].
+        bias: [O].
+        kernel: FIR filter of the upsampling.
+        up: 1 or 2.
+        demodulate: Bring each output channel back to unit variance.
+        noise: Added after demodulation; [N or 1, 1, H', W'].
+        gain: Of the result.
+
+    Returns:
+        [N, O, H', W'].
+    """
+    if demodulate and x.dtype == torch.float16:  # keep products in range; demodulation takes the factors out again
+        weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * math.sqrt(weight[0].numel()))
+        styles = styles / styles.abs().amax(dim=1, keepdim=True)
+    bias = (bias * gain).to(x.dtype)
+    modulated = x * styles.to(x.dtype)[:, :, None, None]
+    if demodulate:
+        power = styles.square() @ weight.square().sum(dim=(2, 3)).t()  # [N, O]
+        scale = ((power + 1e-8).rsqrt() * gain).to(x.dtype)
+        x = conv2d_resample(modulated, weight.to(x.dtype), kernel=kernel, up=up)
+        x = torch.addcmul(bias.view(1, -1, 1, 1), x, scale[:, :, None, None])
+    else:
+        x = conv2d_resample(modulated, (weight * gain).to(x.dtype), bias, kernel=kernel, up=up)
+    return x if noise is None else x + (noise * gain).to(x.dtype)
+
+
+class FullyConnected(nn.Module):
+    """x Wᵀ + b and an activation, with a learning-rate multiplier.
+
+    Attributes:
+        weight: [out, in].
+        bias: [out].
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, activation: str = "linear", lr_multiplier: float = 1.0, bias_init: float = 0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((outputs,), float(bias_init)))
+        self.activation = activation
+        self.weight_gain = GAINS[activation] * lr_multiplier / math.sqrt(inputs)
+        self.bias_gain = GAINS[activation] * lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in] to [N, out]."""
+        return activate(F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain), self.activation)
+
+
+class Conv2d(nn.Module):
+    """A convolution with bias, activation and resampling by 2.
+
+    Attributes:
+        weight: [O, I, k, k].
+        bias: [O], or None.
+        resample_filter: [4, 4].
+    """
+
+    resample_filter: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        bias: bool = True,
+        activation: str = "linear",
+        up: int = 1,
+        down: int = 1,
+        clamp: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self.register_buffer("resample_filter", fir_filter())
+        self.activation, self.up, self.down, self.clamp = activation, up, down, clamp
+        self.weight_gain = 1 / math.sqrt(inputs * size * size)
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """[N, I, H, W] to [N, O, H', W']; `gain` multiplies the output, and the clamp with it."""
+        output_gain = gain * GAINS[self.activation]
+        weight = (self.weight * (self.weight_gain * output_gain)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * output_gain).to(x.dtype)
+        x = conv2d_resample(x, weight, bias, kernel=self.resample_filter, up=self.up, down=self.down)
+        return activate(x, self.activation, clamp=None if self.clamp is None else self.clamp * gain)

@@ -1,0 +1,108 @@
+"""Resampling with a FIR filter: insert zeros, pad, filter, take every n-th sample.
+
+Written so that PyTorch's own convolutions do it, which have first and second derivatives on every device.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TAPS = (1, 3, 3, 1)
+_SEPARABLE_FROM = 8  # taps; a shorter filter is faster as one 2-D kernel
+
+Factor = int | tuple[int, int]  # one for both axes, or (x, y)
+
+
+def fir_filter(taps: Sequence[float] = TAPS) -> Tensor:
+    """A 1-D filter normalised to sum 1: kept separable from 8 taps on, else its outer product [f, f]."""
+    kernel = torch.tensor(taps, dtype=torch.float32)
+    kernel = kernel / kernel.sum()
+    return kernel if len(taps) >= _SEPARABLE_FROM else torch.outer(kernel, kernel)
+
+
+def upfirdn2d(
+    x: Tensor,
+    kernel: Tensor,
+    *,
+    up: Factor = 1,
+    down: Factor = 1,
+    padding: Sequence[int] = (0, 0, 0, 0),
+    flip_filter: bool = False,
+    gain: float = 1.0,
+) -> Tensor:
+    """Upsamples with zeros, pads, convolves and subsamples each channel.
+
+    Args:
+        x: Images [N, C, H, W].
+        kernel: [f] for a separable filter or [fh, fw].
+        up: Zeros inserted after each sample: up - 1.
+        down: Every down-th sample is kept, from the first on.
+        padding: x before, x after, y before, y after, counted in upsampled samples; negative crops.
+        flip_filter: Correlate instead of convolve.
+        gain: Multiplies the 2-D kernel.
+    """
+    (up_x, up_y), (down_x, down_y) = _pair(up), _pair(down)
+    x0, x1, y0, y1 = padding
+    if kernel.ndim == 1:
+        axis_gain = gain**0.5
+        x = _filter(x, kernel[None, :] * axis_gain, (1, up_x), (1, down_x), (x0, x1, 0, 0), flip_filter)
+        return _filter(x, kernel[:, None] * axis_gain, (up_y, 1), (down_y, 1), (0, 0, y0, y1), flip_filter)
+    return _filter(x, kernel * gain, (up_y, up_x), (down_y, down_x), (x0, x1, y0, y1), flip_filter)
+
+
+def filter2d(x: Tensor, kernel: Tensor, *, padding: int = 0, flip_filter: bool = False, gain: float = 1.0) -> Tensor:
+    """Filters at the same size."""
+    pads = _around(kernel, lambda f: (f // 2, (f - 1) // 2), padding)
+    return upfirdn2d(x, kernel, padding=pads, flip_filter=flip_filter, gain=gain)
+
+
+def upsample2d(
+    x: Tensor, kernel: Tensor, up: int = 2, *, padding: int = 0, flip_filter: bool = False, gain: float = 1.0
+) -> Tensor:
+    """Enlarges by a whole factor."""
+    pads = _around(kernel, lambda f: ((f + up - 1) // 2, (f - up) // 2), padding)
+    return upfirdn2d(x, kernel, up=up, padding=pads, flip_filter=flip_filter, gain=gain * up * up)
+
+
+def downsample2d(
+    x: Tensor, kernel: Tensor, down: int = 2, *, padding: int = 0, flip_filter: bool = False, gain: float = 1.0
+) -> Tensor:
+    """Shrinks by a whole factor."""
+    pads = _around(kernel, lambda f: ((f - down + 1) // 2, (f - down) // 2), padding)
+    return upfirdn2d(x, kernel, down=down, padding=pads, flip_filter=flip_filter, gain=gain)
+
+
+def _filter(
+    x: Tensor,
+    kernel: Tensor,
+    up: tuple[int, int],
+    down: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    flip_filter: bool,
+) -> Tensor:
+    channels = x.shape[1]
+    fh, fw = kernel.shape
+    x0, x1, y0, y1 = padding
+    if up == (1, 1):
+        weight = kernel if flip_filter else kernel.flip(0, 1)  # conv2d correlates
+        weight = weight.to(x.dtype).expand(channels, 1, fh, fw)
+        if x0 == x1 >= 0 and y0 == y1 >= 0:  # the convolution's own padding saves a copy
+            return F.conv2d(x, weight, stride=down, padding=(y0, x0), groups=channels)
+        return F.conv2d(F.pad(x, [x0, x1, y0, y1]), weight, stride=down, groups=channels)
+    weight = kernel.flip(0, 1) if flip_filter else kernel  # a transposed convolution convolves
+    weight = weight.to(x.dtype).expand(channels, 1, fh, fw)
+    # The transposed convolution is the full one, without the last sample's zeros: pad or crop to what is asked for.
+    x = F.conv_transpose2d(x, weight, stride=up, groups=channels)
+    x = F.pad(x, [x0 - fw + 1, x1 - fw + up[1], y0 - fh + 1, y1 - fh + up[0]])
+    return x[:, :, :: down[0], :: down[1]]
+
+
+def _pair(factor: Factor) -> tuple[int, int]:
+    return (factor, factor) if isinstance(factor, int) else (factor[0], factor[1])
+
+
+def _around(kernel: Tensor, pads_of: Callable[[int], tuple[int, int]], padding: int) -> tuple[int, int, int, int]:
+    (x0, x1), (y0, y1) = pads_of(kernel.shape[-1]), pads_of(kernel.shape[0])
+    return x0 + padding, x1 + padding, y0 + padding, y1 + padding

@@ -1,0 +1,68 @@
+"""Generators as files: safetensors with the official names, and a JSON of the same name that says how to build them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from components.core.errors import DataError
+from components.core.files import read_json, write_json, written
+from components.core.stylegan2.generator import Generator
+
+ARTIFACT_FILE = "generator.safetensors"  # in the folder of a Generator artifact
+
+
+def save_snapshot(path: str | Path, G: Generator, kimg: float) -> None:
+    """Writes `path` (a .safetensors file) and the JSON beside it; the JSON comes last, so where it is both are whole.
+
+    Args:
+        path: The tensors' file; its suffix must be .safetensors.
+        G: The network, on any device.
+        kimg: Thousand real images that it was trained with.
+    """
+    path = Path(path)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
+    with written(path) as beside:
+        beside.write_bytes(save(tensors))
+    write_json(path.with_suffix(".json"), {"network": "Generator", "kimg": kimg, "arguments": G.arguments})
+
+
+def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Generator:
+    """Builds the generator of a snapshot, in evaluation mode and without gradients.
+
+    Args:
+        path: A .safetensors file with its JSON beside it, or the folder of a Generator artifact.
+        device: Where it shall lie.
+
+    Raises:
+        DataError: A file is missing, torn, or of another network.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / ARTIFACT_FILE
+    arguments = _arguments(path.with_suffix(".json"))
+    if not path.exists():
+        raise DataError(f"There is no snapshot {path}: give a .safetensors file that gan_train wrote.")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is torn or is no safetensors file ({error}): copy or train it again.") from None
+    try:
+        G = Generator(**arguments)
+        G.load_state_dict(tensors)
+    except (TypeError, AssertionError, ArithmeticError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path} does not hold the network that {path.stem}.json describes ({reason}): keep the pair of files "
+            "that gan_train wrote together."
+        ) from None
+    return G.eval().requires_grad_(False).to(device)
+
+
+def _arguments(path: Path) -> dict[str, Any]:
+    description = read_json(path)
+    if not isinstance(description, dict) or not isinstance(description.get("arguments"), dict):
+        raise DataError(f"{path} does not describe a generator: copy the snapshot's JSON again.")
+    return description["arguments"]

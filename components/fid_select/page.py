@@ -1,0 +1,122 @@
+"""The page that shows every snapshot: distances over the training, the table, and what each one draws."""
+
+import html
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from components.core.archive import Pixels
+from components.core.figures.pictures import data_uri, image_grid, resized
+from components.fid_select.curves import chart
+
+_MOST_SNAPSHOTS = 8
+_TILE_PX = 64
+_STYLE = """
+figure { margin: 0 } figcaption { font-weight: 600; font-size: 13.5px } svg { width: 100%; font-size: 11px }
+svg text { fill: var(--soft) } .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 22px 30px }
+tr.chosen td { background: var(--wash); font-weight: 600 } .mark { color: var(--red); font-weight: 600 }
+.strip { display: flex; align-items: center; gap: 12px; margin: 4px 0 } .strip span { width: 88px; flex: none }
+.strip img { max-width: 100% }
+"""
+_COLUMNS = {
+    "kimg": "kimg",
+    "fid": "FID",
+    "kid": "KID",
+    "fid_held_out": "FID held out",
+    "kid_held_out": "KID held out",
+    "precision": "precision",
+    "recall": "recall",
+}
+
+
+def draw_page(
+    heading: str,
+    measured_with: str,
+    reason: str,
+    notes: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    reals: Mapping[str, Sequence[Pixels]],
+    fakes: Sequence[Mapping[str, Sequence[Pixels]]],
+) -> str:
+    """The whole page, nothing outside it needed.
+
+    Args:
+        heading: Its title.
+        measured_with: The extractor, image count and seed behind every number.
+        reason: Why the chosen snapshot was chosen.
+        notes: What a reader must know; shown first.
+        rows: The table, one row per snapshot.
+        reals: Class name -> training tiles.
+        fakes: Per snapshot, class name -> images of the same seeds.
+    """
+    chosen = next(place for place, row in enumerate(rows) if row["chosen"])
+    marks = "".join(f'<p class="mark">{html.escape(note)}</p>' for note in notes)
+    css = (files("components.core.figures") / "page.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>'
+        f"<style>{css}{_STYLE}</style></head><body><main><h1>{html.escape(heading)}</h1>{marks}"
+        f"<p>Chosen: {html.escape(reason)}.</p><p class='soft small'>{html.escape(measured_with)} Distances of "
+        "different extractors, sizes or image counts do not compare, nor with published FIDs.</p>"
+        f"<h2>Over the training</h2>{_charts(rows, rows[chosen]['kimg'])}<h2>Every snapshot</h2>{_table(rows)}"
+        f"<h2>What they draw</h2><p class='soft'>The same seeds in every row.</p>{_strips(rows, chosen, reals, fakes)}"
+        "</main></body></html>\n"
+    )
+
+
+def _charts(rows: Sequence[dict[str, Any]], chosen_kimg: float) -> str:
+    def line(key: str) -> list[tuple[float, float | None]]:
+        return [(row["kimg"], row[key]) for row in rows]
+
+    def by_class(key: str) -> dict[str, list[tuple[float, float | None]]]:
+        return {
+            one["name"]: [(row["kimg"], row["classes"][place][key]) for row in rows]
+            for place, one in enumerate(rows[0]["classes"])
+        }
+
+    charts = (
+        ("FID", {"training": line("fid"), "held out": line("fid_held_out")}),
+        ("KID", {"training": line("kid"), "held out": line("kid_held_out")}),
+        ("KID to the training tiles, per class", by_class("kid")),
+        ("KID to the held-out tiles, per class", by_class("kid_held_out")),
+        ("Precision and recall", {"precision": line("precision"), "recall": line("recall")}),
+    )
+    return f'<div class="charts">{"".join(chart(title, lines, chosen_kimg) for title, lines in charts)}</div>'
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    head = "".join(f'<th class="number">{name}</th>' for name in _COLUMNS.values())
+    lines = []
+    for row in rows:
+        cells = []
+        for key in _COLUMNS:
+            error = row.get(f"{key}_se")
+            spread = f" <span class=interval>± {error:.2g}</span>" if error is not None else ""
+            value = "–" if row[key] is None else f"{row[key]:.4g}"
+            cells.append(f'<td class="number">{value}{spread}</td>')
+        lines.append(f"<tr{' class=chosen' if row['chosen'] else ''}>{''.join(cells)}</tr>")
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _strips(
+    rows: Sequence[dict[str, Any]],
+    chosen: int,
+    reals: Mapping[str, Sequence[Pixels]],
+    fakes: Sequence[Mapping[str, Sequence[Pixels]]],
+) -> str:
+    shown = {int(place) for place in np.linspace(0, len(rows) - 1, min(_MOST_SNAPSHOTS, len(rows)))} | {chosen}
+    parts = []
+    for name, tiles in reals.items():
+        parts.append(f"<h3>{html.escape(name)}</h3>{_strip('real', tiles)}")
+        for place in sorted(shown):
+            label = f"{rows[place]['kimg']:g} kimg" + (" ✓" if place == chosen else "")
+            parts.append(_strip(label, fakes[place][name]))
+    return "".join(parts)
+
+
+def _strip(label: str, tiles: Sequence[Pixels]) -> str:
+    grid = image_grid([resized(tile, _TILE_PX) for tile in tiles], columns=len(tiles))
+    return (
+        f'<div class="strip"><span class="small">{label}</span><img alt="{label}" src="{data_uri(grid, "JPEG")}"></div>'
+    )

@@ -1,0 +1,31 @@
+"""The stage as a KFP component."""
+
+from kfp import dsl
+
+from components.artifacts import GanDataset, HeldOut, SplitPlan, TileSet
+from components.kfp_stage import stage_component
+
+
+@stage_component
+def pack(
+    tiles: dsl.Input[TileSet],
+    plan: dsl.Input[SplitPlan],
+    fold: str,
+    dataset: dsl.Output[GanDataset],
+    held_out: dsl.Output[HeldOut],
+    metrics: dsl.Output[dsl.Metrics],
+    scheme: str = "binary",
+) -> None:
+    from components.kfp_stage import publish
+    from components.pack.stage import run
+
+    run(
+        tiles=tiles.path,
+        plan=plan.path,
+        fold=fold,
+        dataset=dataset.path,
+        held_out=held_out.path,
+        metrics=metrics.path,
+        scheme=scheme,
+    )
+    publish(metrics, dataset, held_out)

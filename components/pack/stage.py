@@ -1,0 +1,128 @@
+"""Packs one fold's training patients for the GAN, and its inner-validation patients to select the GAN by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
+from components.core.errors import ConfigError, DataError, LeakageError
+from components.core.lineage import Lineage, key_of
+from components.core.manifest import class_map
+from components.core.progress import track
+from components.core.results import RECORDS, Record
+from components.core.splits import SplitPlan, unplanned
+from components.core.study import BINARY, DIAGNOSIS
+
+STORED = 0  # PNG compression: the GAN reads each tile thousands of times, and it is inflated fastest when not deflated
+
+
+def run(
+    *,
+    tiles: str,
+    plan: str,
+    dataset: str,
+    held_out: str,
+    metrics: str,
+    fold: str,
+    scheme: str = BINARY,
+) -> None:
+    """Packs the tiles of one fold's training patients in StyleGAN's form, and apart those of its validation patients.
+
+    Args:
+        tiles: TileSet (zip) with labels.
+        plan: SplitPlan (JSON) made from its manifest.
+        dataset: GanDataset (zip) to write: training patients only.
+        held_out: HeldOut (zip) to write: inner-validation patients only, never test patients.
+        metrics: JSON file for the stage's record.
+        fold: Fold of the plan, "0", "1", … or "all".
+        scheme: What a class is: "binary" (the label) or "diagnosis" (in alphabetical order).
+
+    Raises:
+        ConfigError: Another scheme.
+        DataError: Tiles that are not the plan's, a class without a training tile, a side that is no power of two.
+        LeakageError: Tiles whose identities were made with another study key.
+    """
+    if scheme not in (BINARY, DIAGNOSIS):
+        raise ConfigError(f"--scheme {scheme!r} is not known: say {BINARY} or {DIAGNOSIS}.")
+    split_plan = SplitPlan.read(plan)
+    with (
+        ImageArchive(tiles) as source,
+        Record(metrics, "pack", upstream=source.attachment(RECORDS), fold=fold, scheme=scheme) as record,
+    ):
+        known = source.manifest[source.manifest["identity"] != ""]
+        _check_belongs(known, split_plan, fold, tiles)
+        _check_resolution(source.resolution, tiles)
+        classes = _classes(known, scheme)
+        rows = {part: _labelled(split_plan.rows(known, fold, part), classes, scheme) for part in ("train", "val")}
+        counts = {part: of_part["label"].value_counts() for part, of_part in rows.items()}
+        for one in classes:
+            if not counts["train"].get(one["index"]):
+                raise DataError(
+                    f"Class {one['name']!r} has no tile of a training patient in fold {fold}: use fewer folds, "
+                    "more patients of it, or the binary scheme."
+                )
+        record["tiles"], record["held_out_tiles"] = len(rows["train"]), len(rows["val"])
+        record["resolution"] = source.resolution
+        record.table(
+            "classes",
+            [
+                {**one, "tiles": counts["train"].get(one["index"], 0), "held_out": counts["val"].get(one["index"], 0)}
+                for one in classes
+            ],
+        )
+        for part, path in (("train", dataset), ("val", held_out)):
+            lineage = Lineage(split_plan.key_id, split_plan.digest, fold, scheme, sorted(set(rows[part]["identity"])))
+            with ArchiveWriter(path, compress_level=STORED) as archive:
+                packing = track(rows[part].to_dict("records"), f"fold {fold} · {scheme}: packing {part}", unit="tiles")
+                for row in packing:
+                    archive.add(source.read(row["file"]), {str(name): value for name, value in row.items()})
+                archive.attach(CLASSES, classes)
+                archive.attach(LINEAGE, lineage.to_dict())
+                archive.attach(RECORDS, record.chain())
+
+
+def _check_belongs(known: pd.DataFrame, plan: SplitPlan, fold: str, tiles: str) -> None:
+    """Refuses a tile set that the plan was not made from."""
+    if known.empty:
+        raise DataError(f"{tiles} names no patient: pack needs the labelled tile set that the plan was made from.")
+    key = key_of(known["identity"])
+    if key != plan.key_id:
+        raise LeakageError(
+            f"The patients of {tiles} are named with study key {key}, the plan's with {plan.key_id}: nothing can "
+            "be proven disjoint; tile and split again with one key."
+        )
+    absent = plan.part(fold, "train", "val") - set(known["identity"])
+    strangers = unplanned(plan, known["identity"])
+    if absent or strangers:
+        raise DataError(
+            f"{tiles} and the plan do not belong together: {len(absent)} patients of fold {fold} have no tile, and "
+            f"{len(strangers)} patients of the tiles are in no part of the plan; split the manifest of these tiles."
+        )
+    if known["label"].isna().any():
+        raise DataError(f"{tiles} has tiles without a label (a blind tile set?): pack needs the labelled one.")
+
+
+def _check_resolution(side_px: int, tiles: str) -> None:
+    if side_px < 4 or side_px & (side_px - 1):
+        raise DataError(
+            f"{tiles} has tiles of {side_px} px: the GAN needs a power of two from 4 on; tile again with --resolution "
+            f"{max(4, 1 << max(0, side_px - 1).bit_length() - 1)}."
+        )
+
+
+def _classes(known: pd.DataFrame, scheme: str) -> list[dict[str, Any]]:
+    """`index, name, label` of every class, from all patients of the tile set: the same in every fold."""
+    binary = class_map(known)
+    if scheme == DIAGNOSIS:
+        return [{"index": i, "name": name, "label": label} for i, (name, label) in enumerate(sorted(binary.items()))]
+    names = {label: "+".join(sorted(name for name in binary if binary[name] == label)) for label in (0, 1)}
+    return [{"index": label, "name": names[label] or f"class {label}", "label": label} for label in (0, 1)]
+
+
+def _labelled(rows: pd.DataFrame, classes: Sequence[Mapping[str, Any]], scheme: str) -> pd.DataFrame:
+    """Rows with the class index as label."""
+    if scheme == BINARY:
+        return rows
+    index = {one["name"]: one["index"] for one in classes}
+    return rows.assign(label=rows["diagnosis"].map(index).astype("Int64"))

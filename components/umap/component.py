@@ -1,0 +1,49 @@
+"""The stage as a KFP component."""
+
+from typing import List
+
+from kfp import dsl
+
+from components.artifacts import DomainGap, Manifest, TileSet
+from components.kfp_stage import stage_component
+
+
+@stage_component
+def umap(
+    tiles: dsl.Input[TileSet],
+    external_tiles: dsl.Input[TileSet],
+    external_labels: dsl.Input[Manifest],
+    synthetic: dsl.Input[List[dsl.Artifact]],
+    page: dsl.Output[dsl.HTML],
+    gap: dsl.Output[DomainGap],
+    metrics: dsl.Output[dsl.Metrics],
+    extractor: str = "resnet50",
+    extractor_px: int = 224,
+    weights_dir: str = "",
+    neighbors: int = 15,
+    min_dist: float = 0.1,
+    max_tiles: int = 2000,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    from components.kfp_stage import publish
+    from components.umap.stage import run
+
+    run(
+        tiles=tiles.path,
+        external_tiles=external_tiles.path,
+        external_labels=external_labels.path,
+        synthetic=[artifact.path for artifact in synthetic],
+        page=page.path,
+        gap=gap.path,
+        metrics=metrics.path,
+        extractor=extractor,
+        extractor_px=extractor_px,
+        weights_dir=weights_dir,
+        neighbors=neighbors,
+        min_dist=min_dist,
+        max_tiles=max_tiles,
+        seed=seed,
+        device=device,
+    )
+    publish(metrics, gap)

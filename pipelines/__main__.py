@@ -1,0 +1,5 @@
+"""The `thygan` command: python -m pipelines."""
+
+from pipelines.cli import main
+
+main()

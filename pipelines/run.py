@@ -1,0 +1,178 @@
+"""`thygan run`: the study on this machine. Its options are the pipeline's own parameters."""
+
+import inspect
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from cyclopts import Parameter
+
+from components.core.errors import ConfigError, DataError
+from components.core.files import digest
+from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
+from components.core.progress import say
+from components.core.shell import mapping, with_options
+
+PROFILES = Path(__file__).parent / "profiles"
+_SOURCE_FOLDERS = ("source", "import_splits", "weights_dir")
+_PYTHON = {"String": str, "Integer": int, "Float": float, "Boolean": bool, "List": list, "Dict": dict}
+_SHOWN = {"page": "report.html", "markdown": "report.md", "metrics": "metrics.json"}
+
+
+def _study(
+    profile: str = "",
+    out: Path = Path("runs/study"),
+    local_workers: int = 2,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+    **given: Any,
+) -> None:
+    """Runs the whole study on this machine and says where the report lies.
+
+    The same command again goes on where an interrupted run stopped: finished stages come from the cache in --out.
+
+    Args:
+        profile: Name of a profile, or a YAML file with parameters; options given here override it.
+        out: Folder for the report, artifacts, cache, logs and the study key.
+        local_workers: Folds that run at a time.
+        as_json: Print the outcome as JSON, last.
+    """
+    from pipelines.local import run_here
+    from pipelines.study import study
+
+    started = time.monotonic()
+    out = out.resolve()
+    arguments = _arguments(_profile(profile, _pipeline_parameters()), given, out)
+    if not os.environ.get(KEY_VARIABLE):
+        os.environ.setdefault(KEY_FILE_VARIABLE, str(out / "study.key"))
+    outputs = run_here(study, arguments, out, workers=local_workers).outputs
+    for name, file in _SHOWN.items():
+        shutil.copyfile(outputs[name].path, out / file)
+    shutil.copyfile(outputs["external_predictions"].path, out / "external-predictions.csv")
+    shutil.copytree(outputs["gap"].path, out / "domain-gap", dirs_exist_ok=True)
+    seconds = time.monotonic() - started
+    say(f"the study took {seconds / 60:.1f} min")
+    say(f"report: {out / 'report.html'}")
+    if as_json:
+        print(json.dumps({"report": str(out / "report.html"), "seconds": round(seconds, 1)}))
+
+
+def run_command() -> Callable[..., None]:
+    """`_study` with the pipeline's parameters as options of its own: one list of parameters for UI and shell."""
+    own = inspect.signature(_study).parameters
+    options = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own.values() if p.name != "given"]
+    parameters = _pipeline_parameters()
+    options += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(one), annotation=_annotation(one))
+        for name, one in parameters.items()
+    ]
+
+    def command(**given: Any) -> None:
+        _study(**given)
+
+    helped = "\n".join(f"    {name}: {' '.join(one.description.split())}" for name, one in parameters.items())
+    return with_options(command, options, f"{inspect.getdoc(_study)}\n{helped}\n")
+
+
+def _pipeline_parameters() -> Mapping[str, Any]:
+    from pipelines.study import study
+
+    return study.component_spec.inputs
+
+
+def _annotation(parameter: Any) -> Any:
+    kind = _PYTHON[_kind(parameter)]
+    return tuple[str, ...] if kind in (list, dict) else kind
+
+
+def _default(parameter: Any) -> Any:
+    if _kind(parameter) == "Dict":
+        return tuple(f"{key}={value}" for key, value in parameter.default.items())
+    return tuple(parameter.default) if _kind(parameter) == "List" else parameter.default
+
+
+def _kind(parameter: Any) -> str:
+    return str(parameter.type).split("[")[0]
+
+
+def _profile(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    if not name:
+        return {}
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(one.stem for one in PROFILES.glob("*.yaml")))
+        raise ConfigError(f"There is no profile {name!r}: give one of {there}, or a YAML file.")
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"Profile {path.name} has the unknown key {key!r}: see `thygan run --help`.")
+        kind = _PYTHON[_kind(known[key])]
+        if kind is float and type(value) is int:
+            values[key] = float(value)
+        elif type(value) is not kind:
+            raise ConfigError(f"Profile {path.name}: {key} is {value!r}, which is no {kind.__name__}.")
+    return values
+
+
+def _arguments(profile: dict[str, Any], given: dict[str, Any], out: Path) -> dict[str, Any]:
+    """The pipeline's arguments: options over profile, SITE=VALUE texts as mappings, folders as absolute paths."""
+    parameters = _pipeline_parameters()
+    values = dict(profile)
+    for name, value in given.items():
+        values[name] = value
+        if _kind(parameters[name]) == "Dict":
+            values[name] = {**profile.get(name, {}), **mapping(name, value)}
+        elif _kind(parameters[name]) == "List":
+            values[name] = list(value)
+    if values.get("demonstration") and not values.get("source"):
+        values |= _demo_folders(out, values.get("seed", 0))
+    if not values.get("source"):
+        raise ConfigError("No images: name the folder with the study's own images by --source DIR.")
+    for name in _SOURCE_FOLDERS:
+        if values.get(name):
+            values[name] = str(_existing(values[name], name))
+    values["external"] = [str(_existing(folder, "external")) for folder in values.get("external", [])]
+    values["external_labels"] = [_file(one) for one in values.get("external_labels", [])]
+    values["labels"] = _file(values.get("labels", ""))
+    values.setdefault("data_version", _data_version(values))
+    return values
+
+
+def _existing(folder: str, name: str) -> Path:
+    path = Path(folder).resolve()
+    if not path.exists():
+        raise DataError(f"--{name.replace('_', '-')} {folder}: there is no such folder.")
+    return path
+
+
+def _file(path: str) -> str:
+    if path and not Path(path).is_file():
+        raise DataError(f"The label file {path} does not exist.")
+    return str(Path(path).resolve()) if path else ""
+
+
+def _demo_folders(out: Path, seed: int) -> dict[str, Any]:
+    from components.core.phantom import write_study
+
+    folder = out / "demo-data"
+    if not folder.exists():
+        say("making the demo data: procedural H&E-like fields of two hospitals")
+        write_study(folder, seed=seed, images_per_patient=2, size_px=192)
+    return {"source": str(folder / "hospital-a"), "external": [str(folder / "hospital-b")]}
+
+
+def _data_version(values: dict[str, Any]) -> str:
+    """A digest over names, sizes and times of all input files: new data, no stale cache."""
+    tops = [values["source"], *values["external"], values["labels"], *values["external_labels"]]
+    tops.append(values.get("import_splits", ""))
+    seen = []
+    for top in filter(None, tops):
+        path = Path(top)
+        for file in [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file()):
+            stat = file.stat()
+            seen.append([str(file), stat.st_size, stat.st_mtime_ns])
+    return digest(seen)[:16]

@@ -1,0 +1,518 @@
+"""The study: every stage, from two hospitals' images to one verdict per arm.
+
+    source ─ tile ─ split ─┬─ each {scheme, fold}: pack ─ gan_train ─ fid_select ─ generate ─ classifier_cv ─┐
+                           └─ fold "all": the same chain, once per scheme ─┬─ external_eval ────────────── report
+    external ─ tile ───────────────────────────────────────────────────────┴─ umap ──────────────────────────┘
+
+The loops lie in a nested pipeline because kfp.local resolves loop items only from a pipeline's own parameters.
+"""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.artifacts import (
+    Classifiers,
+    DomainGap,
+    Manifest,
+    Predictions,
+    SplitPlan,
+    StudyPlan,
+    SyntheticTiles,
+    TileSet,
+)
+from components.classifier_cv.component import classifier_cv
+from components.external_eval.component import external_eval
+from components.fid_select.component import fid_select
+from components.gan_train.component import gan_train
+from components.generate.component import generate
+from components.pack.component import pack
+from components.report.component import report
+from components.split.component import split
+from components.tile.component import tile
+from components.umap.component import umap
+
+
+class Chain(NamedTuple):
+    synthetic: SyntheticTiles
+    predictions: Predictions
+    classifiers: Classifiers
+    metrics: dsl.Metrics
+
+
+class Evidence(NamedTuple):
+    page: dsl.HTML
+    markdown: dsl.Markdown
+    metrics: dsl.Metrics
+    external_predictions: Predictions
+    gap: DomainGap
+
+
+@dsl.pipeline(name="chain")
+def chain(
+    tiles: dsl.Input[TileSet],
+    plan: dsl.Input[SplitPlan],
+    study_plan: dsl.Input[StudyPlan],
+    scheme: str,
+    fold: str,
+    arms: list,
+    kimg: float,
+    gan_batch: int,
+    channel_base: int,
+    channel_max: int,
+    mapping_layers: int,
+    latent_dim: int,
+    gamma: float,
+    gan_learning_rate: float,
+    ema_kimg: float,
+    mirror: bool,
+    snapshot_kimg: float,
+    selection_rule: str,
+    selection_images: int,
+    extractor: str,
+    extractor_px: int,
+    psi: float,
+    near_copy_gate: bool,
+    backbone: str,
+    pretrained: bool,
+    input_px: int,
+    epochs: int,
+    patience: int,
+    classifier_batch: int,
+    classifier_learning_rate: float,
+    weight_decay: float,
+    weights_dir: str,
+    seed: int,
+    device: str,
+    allow_leakage: bool,
+    trust_origin: str,
+) -> Chain:
+    """One generator and its classifiers, on the same training patients."""
+    packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
+    trained = gan_train(
+        dataset=packed.outputs["dataset"],
+        kimg=kimg,
+        batch=gan_batch,
+        channel_base=channel_base,
+        channel_max=channel_max,
+        mapping_layers=mapping_layers,
+        latent_dim=latent_dim,
+        gamma=gamma,
+        learning_rate=gan_learning_rate,
+        ema_kimg=ema_kimg,
+        mirror=mirror,
+        snapshot_kimg=snapshot_kimg,
+        seed=seed,
+        device=device,
+    )
+    selected = fid_select(
+        snapshots=trained.outputs["snapshots"],
+        dataset=packed.outputs["dataset"],
+        held_out=packed.outputs["held_out"],
+        rule=selection_rule,
+        images=selection_images,
+        extractor=extractor,
+        extractor_px=extractor_px,
+        weights_dir=weights_dir,
+        seed=seed,
+        device=device,
+    )
+    generated = generate(
+        generator=selected.outputs["generator"],
+        dataset=packed.outputs["dataset"],
+        held_out=packed.outputs["held_out"],
+        plan=plan,
+        fold=fold,
+        scheme=scheme,
+        arms=arms,
+        psi=psi,
+        seed=seed,
+        extractor=extractor,
+        extractor_px=extractor_px,
+        weights_dir=weights_dir,
+        device=device,
+        near_copy_gate=near_copy_gate,
+        allow_leakage=allow_leakage,
+        trust_origin=trust_origin,
+    )
+    classified = classifier_cv(
+        tiles=tiles,
+        plan=plan,
+        study=study_plan,
+        synthetic=generated.outputs["synthetic"],
+        fold=fold,
+        scheme=scheme,
+        arms=arms,
+        backbone=backbone,
+        pretrained=pretrained,
+        weights_dir=weights_dir,
+        input_px=input_px,
+        epochs=epochs,
+        patience=patience,
+        batch=classifier_batch,
+        learning_rate=classifier_learning_rate,
+        weight_decay=weight_decay,
+        seed=seed,
+        device=device,
+        allow_leakage=allow_leakage,
+        trust_origin=trust_origin,
+    )
+    return Chain(
+        generated.outputs["synthetic"],
+        classified.outputs["predictions"],
+        classified.outputs["classifiers"],
+        classified.outputs["metrics"],
+    )
+
+
+@dsl.pipeline(name="evidence")
+def evidence(
+    manifest: dsl.Input[Manifest],
+    tiles: dsl.Input[TileSet],
+    tile_metrics: dsl.Input[dsl.Metrics],
+    external_labels: dsl.Input[Manifest],
+    external_tiles: dsl.Input[TileSet],
+    external_tile_metrics: dsl.Input[dsl.Metrics],
+    plan: dsl.Input[SplitPlan],
+    study_plan: dsl.Input[StudyPlan],
+    split_metrics: dsl.Input[dsl.Metrics],
+    final: list,
+    cross_validation: list,
+    kimg: float,
+    gan_batch: int,
+    channel_base: int,
+    channel_max: int,
+    mapping_layers: int,
+    latent_dim: int,
+    gamma: float,
+    gan_learning_rate: float,
+    ema_kimg: float,
+    mirror: bool,
+    snapshot_kimg: float,
+    selection_rule: str,
+    selection_images: int,
+    extractor: str,
+    extractor_px: int,
+    psi: float,
+    near_copy_gate: bool,
+    backbone: str,
+    pretrained: bool,
+    input_px: int,
+    epochs: int,
+    patience: int,
+    classifier_batch: int,
+    classifier_learning_rate: float,
+    weight_decay: float,
+    umap_extractor: str,
+    umap_neighbors: int,
+    umap_max_tiles: int,
+    weights_dir: str,
+    seed: int,
+    device: str,
+    allow_leakage: bool,
+    trust_origin: str,
+    title: str,
+) -> Evidence:
+    """The loops over folds and schemes, and what is read from them together."""
+    options = {
+        "kimg": kimg,
+        "gan_batch": gan_batch,
+        "channel_base": channel_base,
+        "channel_max": channel_max,
+        "mapping_layers": mapping_layers,
+        "latent_dim": latent_dim,
+        "gamma": gamma,
+        "gan_learning_rate": gan_learning_rate,
+        "ema_kimg": ema_kimg,
+        "mirror": mirror,
+        "snapshot_kimg": snapshot_kimg,
+        "selection_rule": selection_rule,
+        "selection_images": selection_images,
+        "extractor": extractor,
+        "extractor_px": extractor_px,
+        "psi": psi,
+        "near_copy_gate": near_copy_gate,
+        "backbone": backbone,
+        "pretrained": pretrained,
+        "input_px": input_px,
+        "epochs": epochs,
+        "patience": patience,
+        "classifier_batch": classifier_batch,
+        "classifier_learning_rate": classifier_learning_rate,
+        "weight_decay": weight_decay,
+        "weights_dir": weights_dir,
+        "seed": seed,
+        "device": device,
+        "allow_leakage": allow_leakage,
+        "trust_origin": trust_origin,
+    }
+    plans = {"tiles": tiles, "plan": plan, "study_plan": study_plan}
+    with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
+        folds = chain(**plans, **options, scheme=item.scheme, fold=item.fold, arms=item.arms)
+    with dsl.ParallelFor(items=final, name="all-patients") as item:
+        every = chain(**plans, **options, scheme=item.scheme, fold=item.fold, arms=item.arms)
+
+    outside = external_eval(
+        classifiers=dsl.Collected(every.outputs["classifiers"]),
+        study=study_plan,
+        tiles=external_tiles,
+        labels=external_labels,
+        device=device,
+    )
+    mapped = umap(
+        tiles=tiles,
+        external_tiles=external_tiles,
+        external_labels=external_labels,
+        synthetic=dsl.Collected(every.outputs["synthetic"]),
+        extractor=umap_extractor,
+        extractor_px=extractor_px,
+        weights_dir=weights_dir,
+        neighbors=umap_neighbors,
+        max_tiles=umap_max_tiles,
+        seed=seed,
+        device=device,
+    )
+    told = report(
+        manifest=manifest,
+        tiles=tiles,
+        plan=plan,
+        study=study_plan,
+        external_labels=external_labels,
+        external_tiles=external_tiles,
+        synthetic=dsl.Collected(every.outputs["synthetic"]),
+        predictions=dsl.Collected(folds.outputs["predictions"]),
+        external_predictions=outside.outputs["predictions"],
+        gap=mapped.outputs["gap"],
+        tile_metrics=tile_metrics,
+        external_tile_metrics=external_tile_metrics,
+        split_metrics=split_metrics,
+        final_metrics=dsl.Collected(every.outputs["metrics"]),
+        fold_metrics=dsl.Collected(folds.outputs["metrics"]),
+        external_metrics=outside.outputs["metrics"],
+        umap_metrics=mapped.outputs["metrics"],
+        title=title,
+    )
+    return Evidence(
+        told.outputs["page"],
+        told.outputs["markdown"],
+        told.outputs["metrics"],
+        outside.outputs["predictions"],
+        mapped.outputs["gap"],
+    )
+
+
+@dsl.pipeline(name="thygan-study")
+def study(
+    source: str = "",
+    external: list = [],
+    labels: str = "",
+    external_labels: list = [],
+    site: str = "",
+    external_site: list = [],
+    mpp: dict = {},
+    study_mpp: float = 0.0,
+    tile_px: int = 512,
+    resolution: int = 0,
+    small: dict = {},
+    tile_level: list = [],
+    patient_pattern: str = "",
+    skip_bad: bool = False,
+    data_version: str = "",
+    folds: int = 5,
+    val_fraction: float = 0.2,
+    import_splits: str = "",
+    arms: list = ["none", "stain-aug", "bi100", "bi100-real"],
+    classifier_seeds: int = 3,
+    vote: str = "majority",
+    threshold: str = "0.5",
+    relevant_difference: float = 0.1,
+    demonstration: bool = False,
+    kimg: float = 25000.0,
+    gan_batch: int = 0,
+    channel_base: int = 0,
+    channel_max: int = 512,
+    mapping_layers: int = 2,
+    latent_dim: int = 512,
+    gamma: float = 0.0,
+    gan_learning_rate: float = 0.0,
+    ema_kimg: float = 0.0,
+    mirror: bool = True,
+    snapshot_kimg: float = 0.0,
+    selection_rule: str = "kid_held_out",
+    selection_images: int = 50000,
+    extractor: str = "efficientnet_lite0",
+    extractor_px: int = 224,
+    psi: float = 1.0,
+    near_copy_gate: bool = True,
+    backbone: str = "efficientnet_lite0",
+    pretrained: bool = True,
+    input_px: int = 224,
+    epochs: int = 500,
+    patience: int = 50,
+    classifier_batch: int = 64,
+    classifier_learning_rate: float = 0.001,
+    weight_decay: float = 1e-6,
+    umap_extractor: str = "efficientnet_lite0",
+    umap_neighbors: int = 15,
+    umap_max_tiles: int = 2000,
+    weights_dir: str = "",
+    seed: int = 0,
+    device: str = "auto",
+    allow_leakage: bool = False,
+    trust_origin: str = "",
+    title: str = "",
+) -> Evidence:
+    """Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?
+
+    Args:
+        source: Folder with the study's own images.
+        external: Folders with the images of other hospitals; they are only ever evaluated.
+        labels: Labels of the source: StyleGAN dataset.json, Thy-GAN labels with `meta`, or a CSV with the columns file,
+            class, patient, diagnosis, and if there are any site and case. Empty = found in the folder.
+        external_labels: The same for each external folder, in their order; empty = found in the folders.
+        site: Name of the source's site where its labels have none; empty = the folder's name.
+        external_site: The same for each external folder, in their order.
+        mpp: Micrometres per pixel of each site: {"SITE": "0.62"}, or "unknown", which goes on and is marked.
+        study_mpp: Micrometres per pixel that all known sites are resampled to; 0 = those of the source.
+        tile_px: Side of the squares cut from the fields, pixels.
+        resolution: Side in pixels that tiles are resized to for GAN and classifier alike, a power of two; 0 = tile_px.
+        small: What to do with images smaller than a tile, per site or "*": "resize", "pad", "skip" or "refuse".
+        tile_level: External sites without patients: tile metrics only, never a vote, a test or a verdict.
+        patient_pattern: Regular expression with a group `patient`, matched to file names where labels name no patient.
+        skip_bad: Go on without images that cannot be read; they are counted and listed.
+        data_version: Changes when the data behind the folders change, so that nothing stale is taken from the cache.
+        folds: Cross-validation folds over patients.
+        val_fraction: Share of a fold's other patients that is its inner validation, 0..1.
+        import_splits: Folder with Thy-GAN's split files, used in place of new folds.
+        arms: What is compared; `none` is the baseline. Known: none, stain-aug, stain-norm, bi100, bi200, mc, mc100 and
+            the controls bi100-real, bi200-real, mc-real, mc100-real.
+        classifier_seeds: Classifiers trained per arm and fold, from different seeds.
+        vote: How tiles make a case's class: "majority" or "probability".
+        threshold: "0.5", or "youden" on each fold's own validation tiles.
+        relevant_difference: Smallest AUROC difference that would matter, 0..1.
+        demonstration: Says on every page that the data are no evidence.
+        kimg: Thousands of real images that the discriminator is shown.
+        gan_batch: Images per GAN iteration; 0 = by resolution.
+        channel_base: Channels times resolution in the GAN's networks; 0 = by resolution.
+        channel_max: Upper bound of channels in the GAN's networks.
+        mapping_layers: Layers of the generator's mapping network.
+        latent_dim: Size of z and w.
+        gamma: R1 weight; 0 = 0.0002 resolution² / batch.
+        gan_learning_rate: Adam's for generator and discriminator; 0 = by resolution.
+        ema_kimg: Half-life of the generator's moving average, thousands of images; 0 = by batch.
+        mirror: Show the GAN every tile mirrored, too.
+        snapshot_kimg: Thousands of images between snapshots; 0 = a fifth of kimg.
+        selection_rule: "kid_held_out" (lowest class-mean KID to the held-out patients) or "fid_train".
+        selection_images: Generated images per snapshot for its metrics.
+        extractor: Feature network of FID, KID and the near-copy gate.
+        extractor_px: Side that the feature network sees, pixels.
+        psi: Truncation, 1 = none.
+        near_copy_gate: Drop generated tiles that are nearer to a training tile than held-out ones ever are.
+        backbone: Classifier: efficientnet_lite0 or any torchvision classification model.
+        pretrained: Start the classifier from ImageNet weights.
+        input_px: Side that the classifier sees, pixels.
+        epochs: Most epochs of a classifier.
+        patience: Epochs without a lower validation loss after which a classifier stops.
+        classifier_batch: Tiles per classifier step.
+        classifier_learning_rate: Adam's for the classifier.
+        weight_decay: Of the classifier.
+        umap_extractor: Feature network of the UMAP and the domain gap.
+        umap_neighbors: Neighbours of the UMAP.
+        umap_max_tiles: Most tiles in the UMAP; more are sampled.
+        weights_dir: Folder with network weights for places without a network.
+        seed: Every random draw follows from it.
+        device: "auto", "cpu" or "cuda".
+        allow_leakage: Go on although a generator saw validation or test patients; every number is marked.
+        trust_origin: A statement of where a network comes from that cannot be proven disjoint; it is printed.
+        title: Heading of the report.
+    """
+    cut = tile(
+        sources=[source],
+        labels=[labels],
+        sites=[site],
+        mpp=mpp,
+        study_mpp=study_mpp,
+        tile_px=tile_px,
+        resolution=resolution,
+        small=small,
+        patient_pattern=patient_pattern,
+        skip_bad=skip_bad,
+        data_version=data_version,
+    )
+    outside = tile(
+        sources=external,
+        labels=external_labels,
+        sites=external_site,
+        mpp=mpp,
+        study_mpp=cut.outputs["mpp_of_study"],
+        tile_px=tile_px,
+        resolution=resolution,
+        small=small,
+        patient_pattern=patient_pattern,
+        tile_level=tile_level,
+        blind=True,
+        skip_bad=skip_bad,
+        data_version=data_version,
+    ).set_display_name("tile external")
+    planned = split(
+        manifest=cut.outputs["manifest"],
+        folds=folds,
+        val_fraction=val_fraction,
+        seed=seed,
+        import_splits=import_splits,
+        arms=arms,
+        classifier_seeds=classifier_seeds,
+        vote=vote,
+        threshold=threshold,
+        relevant_difference=relevant_difference,
+        tile_level=tile_level,
+        demonstration=demonstration,
+    )
+    shown = evidence(
+        manifest=cut.outputs["manifest"],
+        tiles=cut.outputs["tiles"],
+        tile_metrics=cut.outputs["metrics"],
+        external_labels=outside.outputs["manifest"],
+        external_tiles=outside.outputs["tiles"],
+        external_tile_metrics=outside.outputs["metrics"],
+        plan=planned.outputs["plan"],
+        study_plan=planned.outputs["study"],
+        split_metrics=planned.outputs["metrics"],
+        final=planned.outputs["final"],
+        cross_validation=planned.outputs["cross_validation"],
+        kimg=kimg,
+        gan_batch=gan_batch,
+        channel_base=channel_base,
+        channel_max=channel_max,
+        mapping_layers=mapping_layers,
+        latent_dim=latent_dim,
+        gamma=gamma,
+        gan_learning_rate=gan_learning_rate,
+        ema_kimg=ema_kimg,
+        mirror=mirror,
+        snapshot_kimg=snapshot_kimg,
+        selection_rule=selection_rule,
+        selection_images=selection_images,
+        extractor=extractor,
+        extractor_px=extractor_px,
+        psi=psi,
+        near_copy_gate=near_copy_gate,
+        backbone=backbone,
+        pretrained=pretrained,
+        input_px=input_px,
+        epochs=epochs,
+        patience=patience,
+        classifier_batch=classifier_batch,
+        classifier_learning_rate=classifier_learning_rate,
+        weight_decay=weight_decay,
+        umap_extractor=umap_extractor,
+        umap_neighbors=umap_neighbors,
+        umap_max_tiles=umap_max_tiles,
+        weights_dir=weights_dir,
+        seed=seed,
+        device=device,
+        allow_leakage=allow_leakage,
+        trust_origin=trust_origin,
+        title=title,
+    )
+    return Evidence(*(shown.outputs[name] for name in Evidence._fields))

@@ -1,0 +1,235 @@
+"""The stage end to end on a toy study."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional as F
+from toy_fold import rewritten, write_synthetic, write_tiles
+
+from components.core.archive import ImageArchive
+from components.core.classifier.frozen import read_classifiers
+from components.core.errors import ConfigError, DataError, LeakageError
+from components.core.files import read_json
+from components.core.lineage import Lineage
+from components.core.statistics import read_predictions
+from components.core.study import StudyPlan
+
+ARMS = ["none", "stain-aug", "stain-norm", "bi100", "bi100-real"]
+REAL = 24  # training tiles
+
+
+@pytest.fixture(scope="module")
+def trained(toy):
+    return toy.run("trained", arms=ARMS, epochs=3, learning_rate=0.003)
+
+
+@pytest.fixture(scope="module")
+def real(toy):
+    with ImageArchive(toy.tiles) as archive:
+        yield archive
+
+
+def test_every_test_tile_once_per_arm_and_seed(toy, trained, real):
+    wanted = toy.split.rows(real.manifest, "0", "test")
+    table = trained.predictions
+    for _, rows in table.groupby(["arm", "seed"]):
+        assert list(rows["tile"]) == list(wanted["file"])
+        assert list(rows["patient"]) == list(wanted["patient"])
+        assert list(rows["class"]) == list(wanted["label"])
+        assert list(rows["diagnosis"]) == list(wanted["diagnosis"])
+    assert set(zip(table["arm"], table["seed"], strict=True)) == {(arm, seed) for arm in ARMS for seed in (0, 1)}
+    assert table["prob_positive"].between(0, 1).all() and table["prob_positive"].nunique() > 20
+    assert (table["pred_class"] == (table["prob_positive"] >= 0.5)).all()
+    assert len(read_predictions(trained.folder / "predictions.csv")) == len(table)
+
+
+def test_frozen_classifiers_repeat_the_predictions(trained, real):
+    """Through PIL, one tile at a time, in the arms that leave tiles as they are."""
+    told = trained.predictions.set_index(["arm", "seed", "tile"]).sort_index()["prob_positive"]
+    for one in read_classifiers(trained.folder / "classifiers"):
+        if one.arm == "stain-norm":
+            continue
+        network = one.load(trained.folder / "classifiers", torch.device("cpu"))
+        for file, expected in told[one.arm, one.seed].items():
+            pixels = torch.from_numpy(real.read(file)).permute(2, 0, 1)[None]
+            with torch.inference_mode():
+                answer = network.module(network.prepare(pixels, one.input_px)).softmax(1)[0, 1]
+            assert float(answer) == pytest.approx(expected, abs=2e-5)
+
+
+def test_best_weights_stay(toy, trained, real):
+    """The frozen weights give the lowest validation loss of the history, on real tiles alone."""
+    rows = toy.split.rows(real.manifest, "0", "val")
+    tiles = torch.from_numpy(np.stack(list(real.images(list(rows["file"]))))).permute(0, 3, 1, 2)
+    truth = torch.tensor(rows["label"].tolist())
+    history = pd.DataFrame(trained.record["tables"]["history"]).set_index(["arm", "seed"])
+    for one in read_classifiers(trained.folder / "classifiers"):
+        if one.arm == "stain-norm":
+            continue
+        network = one.load(trained.folder / "classifiers", torch.device("cpu"))
+        with torch.inference_mode():
+            answers = network.module(network.prepare(tiles, 32))
+        best = history.loc[(one.arm, one.seed)].sort_values("val_loss").iloc[0]
+        assert float(F.cross_entropy(answers, truth)) == pytest.approx(best["val_loss"], rel=1e-4)
+        row = next(r for r in trained.record["tables"]["arms"] if (r["arm"], r["seed"]) == (one.arm, one.seed))
+        assert row["best_epoch"] == best["epoch"]
+        assert row["val_auroc"] == best["val_auroc"]
+
+
+def test_record_counts(trained):
+    added = {(row["arm"], row["real_tiles"], row["added_tiles"]) for row in trained.record["tables"]["arms"]}
+    assert added == {(arm, REAL, 11 if arm.startswith("bi100") else 0) for arm in ARMS}
+    assert [row["tiles"] for row in trained.record["tables"]["parts"]] == [24, 12, 12]
+    assert trained.record["upstream"][0]["stage"] == "generate"
+    assert read_json(trained.folder / "classifiers" / "records.json")[-1]["stage"] == "classifier_cv"
+    assert trained.record["backbone_trained"] is False
+
+
+def test_arms_start_alike_and_end_apart(toy):
+    first = toy.run("start", arms=["none", "bi100"], learning_rate=1e-12)
+    weights = [
+        load_file(first.folder / "classifiers" / arm / "seed0.safetensors")["conv1.0.weight"]
+        for arm in ("none", "bi100")
+    ]
+    other = load_file(first.folder / "classifiers" / "none" / "seed1.safetensors")["conv1.0.weight"]
+    torch.testing.assert_close(*weights, atol=1e-6, rtol=0)
+    assert not torch.allclose(weights[0], other, atol=1e-3)
+
+
+def test_lineage_names_everyone_seen(toy, trained):
+    lineage = Lineage.read(trained.folder / "classifiers" / "lineage.json")
+    assert set(lineage.patients) == toy.split.part("0", "train", "val")
+    assert (lineage.plan, lineage.fold, lineage.scheme) == (toy.split.digest, "0", "binary")
+
+
+def test_page_stands_alone(trained):
+    page = (trained.folder / "page.html").read_text()
+    assert page.count("<svg") == len(ARMS) * 2
+    assert "http" not in page and "src=" not in page
+    assert all(arm in page for arm in ARMS) and "called FTC+PTC" in page
+
+
+def test_same_seed_same_bytes(toy, trained):
+    again = toy.run("again", arms=ARMS[:2], epochs=3, learning_rate=0.003)
+    lines = (trained.folder / "predictions.csv").read_text().splitlines()
+    kept = [lines[0], *(line for line in lines[1:] if ",none," in line or ",stain-aug," in line)]
+    assert (again.folder / "predictions.csv").read_text().splitlines() == kept
+
+
+def test_synthetic_tiles_reach_only_their_arm(toy, lineage, tmp_path, trained):
+    tiles = write_synthetic(tmp_path / "synthetic.zip", lineage, seed=99)
+    other = (
+        replace(toy, synthetic=tiles).run("other", arms=["none", "bi100"], epochs=3, learning_rate=0.003).predictions
+    )
+    for arm, same in (("none", True), ("bi100", False)):
+        mine, theirs = (
+            table.loc[table["arm"] == arm, "prob_positive"].to_numpy() for table in (trained.predictions, other)
+        )
+        assert np.array_equal(mine, theirs) is same
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_refuses_a_generator_that_saw_an_unseen_patient(toy, lineage, with_lineage, part):
+    slipped = sorted(toy.split.part("0", part))[0]
+    leaked = with_lineage(patients=sorted([*lineage.patients, slipped]))
+    with pytest.raises(LeakageError, match=slipped):
+        leaked.run(f"leaked {part}", arms=["none"])
+    assert not (toy.folder / f"leaked {part}" / "predictions.csv").exists()
+    allowed = leaked.run(f"allowed {part}", arms=["none", "bi100", "bi100-real"], allow_leakage=True)
+    marks = {one["arm"]: one["mark"] for one in allowed.classifiers}
+    assert "LEAKED" in marks["bi100"] and not marks["none"] and not marks["bi100-real"]
+    assert {row["arm"] for row in allowed.record["tables"]["arms"] if row["mark"]} == {"bi100"}
+    assert "LEAKED" in (allowed.folder / "page.html").read_text()
+
+
+@pytest.mark.parametrize("changes", [{"key_id": "0" * 12}, {"plan": "f" * 64}, {"patients": []}, {}])
+def test_refuses_what_cannot_be_proven_disjoint(with_lineage, changes):
+    doubtful = with_lineage(**changes)
+    with pytest.raises(LeakageError):
+        doubtful.run("doubtful", arms=["none"])
+    trusted = doubtful.run("trusted", arms=["bi100"], trust_origin="made by B. from public data")
+    assert {one["mark"] for one in trusted.classifiers} == {"origin trusted: made by B. from public data"}
+
+
+def test_stain_is_fitted_on_training_patients_only(toy, trained, tmp_path):
+    def fitted(patients):
+        def bleached(patient, pixels):
+            return 255 - (255 - pixels) // 2 if patient in patients else pixels
+
+        changed = replace(toy, tiles=write_tiles(tmp_path / f"{min(patients)}.zip", bleached))
+        result = changed.run(f"stain {min(patients)}", arms=["stain-norm", "stain-aug"])
+        return [one["stain"] for one in result.classifiers]
+
+    mine = [one["stain"] for one in trained.classifiers if one["arm"].startswith("stain")]
+    mine.sort(key=lambda stain: stain["use"], reverse=True)
+    assert fitted(range(6, 12)) == mine
+    assert fitted(range(6)) != mine
+    assert all(stain["method"] == "macenko" for stain in mine)
+    assert {one["arm"]: one["stain"] for one in trained.classifiers}["none"] is None
+
+
+def test_fold_all_has_a_header_only(toy, lineage, tmp_path):
+    everyone = replace(lineage, fold="all", patients=sorted(toy.split.part("all", "train")))
+    result = replace(toy, synthetic=write_synthetic(tmp_path / "synthetic.zip", everyone)).run(
+        "all", fold="all", arms=["none"]
+    )
+    text = (result.folder / "predictions.csv").read_text()
+    assert text == "tile,patient,case,site,diagnosis,class,pred_class,prob_positive,arm,fold,seed\n"
+    assert {one["fold"] for one in result.classifiers} == {"all"}
+    assert "no test patients" in (result.folder / "page.html").read_text()
+
+
+def test_diagnosis_chain(toy, lineage, tmp_path):
+    own = write_synthetic(tmp_path / "synthetic.zip", replace(lineage, scheme="diagnosis"), scheme="diagnosis")
+    result = replace(toy, synthetic=own).run("diagnosis", scheme="diagnosis", arms=["mc", "mc-real"])
+    assert {row["added_tiles"] for row in result.record["tables"]["arms"]} == {6 + 5 + 5}
+    assert set(result.predictions["class"]) == {0, 1}
+
+
+def test_youden_threshold_goes_along(toy, tmp_path):
+    StudyPlan(arms=["none", "bi100"], seeds=[0], threshold="youden").write(tmp_path / "study.json")
+    result = replace(toy, study=tmp_path / "study.json").run("youden", arms=["none"], epochs=2)
+    threshold = result.classifiers[0]["threshold"]
+    table = result.predictions
+    assert threshold != 0.5 and table["threshold"].tolist() == pytest.approx([threshold] * len(table), abs=1e-6)
+    assert (table["pred_class"] == (table["prob_positive"] >= threshold)).all()
+
+
+def test_refuses_other_arms_schemes_sizes_and_settings(toy, lineage, tmp_path):
+    StudyPlan(arms=["none", "bi100"], seeds=[0]).write(tmp_path / "study.json")
+    with pytest.raises(ConfigError, match="stain-aug"):
+        replace(toy, study=tmp_path / "study.json").run("refused", arms=["none", "stain-aug"])
+    with pytest.raises(ConfigError, match="--scheme diagnosis"):
+        toy.run("refused", arms=["none", "mc"])
+    with pytest.raises(DataError, match="16 px, the real ones 32 px"):
+        small = write_synthetic(tmp_path / "small.zip", lineage, side=16)
+        replace(toy, synthetic=small).run("refused", arms=["none"])
+    with pytest.raises(ConfigError, match="at least 2"):
+        toy.run("refused", batch=1)
+    with pytest.raises(ConfigError, match="at least 1"):
+        toy.run("refused", epochs=0)
+    with pytest.raises(DataError, match="no fold"):
+        toy.run("refused", fold="7")
+    assert not (toy.folder / "refused").exists()
+
+
+@pytest.mark.parametrize(("changes", "said"), [({"label": None}, "no class"), ({"mpp": 0.25, "site": "B"}, "magnif")])
+def test_refuses_tiles_without_a_class_or_of_two_magnifications(toy, tmp_path, changes, said):
+    tiles = rewritten(toy.tiles, tmp_path / "tiles.zip", "0", **changes)
+    with pytest.raises(DataError, match=said):
+        replace(toy, tiles=tiles).run("refused", arms=["none"])
+
+
+def test_learns_on_unseen_patients_from_trained_weights(toy):
+    """EfficientNet-Lite0 from ImageNet, 32 px tiles seen at 64 px."""
+    result = toy.run(
+        "learns", arms=["none"], backbone="efficientnet_lite0", pretrained=True, input_px=64, epochs=5, batch=8
+    )
+    table = result.predictions
+    assert roc_auc_score(table["class"], table["prob_positive"]) > 0.9
+    assert result.record["backbone_trained"] is True and len(result.record["weights_sha256"]) == 64

@@ -1,0 +1,34 @@
+"""What tests of several rooms share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMITTED, ALL = ROOT / "tests/golden/stylegan2", ROOT.parent / "shared/golden/stylegan2"
+
+
+def golden_path(name: str) -> Path:
+    """A golden file: the committed copy, else the full set's; skips where neither is."""
+    for folder in (COMMITTED, ALL):
+        if (folder / name).exists():
+            return folder / name
+    pytest.skip(f"skipped: {name} lies in {ALL} only, which is not here")
+
+
+@pytest.fixture(scope="session")
+def golden_file() -> Callable[[str], Path]:
+    return golden_path
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, np.ndarray]]:
+    """Arrays of a golden .npz by name."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        with np.load(golden_path(f"{name}.npz")) as file:
+            return dict(file)
+
+    return load

@@ -1,0 +1,57 @@
+import pandas as pd
+import plotly.graph_objects as go
+
+from components.core.figures.page import document, gap_table
+from components.core.figures.plots import figure_html, plain, styled
+
+
+def row(**changes):
+    return {
+        "source": "A",
+        "target": "B",
+        "metric": "KID",
+        "value": 0.25,
+        "low": 0.125,
+        "high": 0.5,
+        "with_arm": "",
+        "gap": "",
+        **changes,
+    }
+
+
+def test_gap_table_has_a_column_for_each_arm_and_says_what_changed():
+    rows = [row(), row(with_arm="bi100", value=0.0625, gap="fell"), row(with_arm="mc", value=0.75, gap="rose")]
+    rows += [row(metric="AUC"), row(metric="AUC", with_arm="mc", gap="not shown")]
+    page = gap_table(pd.DataFrame(rows))
+    assert page.index("source alone") < page.index("+ bi100") < page.index("+ mc")
+    assert page.count("gap fell") == page.count("gap rose") == page.count("no change shown") == 1
+    assert "0.125 to 0.5" in page
+    assert page.count('<td class="number">–</td>') == 1  # bi100 has no AUC
+
+
+def test_gap_table_marks_sites_and_escapes_names():
+    page = gap_table(pd.DataFrame([row(target="<b>B</b>")]), {"<b>B</b>": ["um/px unknown"]})
+    assert "<b>B" not in page and "&lt;b&gt;B" in page
+    assert '<span class="mark">um/px unknown</span>' in page
+
+
+def test_undefined_numbers_are_dashes():
+    page = gap_table(pd.DataFrame([row(value=float("nan")), row(metric="FD", low=float("nan"))]))
+    assert page.count("–") == 1 and "nan" not in page
+
+
+def test_no_sites_no_table():
+    assert "<table" not in gap_table(pd.DataFrame())
+
+
+def test_document_escapes_its_title_and_brings_plotly():
+    page = document("a < b", "<p>body</p>")
+    assert "<title>a &lt; b</title>" in page and "<p>body</p>" in page
+    assert 'src="http' not in page and len(page) > 1_000_000
+
+
+def test_figures_are_repeatable_fragments():
+    figure = styled(go.Figure(go.Scatter(x=[1], y=[2], name=plain("<i>"))), 200)
+    first, second = figure_html(figure, "f"), figure_html(figure, "f")
+    assert first == second and 'id="f"' in first and "<i>" not in first
+    assert "cdn" not in first

@@ -1,0 +1,195 @@
+"""Selection in a world whose right answer is known: the real tiles are draws of one of the snapshots."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from components.core.archive import CLASSES, LINEAGE, ArchiveWriter
+from components.core.errors import ConfigError, DataError, LeakageError
+from components.core.features import load_extractor
+from components.core.files import file_sha256, write_json
+from components.core.lineage import Lineage
+from components.core.results import RECORDS
+from components.core.stylegan2 import Generator
+from components.core.stylegan2.sampling import generate_images
+from components.core.stylegan2.snapshot import load_generator, save_snapshot
+from components.fid_select.stage import run
+
+CLASS_LIST = [{"index": 0, "name": "FA+FTC", "label": 0}, {"index": 1, "name": "PTC", "label": 1}]
+LINEAGE_OF_TRAINING = Lineage("key", "plan", "0", "binary", ["t0", "t1"])
+RIGHT = 4.0  # kimg of the snapshot that the data come from
+
+
+def make_network(seed: int) -> Generator:
+    torch.manual_seed(seed)
+    G = Generator(16, 2, 16, 32, channel_base=512, channel_max=16, mapping_layers=2)
+    with torch.no_grad():
+        for name, parameter in G.named_parameters():
+            if name.endswith("affine.weight"):
+                parameter.mul_(4)
+    return G
+
+
+def write_archive(path: Path, G: Generator, first: int, counts: dict[int, int], patient: str) -> None:
+    with ArchiveWriter(path, compress_level=0) as archive:
+        for index, count in counts.items():
+            for image in generate_images(G, list(range(first, first + count)), [index] * count):
+                archive.add(image, {"label": index, "identity": patient})
+        archive.attach(CLASSES, CLASS_LIST)
+        archive.attach(LINEAGE, LINEAGE_OF_TRAINING.to_dict())
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    networks = {0.0: make_network(1), RIGHT: make_network(2), 8.0: make_network(3)}
+    (folder / "snapshots").mkdir()
+    for kimg, network in networks.items():
+        save_snapshot(folder / "snapshots" / f"network-snapshot-{int(kimg):06d}.safetensors", network, kimg)
+    write_json(folder / "snapshots" / LINEAGE, LINEAGE_OF_TRAINING.to_dict())
+    write_json(folder / "snapshots" / CLASSES, CLASS_LIST)
+    write_json(folder / "snapshots" / RECORDS, [{"stage": "gan_train"}])
+    write_archive(folder / "train.zip", networks[RIGHT], 10_000, {0: 40, 1: 24}, "t0")
+    write_archive(folder / "held.zip", networks[RIGHT], 20_000, {0: 20, 1: 20}, "v0")
+    write_archive(folder / "one_class.zip", networks[RIGHT], 20_000, {0: 20}, "v0")
+    write_archive(folder / "seen.zip", networks[RIGHT], 20_000, {0: 20, 1: 20}, "t1")
+    return folder
+
+
+@pytest.fixture
+def select(world: Path, tmp_path: Path) -> Callable[..., SimpleNamespace]:
+    def call(**changed: object) -> SimpleNamespace:
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        paths = {name: str(out / name) for name in ("generator", "page", "metrics")}
+        inputs = {
+            "snapshots": str(world / "snapshots"),
+            "dataset": str(world / "train.zip"),
+            "held_out": str(world / "held.zip"),
+            "images": 60,
+            "extractor_px": 64,
+            "device": "cpu",
+        }
+        run(**{**paths, **inputs, **changed})
+        record = json.loads(Path(paths["metrics"]).read_text())
+        return SimpleNamespace(**paths, record=record, folder=Path(paths["generator"]))
+
+    return call
+
+
+@pytest.mark.parametrize("rule", ["kid_held_out", "fid_train"])
+def test_the_network_that_the_data_come_from_is_chosen(select, world: Path, rule: str) -> None:
+    out = select(rule=rule)
+    record = out.record
+    assert record["chosen_kimg"] == RIGHT
+    assert [row["chosen"] for row in record["tables"]["snapshots"]] == [False, True, False]
+    right = record["tables"]["snapshots"][1]
+    assert record["fid"] == right["fid"] == min(row["fid"] for row in record["tables"]["snapshots"])
+    assert abs(right["kid"]) < 3 * right["kid_se"]  # same distribution: unbiased around 0
+    assert abs(right["kid_held_out"]) < 3 * right["kid_held_out_se"]
+    assert min(right["precision"], right["recall"]) > 0.5
+    for row in (record["tables"]["snapshots"][0], record["tables"]["snapshots"][2]):
+        assert row["kid"] > 3 * row["kid_se"]
+        assert row["precision"] < 0.2
+        pairs = zip(row["classes"], right["classes"], strict=True)
+        assert all(one["kid"] > 5 * abs(of_right["kid"]) for one, of_right in pairs)
+    snapshot = world / "snapshots" / "network-snapshot-000004.safetensors"
+    assert file_sha256(out.folder / "generator.safetensors") == file_sha256(snapshot)
+
+
+def test_generator_folder_carries_its_evidence(select) -> None:
+    out = select()
+    assert load_generator(out.folder).img_resolution == 32
+    assert json.loads((out.folder / LINEAGE).read_text()) == LINEAGE_OF_TRAINING.to_dict()
+    assert json.loads((out.folder / CLASSES).read_text()) == CLASS_LIST
+    assert [one["stage"] for one in json.loads((out.folder / RECORDS).read_text())] == ["gan_train", "fid_select"]
+    selection = json.loads((out.folder / "selection.json").read_text())
+    assert selection["sha256"] == file_sha256(out.folder / "generator.safetensors")
+    assert selection["rule"] == "kid_held_out"
+    assert selection["extractor_sha256"] == load_extractor("efficientnet_lite0").weights_sha256
+    assert (selection["extractor"], selection["extractor_px"], selection["images"]) == ("efficientnet_lite0", 64, 60)
+    page = Path(out.page).read_text()
+    assert "efficientnet_lite0 at 64 px" in page
+    assert "http" not in page
+
+
+def test_distances_are_of_the_images_that_the_seeds_name(select, world: Path) -> None:
+    """Drawn again by hand: same classes' shares, same z for every snapshot, whatever the batch."""
+    first, second = (select(batch=batch).record["tables"]["snapshots"] for batch in (7, 64))
+    for a, b in zip(first, second, strict=True):
+        assert a["fid"] == pytest.approx(b["fid"], rel=1e-3)
+        assert a["kid"] == pytest.approx(b["kid"], abs=1e-4)
+    other = select(seed=1).record["tables"]["snapshots"][1]
+    assert other["fid"] != pytest.approx(first[1]["fid"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "why"),
+    [
+        ("one_class.zip", "HeldOut has 0 tiles of class PTC, fewer than 8"),
+        ("seen.zip", "patients were seen in training"),
+    ],
+)
+def test_held_out_tiles_that_cannot_decide_are_not_asked(select, world: Path, held_out: str, why: str) -> None:
+    record = select(held_out=str(world / held_out)).record
+    assert why in record["reason"]
+    assert any(why in note for note in record["tables"]["notes"])
+    assert record["chosen_kimg"] == RIGHT
+
+
+def test_untrained_snapshot_is_selectable_only_alone(select, world: Path, tmp_path: Path) -> None:
+    """The untrained snapshot is the best here, and yet not chosen beside a trained one."""
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    for name in (LINEAGE, CLASSES):
+        (folder / name).write_bytes((world / "snapshots" / name).read_bytes())
+    save_snapshot(folder / "network-snapshot-000000.safetensors", make_network(2), 0)
+    assert select(snapshots=str(folder)).record["chosen_kimg"] == 0
+    save_snapshot(folder / "network-snapshot-000001.safetensors", make_network(3), 1)
+    assert select(snapshots=str(folder)).record["chosen_kimg"] == 1
+
+
+def test_untrained_extractor_is_marked_loudly(select) -> None:
+    out = select(extractor="resnet50@random", extractor_px=32, images=16)
+    assert out.record["extractor_trained"] is False
+    assert out.record["extractor"] == "resnet50@random"
+    assert any("UNTRAINED" in note for note in out.record["tables"]["notes"])
+    assert "UNTRAINED" in Path(out.page).read_text()
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"rule": "best"}, ConfigError, "kid_held_out or fid_train"),
+        ({"images": 4}, ConfigError, "raise --images"),
+        ({"images": 0}, ConfigError, "raise --images"),
+        ({"batch": 0}, ConfigError, "batch of at least 1"),
+        ({"snapshots": "absent"}, DataError, "holds no network-snapshot"),
+        ({"dataset": "absent.zip"}, DataError, "no archive"),
+        ({"extractor": "vgg"}, ConfigError, "no feature extractor"),
+    ],
+)
+def test_bad_input_leaves_nothing(select, tmp_path: Path, changed: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        select(**changed)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_snapshots_of_other_classes_size_or_no_lineage(select, world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots"
+    folder.mkdir()
+    small = Generator(16, 2, 16, 16, channel_base=512, channel_max=16, mapping_layers=2)
+    save_snapshot(folder / "network-snapshot-000001.safetensors", small, 1)
+    with pytest.raises(LeakageError, match=r"no lineage\.json"):
+        select(snapshots=str(folder))
+    write_json(folder / LINEAGE, replace(LINEAGE_OF_TRAINING, fold="1").to_dict())
+    write_json(folder / CLASSES, CLASS_LIST[::-1])
+    with pytest.raises(DataError, match="different classes"):
+        select(snapshots=str(folder))
+    write_json(folder / CLASSES, CLASS_LIST)
+    with pytest.raises(DataError, match="draws 16 px and the tiles have 32 px"):
+        select(snapshots=str(folder))

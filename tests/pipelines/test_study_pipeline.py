@@ -1,0 +1,52 @@
+"""The pipeline as KFP sees it: it compiles, its types protect, its help is whole, its IR in git is fresh."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import compiler, dsl
+from kfp.dsl.types.type_utils import InconsistentTypeException
+
+from components.pack.component import pack
+from components.split.component import split
+from components.tile.component import tile
+from pipelines.compiled_ir import study_yaml
+from pipelines.study import study
+
+COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled" / "study.yaml"
+
+
+def test_split_plan_cannot_be_wired_into_a_tile_set():
+    with pytest.raises(InconsistentTypeException, match=r"system\.TileSet"):
+
+        @dsl.pipeline
+        def crossed(source: str):
+            cut = tile(sources=[source])
+            planned = split(manifest=cut.outputs["manifest"])
+            pack(tiles=planned.outputs["plan"], plan=planned.outputs["plan"], fold="all")
+
+
+def test_every_ui_parameter_is_explained():
+    for name, parameter in study.component_spec.inputs.items():
+        assert parameter.description, name
+        assert parameter.optional, name
+
+
+def test_committed_ir_is_fresh():
+    assert COMPILED.read_text(encoding="utf-8") == study_yaml(), "run `make compile` and commit the result"
+
+
+def test_ir_installs_nothing_and_names_immutable_images():
+    spec = next(yaml.safe_load_all(study_yaml()))
+    executors = spec["deploymentSpec"]["executors"].values()
+    assert len(list(executors)) >= 10
+    for executor in executors:
+        assert "pip install" not in " ".join(executor["container"]["command"])
+        assert not executor["container"]["image"].endswith(":latest")
+        assert ":" in executor["container"]["image"].rsplit("/", 1)[1]
+
+
+def test_compiling_twice_gives_the_same_text(tmp_path):
+    path = tmp_path / "study.yaml"
+    compiler.Compiler().compile(study, str(path))
+    assert path.read_text(encoding="utf-8") == study_yaml()

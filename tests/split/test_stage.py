@@ -1,0 +1,194 @@
+"""The stage: plans that hold together, and refusals."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from components.core.errors import LeakageError, ThyganError
+from components.core.lineage import identity, key_id
+from components.core.splits import SplitPlan
+from components.core.study import StudyPlan
+from components.split.stage import items, run
+
+GLAS = Path(__file__).parents[3] / "shared/data/glas"
+NAMES = {"FA": 0, "FTC": 0, "PTC": 1, "NIFTP": 1}
+ROWS = [
+    (f"{i}{letter}.jpeg", NAMES[name], str(i), str(i), name)
+    for i, name in enumerate(["FA", "PTC", "FTC", "NIFTP"] * 4)
+    for letter in "ab"
+]
+
+
+@pytest.fixture
+def split(tmp_path):
+    def start(path, **options):
+        paths = {name: tmp_path / f"{name}.json" for name in ("plan", "study", "metrics")}
+        made = run(manifest=str(path), **{name: str(one) for name, one in paths.items()}, **{"folds": 3, **options})
+        return (*made, paths)
+
+    return start
+
+
+@pytest.fixture
+def glas(manifest):
+    if not GLAS.is_dir():
+        pytest.skip("skipped: no ../shared/data/glas")
+    meta = pd.read_csv(GLAS / "meta.csv", dtype=str)
+    return manifest(meta[["file", "class", "patient", "case", "diagnosis"]].to_numpy().tolist())
+
+
+def test_plans_are_written_and_read_back(manifest, split, who):
+    final, folds, paths = split(manifest(ROWS), demonstration=True, seed=5, external_sites=["Far"], tile_level=["Far"])
+    plan, study = SplitPlan.read(paths["plan"]), StudyPlan.read(paths["study"])
+    assert plan.key_id == who("1").partition("-")[0]
+    assert plan.test_folds == ["0", "1", "2"]
+    assert plan.part("all") == {who(str(i)) for i in range(16)}
+    assert study.class_map == NAMES
+    assert (study.demonstration, study.external_sites, study.tile_level_sites) == (True, ["Far"], ["Far"])
+    assert study.seeds == [0, 1, 2]
+    arms = ["none", "stain-aug", "bi100", "bi100-real"]
+    assert final == [{"scheme": "binary", "fold": "all", "arms": arms}]
+    assert folds == [{"scheme": "binary", "fold": fold, "arms": arms} for fold in "012"]
+
+
+def test_record_counts_patients_cases_and_tiles(manifest, split):
+    *_, paths = split(manifest(ROWS))
+    record = json.loads(paths["metrics"].read_text())
+    assert (record["patients"], record["cases"], record["folds"]) == (16, 16, 3)
+    by_fold = pd.DataFrame(record["tables"]["folds"])
+    assert set(by_fold.columns) == {"fold", "part", "patients", "cases", "tiles", "class0", "class1"}
+    totals = by_fold.groupby("fold")[["patients", "tiles", "class0", "class1"]].sum()
+    assert totals.to_numpy().tolist() == [[16, 32, 8, 8]] * 4
+
+
+def test_same_seed_gives_the_same_plan(manifest, split):
+    path = manifest(ROWS)
+    first = split(path, seed=3)[2]["plan"].read_text()
+    assert split(path, seed=3)[2]["plan"].read_text() == first
+    assert split(path, seed=4)[2]["plan"].read_text() != first
+
+
+@pytest.mark.parametrize(
+    ("arms", "expected"),
+    [
+        (["none", "bi100", "mc", "mc-real"], {"binary": ["none", "bi100"], "diagnosis": ["mc", "mc-real"]}),
+        (["none", "stain-norm", "mc100"], {"diagnosis": ["none", "stain-norm", "mc100"]}),
+        (["none", "bi200-real", "mc"], {"binary": ["none", "bi200-real"], "diagnosis": ["mc"]}),
+    ],
+)
+def test_arms_without_generator_never_cause_a_training(arms, expected):
+    assert {one["scheme"]: one["arms"] for one in items(arms, ["all"])} == expected
+    assert [one["fold"] for one in items(arms, ["0", "1"])] == ["0", "1"] * len(expected)
+
+
+def test_glas_splits_by_person(glas, split):
+    *_, paths = split(glas, folds=5)
+    plan = SplitPlan.read(paths["plan"])
+    assert sorted(len(plan.part(fold, "test")) for fold in plan.test_folds) in ([1, 1, 1, 2, 2], [1, 1, 1, 1, 3])
+    assert len(plan.part("all")) == 7
+
+
+def test_glas_lists_are_imported(glas, split, who):
+    *_, paths = split(glas, import_splits=str(GLAS / "cv_splits"))
+    plan = SplitPlan.read(paths["plan"])
+    assert plan.folds["0"] == {
+        "train": sorted(who(one) for one in ("2", "3", "4", "7", "9")),
+        "val": [who("11")],
+        "test": [who("10")],
+    }
+    assert plan.notes == ()
+    assert plan.origin.startswith("imported from cv_splits: 0, 1, 2, 3, 4; fold all")
+
+
+def test_cases_100_and_101_are_one_person(glas, split, tmp_path):
+    lists = tmp_path / "cv0_split.json"
+    lists.write_text(json.dumps({"train": [21, 30, 31, 40, 41, 100], "val": [110, 111], "test": [101, 71, 90]}))
+    with pytest.raises(LeakageError, match="has 100 in train and 101 in test"):
+        split(glas, import_splits=str(lists))
+
+
+def test_imported_list_of_files_leaves_cross_validation_to_the_seed(manifest, split, tmp_path, who):
+    lists = tmp_path / "data_split_0.json"
+    val = {"0a.jpeg", "0b.jpeg", "1a.jpeg", "1b.jpeg"}
+    lists.write_text(json.dumps({"train": [row[0] for row in ROWS if row[0] not in val], "val": sorted(val)}))
+    *_, paths = split(manifest(ROWS), import_splits=str(lists))
+    plan = SplitPlan.read(paths["plan"])
+    assert plan.folds["all"]["val"] == sorted([who("0"), who("1")])
+    assert plan.test_folds == ["0", "1", "2"]
+
+
+def test_tiles_without_patient_take_no_part(manifest, split):
+    *_, paths = split(manifest([*ROWS, ("x.jpeg", 0, "", "", "FA")]))
+    plan = SplitPlan.read(paths["plan"])
+    assert len(plan.part("all")) == 16
+    assert plan.notes == ("1 tiles of Home have no patient and take no part.",)
+
+
+@pytest.mark.parametrize(
+    ("mpp", "mark"),
+    [("", "The um/px of Home is unknown."), ([0.5] * 31 + [0.25], "Some images of Home were enlarged")],
+)
+def test_um_per_px_marks_the_study(manifest, split, mpp, mark):
+    *_, paths = split(manifest(ROWS, mpp=mpp))
+    [given] = StudyPlan.read(paths["study"]).marks
+    assert given.startswith(mark)
+
+
+BAD = {
+    "arm": ({"arms": ["none", "bi300"]}, "There is no arm 'bi300'"),
+    "no baseline": ({"arms": ["bi100"]}, "add it to the arms"),
+    "folds": ({"folds": 9}, r"Class 0 has 8 patient\(s\), too few for 9 folds"),
+    "val fraction": ({"val_fraction": 0.0}, "--val-fraction 0 is not above 0"),
+    "seeds": ({"classifier_seeds": 0}, "--classifier-seeds 0 is too few"),
+    "vote": ({"vote": "loudest"}, "--vote 'loudest' is not known"),
+    "threshold": ({"threshold": "0.7"}, "--threshold '0.7' is not known"),
+    "difference": ({"relevant_difference": 0.0}, "--relevant-difference 0 is no AUROC difference"),
+    "own site": ({"external_sites": ["Home"]}, "Site 'Home' is the study's own"),
+    "tile-level site": ({"external_sites": ["Far"], "tile_level": ["Near"]}, "--tile-level names 'Near'"),
+    "no lists": ({"import_splits": "/nowhere"}, "/nowhere has no split file"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD.values(), ids=BAD)
+def test_bad_options_are_one_sentence_and_nothing_is_written(manifest, split, tmp_path, options, message):
+    path = manifest(ROWS)
+    with pytest.raises(ThyganError, match=message):
+        split(path, **options)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_imported_fold_without_a_class(manifest, split, tmp_path):
+    (tmp_path / "cv0_split.json").write_text(json.dumps({"train": [0, 1, 2, 3], "val": [4], "test": [5, 6]}))
+    with pytest.raises(ThyganError, match="has no patient of class 1 in its val list"):
+        split(manifest(ROWS), import_splits=str(tmp_path / "cv0_split.json"))
+
+
+def test_patients_in_no_list_at_all(manifest, split, tmp_path):
+    (tmp_path / "cv0_split.json").write_text(json.dumps({"train": [0, 1], "val": [2, 3], "test": [4, 5]}))
+    files = {"train": ["0a.jpeg", "1a.jpeg"], "val": ["2a.jpeg", "3a.jpeg"]}
+    (tmp_path / "data_split_0.json").write_text(json.dumps(files))
+    with pytest.raises(ThyganError, match=r"10 patient\(s\) are in no list of .* at all, cases 10, 11"):
+        split(manifest(ROWS), import_splits=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"identity": ""}, "names no patient"),
+        ({"label": ""}, "tiles without a label"),
+        ({"label": 1}, "Every patient is of class 1"),
+        ({"diagnosis": "PTC"}, "Diagnosis 'PTC' is labelled both 0 and 1"),
+    ],
+)
+def test_bad_manifests(manifest, split, columns, message):
+    with pytest.raises(ThyganError, match=message):
+        split(manifest(ROWS, **columns))
+
+
+def test_identities_of_two_keys_are_refused(manifest, split):
+    other = b"another study's own key"
+    identities = [identity(other if row[2] == "3" else b"a study key for tests", "Home", row[2]) for row in ROWS]
+    with pytest.raises(ThyganError, match=f"made with 2 study keys .*{key_id(other)}"):
+        split(manifest(ROWS, identity=identities))

@@ -1,0 +1,53 @@
+"""A folder of small labelled images, and the tile stage over it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.tile.stage import run
+
+ROWS = [
+    ("1a.png", "1", 1, "PTC"),
+    ("1b.png", "1", 1, "PTC"),
+    ("2a.png", "2", 0, "FA"),
+    ("3a.png", "3", 0, "FTC"),
+]
+
+
+def write_image(path, width=40, height=24, seed=0, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return pixels
+
+
+def write_csv(path, rows, columns=("file", "patient", "class", "diagnosis")):
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def write_json(path, **value):
+    Path(path).write_text(json.dumps(value))
+
+
+def make_folder(folder, rows=ROWS, **image_options):
+    """A source with `images/` and `meta.csv`."""
+    for seed, row in enumerate(rows):
+        write_image(folder / "images" / row[0], seed=seed, **image_options)
+    write_csv(folder / "meta.csv", rows)
+    return folder
+
+
+def tile(out, *sources, **options):
+    """Runs the stage with tiles of 16 px; returns its paths and what it returns."""
+    paths = {name: out / f"{name}{kind}" for name, kind in OUTPUTS.items()}
+    known = {"tile_px": 16, "mpp": {"*": "0.5"}, **options}
+    files = {name: str(path) for name, path in paths.items()}
+    paths["mpp_of_study"] = run(sources=[str(one) for one in sources], **files, **known)
+    return paths
+
+
+OUTPUTS = {"tiles": ".zip", "manifest": ".csv", "page": ".html", "metrics": ".json"}
