@@ -96,7 +96,7 @@ def write_folder(folder: Path, scheme: str, arms: dict[str, Stain | None], patie
             network = build_backbone(NETWORK, num_classes=2, pretrained=False, seed=10 * place + seed)
             for layer in network.module.modules():  # random weights answer alike; let them say something
                 if isinstance(layer, torch.nn.BatchNorm2d):
-                    layer.running_var.fill_(0.1)
+                    layer.running_var.fill_(0.15)
             file = save_weights(network, folder, f"{arm}/seed{seed}.safetensors")
             made.append(
                 Frozen(
@@ -182,7 +182,7 @@ def test_probabilities_are_the_networks_own(outside, table):
             with torch.inference_mode():
                 expected = [float(network.module(network.prepare(t[None], 32)).double().softmax(1)[0, 1]) for t in seen]
             told = table[(table["arm"] == one.arm) & (table["seed"] == str(one.seed))]["prob_positive"]
-            np.testing.assert_allclose(told, expected, atol=1e-5)
+            np.testing.assert_allclose(told, expected, atol=1e-5, rtol=1e-4)
     assert table["prob_positive"].nunique() > 100
 
 
