@@ -67,7 +67,7 @@ def draw_page(
     rows = "".join(
         f"<tr><td>{label}</td><td>{html.escape(form.format(record[key]))}</td></tr>" for label, key, form in _FACTS
     )
-    order = f"Classes from the top row down: {html.escape(', '.join(classes))}. " if classes else ""
+    order = f"Classes from the top row down: {', '.join(classes)}. " if classes else ""
     shown = sorted({round(place) for place in np.linspace(0, len(fakes) - 1, min(_GRIDS, len(fakes)))}, reverse=True)
     grids = "".join(_figure(fakes[place][1], f"generated after {fakes[place][0]:g} kimg") for place in shown)
     charts = "".join(_chart(name, series, ticks) for name, series in _CHARTS)

@@ -182,7 +182,7 @@ def test_probabilities_are_the_networks_own(outside, table):
             with torch.inference_mode():
                 expected = [float(network.module(network.prepare(t[None], 32)).double().softmax(1)[0, 1]) for t in seen]
             told = table[(table["arm"] == one.arm) & (table["seed"] == str(one.seed))]["prob_positive"]
-            np.testing.assert_allclose(told, expected, atol=1e-5, rtol=1e-4)
+            np.testing.assert_allclose(told, expected, atol=1e-4)  # other batches, other rounding
     assert table["prob_positive"].nunique() > 100
 
 
