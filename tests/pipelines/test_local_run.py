@@ -45,7 +45,7 @@ def thygan(*arguments, **options):
     )
 
 
-def finished(process, seconds=400):
+def finished(process, seconds=1500):
     output, _ = process.communicate(timeout=seconds)
     return process.returncode, output
 
