@@ -14,11 +14,11 @@ from components.core.classifier.frozen import Frozen, save_weights, write_classi
 from components.core.classifier.predictions import (
     class_names,
     logits,
-    pick_device,
     positive,
     prediction_rows,
     write_predictions,
 )
+from components.core.device import pick_device
 from components.core.features.backbones import build_backbone, check_input_px
 from components.core.files import file_sha256, write_json, write_text, written
 from components.core.lineage import Lineage

@@ -10,13 +10,13 @@ from components.core.classifier.frozen import Frozen, read_classifiers
 from components.core.classifier.predictions import (
     class_names,
     logits,
-    pick_device,
     positive,
     prediction_rows,
     write_predictions,
 )
 from components.core.classifier.stain import NORMALISE, Stain, normalise
 from components.core.classifier.tiles import read_tiles, site_mpp
+from components.core.device import pick_device
 from components.core.errors import ConfigError
 from components.core.files import read_json, write_json
 from components.core.lineage import Lineage

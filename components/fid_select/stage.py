@@ -136,15 +136,17 @@ def _snapshots(folder: Path) -> list[tuple[float, Path]]:
 
 
 def _draws(labels: Classes, classes: list[dict[str, Any]], images: int, seed: int) -> tuple[Classes, list[int]]:
-    """Class and latent seed of each image: labels of uniformly drawn training tiles, as in the FID's protocol."""
+    """Class and latent seed of each image: labels of uniformly drawn training tiles, as in the FID's protocol.
+
+    A class that the draw leaves with too few images to measure takes the first places.
+    """
     rng = np.random.default_rng(seed)
     drawn = rng.choice(labels, images)
-    for one in classes:
-        of_class = int((drawn == one["index"]).sum())
-        if of_class < LEAST:
-            raise ConfigError(
-                f"Only {of_class} of {images} images are of class {one['name']}, too few to measure: raise --images."
-            )
+    kinds = [one["index"] for one in classes]
+    if min(int((drawn == kind).sum()) for kind in kinds) < LEAST:
+        if images < LEAST * len(kinds):
+            raise ConfigError(f"{images} images of {len(kinds)} classes are too few to measure: raise --images.")
+        drawn[: LEAST * len(kinds)] = np.repeat(kinds, LEAST)
     return drawn, rng.integers(0, 2**32, images).tolist()
 
 

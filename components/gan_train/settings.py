@@ -120,20 +120,3 @@ def resolve(
         seed=seed,
         mixed_precision=device.type == "cuda",
     )
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" = a GPU where there is one.
-
-    Raises:
-        ConfigError: No such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device is {name!r}: give auto, cpu, cuda or cuda:N.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device is {name!r}, but PyTorch finds no GPU here: use --device auto or cpu.")
-    return device

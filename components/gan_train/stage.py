@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from components.core.archive import CLASSES, LINEAGE, ImageArchive, Pixels, encode_png
+from components.core.device import pick_device
 from components.core.errors import ConfigError, DataError
 from components.core.files import write_json, write_text, written
 from components.core.results import RECORDS, Record
@@ -18,7 +19,7 @@ from components.gan_train.data import Tiles, load_tiles
 from components.gan_train.grid import Grid
 from components.gan_train.loop import Training
 from components.gan_train.page import draw_page
-from components.gan_train.settings import Settings, pick_device, resolve
+from components.gan_train.settings import Settings, resolve
 from components.gan_train.ticks import train
 
 STATS = "stats.jsonl"

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
+from components.core.device import pick_device
 from components.core.errors import ConfigError, DataError
-from components.core.features import load_extractor, pick_device
+from components.core.features import load_extractor
 from components.core.files import file_sha256, read_json, write_text
 from components.core.lineage import Lineage, refuse_leak
 from components.core.progress import track

@@ -101,6 +101,12 @@ def test_the_network_that_the_data_come_from_is_chosen(select, world: Path, rule
     assert file_sha256(out.folder / "generator.safetensors") == file_sha256(snapshot)
 
 
+def test_a_rare_class_is_measured_too(select, world: Path) -> None:
+    write_archive(world / "rare.zip", make_network(2), 30_000, {0: 90, 1: 3}, "t0")
+    for row in select(dataset=str(world / "rare.zip"), images=8).record["tables"]["snapshots"]:
+        assert all(one["kid"] is not None for one in row["classes"])
+
+
 def test_generator_folder_carries_its_evidence(select) -> None:
     out = select()
     assert load_generator(out.folder).img_resolution == 32

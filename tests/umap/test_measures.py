@@ -1,5 +1,7 @@
 """Weights against the same tiles written out, and against the features package's own distances."""
 
+from uuid import uuid4
+
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
@@ -27,7 +29,7 @@ def domain(rng, count=60, shift=0.0, patients=12, width=6):
 
 def alone(one):
     """The same tiles, each its own group."""
-    return Domain(one.features, one.reduced, np.array([f"{id(one)} {place}" for place in range(len(one))], object))
+    return Domain(one.features, one.reduced, np.array([uuid4().hex for _ in range(len(one))], object))
 
 
 @pytest.fixture

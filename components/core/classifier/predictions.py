@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from components.core.classifier.frozen import Frozen
-from components.core.errors import ConfigError
 from components.core.features.backbones import Backbone
 from components.core.files import write_text
 from components.core.statistics import COLUMNS
@@ -17,19 +16,6 @@ from components.core.statistics import COLUMNS
 _DIGITS = 9
 
 Probabilities = npt.NDArray[np.float64]
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is the GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"There is no device {name!r}: use auto, cpu or cuda.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("No GPU can be seen: use --device cpu, or start the stage where there is one.")
-    return device
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 from components.core.features.backbones import Backbone, build_backbone
 from components.core.features.extract import Features, features_of, to_batches
-from components.core.features.extractors import EXTRACTORS, Extractor, load_extractor, pick_device
+from components.core.features.extractors import EXTRACTORS, Extractor, load_extractor
 from components.core.features.weights import REGISTRY, Weights, find_weights
 
 __all__ = [
@@ -16,6 +16,5 @@ __all__ = [
     "features_of",
     "find_weights",
     "load_extractor",
-    "pick_device",
     "to_batches",
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from components.core.device import pick_device
 from components.core.errors import ConfigError, WeightsError
 from components.core.features.backbones import build_backbone, check_input_px
 from components.core.features.weights import find_weights
@@ -101,20 +102,6 @@ def load_extractor(name: str, *, weights_dir: str = "", device: str = "cpu", inp
         on,
         lambda images: module(backbone.prepare(images, input_px).contiguous(memory_format=torch.channels_last)),
     )
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device of that name; "auto" = the GPU when there is one.
-
-    Raises:
-        ConfigError: Not a device, or not one of this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ConfigError(f"This machine has no device {name!r}: use cpu, cuda or auto.") from None
 
 
 def _inception2015(weights_dir: str, device: torch.device) -> Extractor:

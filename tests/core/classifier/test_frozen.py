@@ -12,13 +12,12 @@ from components.core.classifier.frozen import Frozen, read_classifiers, save_wei
 from components.core.classifier.predictions import (
     class_names,
     logits,
-    pick_device,
     positive,
     prediction_rows,
     write_predictions,
 )
 from components.core.classifier.tiles import read_tiles, study_mpp
-from components.core.errors import ConfigError, DataError, WeightsError
+from components.core.errors import DataError, WeightsError
 from components.core.features.backbones import build_backbone
 from components.core.files import file_sha256
 from components.core.statistics import read_predictions
@@ -120,9 +119,6 @@ def test_study_mpp():
         study_mpp(table(A=[0.25], B=[0.5]))
 
 
-def test_names_and_devices():
+def test_class_names():
     assert class_names({"PTC": 1, "FA": 0, "FTC": 1}) == ("FA", "FTC+PTC")
     assert class_names({}) == ("class 0", "class 1")
-    assert pick_device("auto").type in ("cpu", "cuda")
-    with pytest.raises(ConfigError, match="warp"):
-        pick_device("warp")
