@@ -6,7 +6,6 @@
 from dataclasses import dataclass
 
 import torch
-import torchvision
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
@@ -93,6 +92,8 @@ def build_backbone(name: str, *, num_classes: int, pretrained: bool, weights_dir
 def _untrained(name: str) -> nn.Module:
     if name == EFFICIENTNET_LITE0:
         return EfficientNet.from_name("efficientnet-lite0")
+    import torchvision  # with torch's compiler, so it loads longer than all the rest: only for its own networks
+
     if name not in torchvision.models.list_models(module=torchvision.models):
         raise ConfigError(
             f"There is no network {name!r}: use {EFFICIENTNET_LITE0} or one of torchvision's, say resnet50."
