@@ -135,7 +135,7 @@ def test_without_labels_it_is_unconditional(make_archive, tmp_path):
         ({}, {"channel_base": 8}, ConfigError, "channel_base is 8"),
         ({}, {"gamma": -1.0}, ConfigError, "gamma is -1.0"),
         ({}, {"threads": -1}, ConfigError, "threads is -1"),
-        ({}, {"device": "abacus"}, ConfigError, "device is 'abacus'"),
+        ({}, {"device": "abacus"}, ConfigError, "no device 'abacus'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(make_archive, tmp_path, archive, options, error, sentence):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def runs(fields, tmp_path_factory):
 
 
 def started(output):
-    return [line.split("  ", 1)[1].split(": ")[0] for line in output.splitlines() if line.endswith(": started")]
+    return re.findall(r"^ *[\d.]+ s  (.*): started$", output, re.MULTILINE)
 
 
 def test_a_killed_run_goes_on_from_the_cache(runs):
