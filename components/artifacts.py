@@ -19,6 +19,13 @@ class Manifest(dsl.Dataset):
     schema_version = "1.0.0"
 
 
+class DataCard(dsl.Artifact):
+    """JSON: a tile set in numbers: counts, sizes, magnification, licence, stain, sha256."""
+
+    schema_title = "system.DataCard"
+    schema_version = "1.0.0"
+
+
 class SplitPlan(dsl.Artifact):
     """JSON: patients (as identities) of each fold's training, validation and test part."""
 

@@ -1,14 +1,11 @@
 """The `thygan` command."""
 
-import json
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from components.core.files import write_text
 from components.core.progress import say
 from components.core.shell import execute, new_app
+from pipelines.data_check import check
 from pipelines.run import run_command
 
 app = new_app(
@@ -17,6 +14,7 @@ app = new_app(
 data = new_app("data", "Look at data before anything runs; make demo data.")
 app.command(data)
 app.command(run_command(), name="run")
+data.command(check)
 
 
 @app.command(name="compile")
@@ -47,31 +45,6 @@ def phantom(out: Path, *, seed: int = 0, patients: int = 24, external_patients: 
 
     write_study(out, seed=seed, patients=patients, external_patients=external_patients)
     say(f"demo data: {out}")
-
-
-@data.command
-def check(
-    source: Path,
-    *,
-    labels: str = "",
-    site: str = "",
-    patient_pattern: str = "",
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
-) -> None:
-    """Prints patients, cases, images, classes, sizes and sites of a folder, and what is odd about it.
-
-    Args:
-        source: Folder with images.
-        labels: Label file; empty = found in the folder.
-        site: Name of the site where the labels have none.
-        patient_pattern: Regular expression with a group `patient` for file names.
-        as_json: Print JSON.
-    """
-    from components.tile.check import as_text
-    from components.tile.check import check as look
-
-    found = look(str(source), labels=labels, site=site, patient_pattern=patient_pattern)
-    print(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +18,19 @@ from components.core.files import digest
 from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
 from components.core.progress import say
 from components.core.shell import mapping, with_options
+from components.core.store import is_bucket, open_store
 
 PROFILES = Path(__file__).parent / "profiles"
 _SOURCE_FOLDERS = ("source", "import_splits", "weights_dir")
 _PYTHON = {"String": str, "Integer": int, "Float": float, "Boolean": bool, "List": list, "Dict": dict}
-_SHOWN = {"page": "report.html", "markdown": "report.md", "metrics": "metrics.json"}
+_SHOWN = {
+    "page": "report.html",
+    "markdown": "report.md",
+    "metrics": "metrics.json",
+    "data_card": "data-card.html",
+    "external_data_card": "external-data-card.html",
+    "external_predictions": "external-predictions.csv",
+}
 
 
 def _study(
@@ -52,7 +61,6 @@ def _study(
     outputs = run_here(study, arguments, out, workers=local_workers).outputs
     for name, file in _SHOWN.items():
         shutil.copyfile(outputs[name].path, out / file)
-    shutil.copyfile(outputs["external_predictions"].path, out / "external-predictions.csv")
     shutil.copytree(outputs["gap"].path, out / "domain-gap", dirs_exist_ok=True)
     seconds = time.monotonic() - started
     say(f"the study took {seconds / 60:.1f} min")
@@ -134,19 +142,22 @@ def _arguments(profile: dict[str, Any], given: dict[str, Any], out: Path) -> dic
         raise ConfigError("No images: name the folder with the study's own images by --source DIR.")
     for name in _SOURCE_FOLDERS:
         if values.get(name):
-            values[name] = str(_existing(values[name], name))
-    values["external"] = [str(_existing(folder, "external")) for folder in values.get("external", [])]
+            values[name] = _existing(values[name], name)
+    values["external"] = [_existing(folder, "external") for folder in values.get("external", [])]
     values["external_labels"] = [_file(one) for one in values.get("external_labels", [])]
     values["labels"] = _file(values.get("labels", ""))
     values.setdefault("data_version", _data_version(values))
     return values
 
 
-def _existing(folder: str, name: str) -> Path:
-    path = Path(folder).resolve()
+def _existing(source: str, name: str) -> str:
+    """A folder or file as an absolute path; the address of a bucket as it is."""
+    if is_bucket(source):
+        return source
+    path = Path(source).resolve()
     if not path.exists():
-        raise DataError(f"--{name.replace('_', '-')} {folder}: there is no such folder.")
-    return path
+        raise DataError(f"--{name.replace('_', '-')} {source}: there is no such folder.")
+    return str(path)
 
 
 def _file(path: str) -> str:
@@ -171,6 +182,9 @@ def _data_version(values: dict[str, Any]) -> str:
     tops.append(values.get("import_splits", ""))
     seen = []
     for top in filter(None, tops):
+        if is_bucket(top):
+            seen += [[top, asdict(entry)] for entry in open_store(top).list()]
+            continue
         path = Path(top)
         for file in [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file()):
             stat = file.stat()

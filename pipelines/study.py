@@ -7,7 +7,7 @@
 The loops lie in a nested pipeline because kfp.local resolves loop items only from a pipeline's own parameters.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -31,6 +31,20 @@ from components.report.component import report
 from components.split.component import split
 from components.tile.component import tile
 from components.umap.component import umap
+from pipelines.nested import chosen, taking
+from pipelines.options import (
+    CHAINED,
+    CLASSIFICATION,
+    CUTTING,
+    EVALUATION,
+    GENERATION,
+    MAPPING,
+    READ,
+    SELECTION,
+    SPLITTING,
+    TELLING,
+    TRAINING,
+)
 
 
 class Chain(NamedTuple):
@@ -48,7 +62,18 @@ class Evidence(NamedTuple):
     gap: DomainGap
 
 
+class Study(NamedTuple):
+    page: dsl.HTML
+    markdown: dsl.Markdown
+    metrics: dsl.Metrics
+    external_predictions: Predictions
+    gap: DomainGap
+    data_card: dsl.HTML
+    external_data_card: dsl.HTML
+
+
 @dsl.pipeline(name="chain")
+@taking(*CHAINED)
 def chain(
     tiles: dsl.Input[TileSet],
     plan: dsl.Input[SplitPlan],
@@ -56,66 +81,16 @@ def chain(
     scheme: str,
     fold: str,
     arms: list,
-    kimg: float,
-    gan_batch: int,
-    channel_base: int,
-    channel_max: int,
-    mapping_layers: int,
-    latent_dim: int,
-    gamma: float,
-    gan_learning_rate: float,
-    ema_kimg: float,
-    mirror: bool,
-    snapshot_kimg: float,
-    selection_rule: str,
-    selection_images: int,
-    extractor: str,
-    extractor_px: int,
-    psi: float,
-    near_copy_gate: bool,
-    backbone: str,
-    pretrained: bool,
-    input_px: int,
-    epochs: int,
-    patience: int,
-    classifier_batch: int,
-    classifier_learning_rate: float,
-    weight_decay: float,
-    weights_dir: str,
-    seed: int,
-    device: str,
-    allow_leakage: bool,
-    trust_origin: str,
+    **options: Any,
 ) -> Chain:
     """One generator and its classifiers, on the same training patients."""
     packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
-    trained = gan_train(
-        dataset=packed.outputs["dataset"],
-        kimg=kimg,
-        batch=gan_batch,
-        channel_base=channel_base,
-        channel_max=channel_max,
-        mapping_layers=mapping_layers,
-        latent_dim=latent_dim,
-        gamma=gamma,
-        learning_rate=gan_learning_rate,
-        ema_kimg=ema_kimg,
-        mirror=mirror,
-        snapshot_kimg=snapshot_kimg,
-        seed=seed,
-        device=device,
-    )
+    trained = gan_train(dataset=packed.outputs["dataset"], **TRAINING.of(options))
     selected = fid_select(
         snapshots=trained.outputs["snapshots"],
         dataset=packed.outputs["dataset"],
         held_out=packed.outputs["held_out"],
-        rule=selection_rule,
-        images=selection_images,
-        extractor=extractor,
-        extractor_px=extractor_px,
-        weights_dir=weights_dir,
-        seed=seed,
-        device=device,
+        **SELECTION.of(options),
     )
     generated = generate(
         generator=selected.outputs["generator"],
@@ -125,15 +100,7 @@ def chain(
         fold=fold,
         scheme=scheme,
         arms=arms,
-        psi=psi,
-        seed=seed,
-        extractor=extractor,
-        extractor_px=extractor_px,
-        weights_dir=weights_dir,
-        device=device,
-        near_copy_gate=near_copy_gate,
-        allow_leakage=allow_leakage,
-        trust_origin=trust_origin,
+        **GENERATION.of(options),
     )
     classified = classifier_cv(
         tiles=tiles,
@@ -143,19 +110,7 @@ def chain(
         fold=fold,
         scheme=scheme,
         arms=arms,
-        backbone=backbone,
-        pretrained=pretrained,
-        weights_dir=weights_dir,
-        input_px=input_px,
-        epochs=epochs,
-        patience=patience,
-        batch=classifier_batch,
-        learning_rate=classifier_learning_rate,
-        weight_decay=weight_decay,
-        seed=seed,
-        device=device,
-        allow_leakage=allow_leakage,
-        trust_origin=trust_origin,
+        **CLASSIFICATION.of(options),
     )
     return Chain(
         generated.outputs["synthetic"],
@@ -166,6 +121,7 @@ def chain(
 
 
 @dsl.pipeline(name="evidence")
+@taking(*CHAINED, *READ)
 def evidence(
     manifest: dsl.Input[Manifest],
     tiles: dsl.Input[TileSet],
@@ -178,99 +134,28 @@ def evidence(
     split_metrics: dsl.Input[dsl.Metrics],
     final: list,
     cross_validation: list,
-    kimg: float,
-    gan_batch: int,
-    channel_base: int,
-    channel_max: int,
-    mapping_layers: int,
-    latent_dim: int,
-    gamma: float,
-    gan_learning_rate: float,
-    ema_kimg: float,
-    mirror: bool,
-    snapshot_kimg: float,
-    selection_rule: str,
-    selection_images: int,
-    extractor: str,
-    extractor_px: int,
-    psi: float,
-    near_copy_gate: bool,
-    backbone: str,
-    pretrained: bool,
-    input_px: int,
-    epochs: int,
-    patience: int,
-    classifier_batch: int,
-    classifier_learning_rate: float,
-    weight_decay: float,
-    umap_extractor: str,
-    umap_neighbors: int,
-    umap_max_tiles: int,
-    weights_dir: str,
-    seed: int,
-    device: str,
-    allow_leakage: bool,
-    trust_origin: str,
-    title: str,
+    **options: Any,
 ) -> Evidence:
     """The loops over folds and schemes, and what is read from them together."""
-    options = {
-        "kimg": kimg,
-        "gan_batch": gan_batch,
-        "channel_base": channel_base,
-        "channel_max": channel_max,
-        "mapping_layers": mapping_layers,
-        "latent_dim": latent_dim,
-        "gamma": gamma,
-        "gan_learning_rate": gan_learning_rate,
-        "ema_kimg": ema_kimg,
-        "mirror": mirror,
-        "snapshot_kimg": snapshot_kimg,
-        "selection_rule": selection_rule,
-        "selection_images": selection_images,
-        "extractor": extractor,
-        "extractor_px": extractor_px,
-        "psi": psi,
-        "near_copy_gate": near_copy_gate,
-        "backbone": backbone,
-        "pretrained": pretrained,
-        "input_px": input_px,
-        "epochs": epochs,
-        "patience": patience,
-        "classifier_batch": classifier_batch,
-        "classifier_learning_rate": classifier_learning_rate,
-        "weight_decay": weight_decay,
-        "weights_dir": weights_dir,
-        "seed": seed,
-        "device": device,
-        "allow_leakage": allow_leakage,
-        "trust_origin": trust_origin,
-    }
-    plans = {"tiles": tiles, "plan": plan, "study_plan": study_plan}
+    shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, **chosen(options, *CHAINED)}
     with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
-        folds = chain(**plans, **options, scheme=item.scheme, fold=item.fold, arms=item.arms)
+        folds = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
     with dsl.ParallelFor(items=final, name="all-patients") as item:
-        every = chain(**plans, **options, scheme=item.scheme, fold=item.fold, arms=item.arms)
+        every = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
 
     outside = external_eval(
         classifiers=dsl.Collected(every.outputs["classifiers"]),
         study=study_plan,
         tiles=external_tiles,
         labels=external_labels,
-        device=device,
+        **EVALUATION.of(options),
     )
     mapped = umap(
         tiles=tiles,
         external_tiles=external_tiles,
         external_labels=external_labels,
         synthetic=dsl.Collected(every.outputs["synthetic"]),
-        extractor=umap_extractor,
-        extractor_px=extractor_px,
-        weights_dir=weights_dir,
-        neighbors=umap_neighbors,
-        max_tiles=umap_max_tiles,
-        seed=seed,
-        device=device,
+        **MAPPING.of(options),
     )
     told = report(
         manifest=manifest,
@@ -290,7 +175,7 @@ def evidence(
         fold_metrics=dsl.Collected(folds.outputs["metrics"]),
         external_metrics=outside.outputs["metrics"],
         umap_metrics=mapped.outputs["metrics"],
-        title=title,
+        **TELLING.of(options),
     )
     return Evidence(
         told.outputs["page"],
@@ -316,11 +201,16 @@ def study(
     small: dict = {},
     tile_level: list = [],
     patient_pattern: str = "",
+    licences: dict = {},
     skip_bad: bool = False,
+    slide_tiles: int = 20,
+    min_tissue: float = 0.5,
+    slide_filter: str = "none",
     data_version: str = "",
     folds: int = 5,
     val_fraction: float = 0.2,
     import_splits: str = "",
+    preserve_sites: bool = False,
     arms: list = ["none", "stain-aug", "bi100", "bi100-real"],
     classifier_seeds: int = 3,
     vote: str = "majority",
@@ -361,7 +251,7 @@ def study(
     allow_leakage: bool = False,
     trust_origin: str = "",
     title: str = "",
-) -> Evidence:
+) -> Study:
     """Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?
 
     Args:
@@ -379,11 +269,18 @@ def study(
         small: What to do with images smaller than a tile, per site or "*": "resize", "pad", "skip" or "refuse".
         tile_level: External sites without patients: tile metrics only, never a vote, a test or a verdict.
         patient_pattern: Regular expression with a group `patient`, matched to file names where labels name no patient.
-        skip_bad: Go on without images that cannot be read; they are counted and listed.
+        licences: Terms under which a site's images may be used, for the data card: {"SITE": "CC-BY-4.0"}.
+        skip_bad: Go on without images that cannot be used; they are counted and listed.
+        slide_tiles: Tiles of each whole slide, drawn at random from its tissue; 0 = all.
+        min_tissue: Least share of tissue in a whole slide's tile, 0..1.
+        slide_filter: "none", or "reference-band": of external slides only tiles whose mean and spread are both within
+            one standard deviation of the study's training tiles. For results without it beside, run the study again
+            with "none" in the same folder: what was trained comes from the cache.
         data_version: Changes when the data behind the folders change, so that nothing stale is taken from the cache.
         folds: Cross-validation folds over patients.
         val_fraction: Share of a fold's other patients that is its inner validation, 0..1.
         import_splits: Folder with Thy-GAN's split files, used in place of new folds.
+        preserve_sites: Keep each site whole in the folds: a tested site is learnt from nowhere.
         arms: What is compared; `none` is the baseline. Known: none, stain-aug, stain-norm, bi100, bi200, mc, mc100 and
             the controls bi100-real, bi200-real, mc-real, mc100-real.
         classifier_seeds: Classifiers trained per arm and fold, from different seeds.
@@ -426,48 +323,27 @@ def study(
         trust_origin: A statement of where a network comes from that cannot be proven disjoint; it is printed.
         title: Heading of the report.
     """
+    given = locals()
     cut = tile(
         sources=[source],
         labels=[labels],
         sites=[site],
-        mpp=mpp,
         study_mpp=study_mpp,
-        tile_px=tile_px,
-        resolution=resolution,
-        small=small,
-        patient_pattern=patient_pattern,
-        skip_bad=skip_bad,
-        data_version=data_version,
+        **CUTTING.of(given),
     )
+    planned = split(manifest=cut.outputs["manifest"], **SPLITTING.of(given))
     outside = tile(
         sources=external,
         labels=external_labels,
         sites=external_site,
-        mpp=mpp,
         study_mpp=cut.outputs["mpp_of_study"],
-        tile_px=tile_px,
-        resolution=resolution,
-        small=small,
-        patient_pattern=patient_pattern,
         tile_level=tile_level,
         blind=True,
-        skip_bad=skip_bad,
-        data_version=data_version,
+        slide_filter=slide_filter,
+        reference=cut.outputs["tiles"],
+        plan=planned.outputs["plan"],
+        **CUTTING.of(given),
     ).set_display_name("tile external")
-    planned = split(
-        manifest=cut.outputs["manifest"],
-        folds=folds,
-        val_fraction=val_fraction,
-        seed=seed,
-        import_splits=import_splits,
-        arms=arms,
-        classifier_seeds=classifier_seeds,
-        vote=vote,
-        threshold=threshold,
-        relevant_difference=relevant_difference,
-        tile_level=tile_level,
-        demonstration=demonstration,
-    )
     shown = evidence(
         manifest=cut.outputs["manifest"],
         tiles=cut.outputs["tiles"],
@@ -480,39 +356,10 @@ def study(
         split_metrics=planned.outputs["metrics"],
         final=planned.outputs["final"],
         cross_validation=planned.outputs["cross_validation"],
-        kimg=kimg,
-        gan_batch=gan_batch,
-        channel_base=channel_base,
-        channel_max=channel_max,
-        mapping_layers=mapping_layers,
-        latent_dim=latent_dim,
-        gamma=gamma,
-        gan_learning_rate=gan_learning_rate,
-        ema_kimg=ema_kimg,
-        mirror=mirror,
-        snapshot_kimg=snapshot_kimg,
-        selection_rule=selection_rule,
-        selection_images=selection_images,
-        extractor=extractor,
-        extractor_px=extractor_px,
-        psi=psi,
-        near_copy_gate=near_copy_gate,
-        backbone=backbone,
-        pretrained=pretrained,
-        input_px=input_px,
-        epochs=epochs,
-        patience=patience,
-        classifier_batch=classifier_batch,
-        classifier_learning_rate=classifier_learning_rate,
-        weight_decay=weight_decay,
-        umap_extractor=umap_extractor,
-        umap_neighbors=umap_neighbors,
-        umap_max_tiles=umap_max_tiles,
-        weights_dir=weights_dir,
-        seed=seed,
-        device=device,
-        allow_leakage=allow_leakage,
-        trust_origin=trust_origin,
-        title=title,
+        **chosen(given, *CHAINED, *READ),
     )
-    return Evidence(*(shown.outputs[name] for name in Evidence._fields))
+    return Study(
+        **{name: shown.outputs[name] for name in Evidence._fields},
+        data_card=cut.outputs["card"],
+        external_data_card=outside.outputs["card"],
+    )

@@ -1,45 +1,47 @@
 """The image archive: one zip of stored PNGs with `manifest.csv` and `dataset.json`, for StyleGAN tools and for us.
 
 Further files (`lineage.json`, `classes.json`, …) may lie in it by name. Entry names are the StyleGAN data-set form,
-`00000/img00000000.png`; entries carry a fixed date, so equal content gives equal bytes.
+`00000/img00000000.png`; entries carry a fixed date, so equal content gives equal bytes. Nothing is ever extracted to a
+file system, so an entry's name is a key and no path.
 """
 
 import hashlib
-import io
 import json
+import threading
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 
+from components.core.ahead import computed_ahead
+from components.core.destination import writing
 from components.core.errors import DataError
 from components.core.files import written
-from components.core.manifest import COLUMNS, SYNTHETIC_COLUMNS, to_csv, typed
+from components.core.manifest import COLUMNS, SYNTHETIC_COLUMNS, parse_manifest, to_csv, typed
+from components.core.pixels import Pixels, decode, encode_png
 
-Pixels = npt.NDArray[np.uint8]
+__all__ = [
+    "CLASSES",
+    "DATASET",
+    "LINEAGE",
+    "MANIFEST",
+    "ArchiveWriter",
+    "ImageArchive",
+    "Pixels",
+    "decode",
+    "encode_png",
+]
 
 MANIFEST, DATASET = "manifest.csv", "dataset.json"
 LINEAGE, CLASSES = "lineage.json", "classes.json"
+LARGEST_ENTRY_BYTES = 2**30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-def encode_png(image: Pixels, compress_level: int = 1) -> bytes:
-    """PNG bytes of an image [H, W, 3] uint8."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", compress_level=compress_level)
-    return buffer.getvalue()
-
-
-def decode(data: bytes) -> Pixels:
-    """Pixels [H, W, 3] uint8 of an encoded RGB image."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image.convert("RGB"))
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 
 
 class ArchiveWriter:
@@ -48,24 +50,35 @@ class ArchiveWriter:
     with ArchiveWriter("tiles.zip") as archive:
         archive.add(pixels, {"label": 1, "patient": "7", ...})
         archive.attach("classes.json", [...])
+
+    Raises:
+        StoreError: The destination cannot be written, or is full.
     """
 
     def __init__(self, path: str | Path, compress_level: int = 1) -> None:
-        self._written = written(path)
+        self._path = path
         self._compress_level = compress_level
-        self._rows: list[dict[str, Any]] = []
+        self._columns: dict[str, list[Any]] = {name: [] for name in SYNTHETIC_COLUMNS}
+        self._is_synthetic = False
+        self._open = ExitStack()
 
     def __enter__(self) -> "ArchiveWriter":
-        self._zip = zipfile.ZipFile(self._written.__enter__(), "w", zipfile.ZIP_STORED)
+        with writing(self._path):
+            beside = self._open.enter_context(written(self._path))
+            self._zip = zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED)
+            self._open.callback(self._release)
         return self
 
     def add(self, image: Pixels | bytes, row: dict[str, Any]) -> str:
         """Adds one image (pixels [H, W, 3] uint8, or finished PNG bytes) and its manifest row; returns its name."""
         data = image if isinstance(image, bytes) else encode_png(image, self._compress_level)
-        index = len(self._rows)
+        index = len(self._columns["file"])
         name = f"{index // 1000:05d}/img{index:08d}.png"
         self._store(name, data)
-        self._rows.append({**row, "file": name, "sha256": hashlib.sha256(data).hexdigest()})
+        row = {**row, "file": name, "sha256": hashlib.sha256(data).hexdigest()}
+        for column, values in self._columns.items():
+            values.append(row.get(column))
+        self._is_synthetic |= "seed" in row
         return name
 
     def attach(self, name: str, value: Any) -> None:
@@ -73,21 +86,30 @@ class ArchiveWriter:
         self._store(name, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
     def _store(self, name: str, data: bytes) -> None:
-        self._zip.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+        with writing(self._path):
+            self._zip.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+
+    def _finish(self) -> None:
+        table = typed(pd.DataFrame(self._columns, columns=SYNTHETIC_COLUMNS if self._is_synthetic else COLUMNS))
+        self._store(MANIFEST, to_csv(table).encode())
+        labels = None
+        if len(table) and not table["label"].isna().any():
+            labels = [[file, int(label)] for file, label in zip(table["file"], table["label"], strict=True)]
+        self.attach(DATASET, {"labels": labels})
+        self._zip.close()
+
+    def _release(self) -> None:
+        with suppress(OSError, ValueError):  # a full disk refuses the directory of an unfinished zip, too
+            self._zip.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            columns = SYNTHETIC_COLUMNS if any("seed" in row for row in self._rows) else COLUMNS
-            table = typed(pd.DataFrame(self._rows, columns=columns))
-            self._store(MANIFEST, to_csv(table).encode())
-            labels = None
-            if len(table) and not table["label"].isna().any():
-                labels = [[file, int(label)] for file, label in zip(table["file"], table["label"], strict=True)]
-            self.attach(DATASET, {"labels": labels})
-        self._zip.close()
-        self._written.__exit__(kind, error, trace)
+        if kind is not None:
+            self._open.__exit__(kind, error, trace)
+            return
+        with writing(self._path), self._open:
+            self._finish()
 
 
 class ImageArchive:
@@ -96,38 +118,71 @@ class ImageArchive:
     Attributes:
         path: Where it lies.
         manifest: Its table, typed, in stored order.
+
+    Raises:
+        DataError: It is absent, no archive, or damaged; each entry is checked when it is read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._lock = threading.Lock()
         try:
             self._zip = zipfile.ZipFile(self.path)
-            text = self._zip.read(MANIFEST).decode("utf-8")
+            self._zip.getinfo(MANIFEST)
         except FileNotFoundError:
             raise DataError(f"There is no archive {self.path}.") from None
-        except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        except KeyError:
+            raise DataError(
+                f"{self.path} is no image archive (it has no {MANIFEST}): make it again with the tile stage."
+            ) from None
+        except _DAMAGED as error:
             raise DataError(f"{self.path} is no image archive ({error}): make it again with the tile stage.") from None
-        self.manifest = typed(pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False))
+        self.manifest = parse_manifest(self.read_bytes(MANIFEST), f"{MANIFEST} in {self.path}")
 
     def __len__(self) -> int:
         return len(self.manifest)
 
     def read_bytes(self, file: str) -> bytes:
-        """The PNG bytes of one entry."""
-        return self._zip.read(file)
+        """The bytes of one entry.
+
+        Raises:
+            DataError: There is no such entry, or it is damaged, encrypted or larger than any that we write.
+        """
+        try:
+            entry = self._zip.getinfo(file)
+        except KeyError:
+            raise DataError(
+                f"{self.path} lacks the entry {file!r}: make it again with the stage that writes it."
+            ) from None
+        if entry.file_size > LARGEST_ENTRY_BYTES:
+            raise DataError(
+                f"{file!r} in {self.path} claims {entry.file_size:,} bytes, more than the {LARGEST_ENTRY_BYTES:,} that "
+                "are read: it is none of ours, get a sound copy."
+            )
+        if entry.flag_bits & 1:
+            raise DataError(f"{file!r} in {self.path} is encrypted: make the archive without a password.")
+        try:
+            with self._lock:  # ZipFile counts its readers without one
+                return self._zip.read(entry)
+        except _DAMAGED as error:
+            raise DataError(f"{file!r} in {self.path} is damaged ({error}): get a sound copy of the archive.") from None
 
     def read(self, file: str) -> Pixels:
         """The pixels of one entry, [H, W, 3] uint8."""
-        return decode(self.read_bytes(file))
+        return decode(self.read_bytes(file), f"{file!r} in {self.path}")
 
-    def images(self, files: list[str] | None = None) -> Iterator[Pixels]:
-        """Pixels of the named entries, or of all, in order."""
-        for file in self.manifest["file"] if files is None else files:
-            yield self.read(file)
+    def images(self, files: Iterable[str] | None = None) -> Iterator[Pixels]:
+        """Pixels of the named entries, or of all, in order; decoded ahead on all cores, a few at a time."""
+        return computed_ahead(self.read, self.manifest["file"] if files is None else files)
 
     def attachment(self, name: str) -> Any:
         """An attached JSON file; None when there is none of that name."""
-        return json.loads(self._zip.read(name)) if name in self._zip.namelist() else None
+        if name not in self._zip.NameToInfo:
+            return None
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise DataError(f"{name} in {self.path} is not valid JSON ({error}): make the archive again.") from None
 
     @property
     def resolution(self) -> int:

@@ -5,7 +5,8 @@
     ├── DataError          images, labels, manifests, archives
     ├── LeakageError       a patient on both sides of a split
     ├── WeightsError       a network's weights: missing, unverified, unfit
-    └── TrainingError      a training that cannot go on
+    ├── TrainingError      a training that cannot go on
+    └── StoreError         a folder or bucket that cannot be used, or is in another run's use
 
 Every message is a sentence for the person who gave the input. A shell prints it and exits with 1.
 """
@@ -33,3 +34,7 @@ class WeightsError(ThyganError):
 
 class TrainingError(ThyganError):
     """A training that cannot go on."""
+
+
+class StoreError(ThyganError):
+    """A folder or bucket that cannot be reached, read, written, or had for oneself."""

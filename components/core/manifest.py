@@ -5,6 +5,7 @@ of the label, because one person may have a benign and a malignant case. `identi
 patient (see `lineage`).
 """
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -39,29 +40,68 @@ def is_missing(value: object) -> bool:
     return str(value).strip().lower() in _MISSING
 
 
-def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the manifest's column types: Int64, float, str (missing text is '')."""
+def typed(table: pd.DataFrame, where: str = "The manifest") -> pd.DataFrame:
+    """The table with the manifest's column types: Int64, float, str (missing text is '').
+
+    Raises:
+        DataError: Text or a fraction where a whole number stands, or an infinity; `where` opens the sentence.
+    """
     table = table.copy()
     for column in table.columns:
-        if column in _INTEGERS:
-            table[column] = pd.to_numeric(table[column].replace("", np.nan)).astype("Int64")
-        elif column in _FLOATS:
-            table[column] = pd.to_numeric(table[column].replace("", np.nan)).astype(float)
+        if column in (*_INTEGERS, *_FLOATS):
+            table[column] = _numbers(table[column], column in _INTEGERS, where)
         else:
             table[column] = table[column].fillna("").astype(str)
     return table
 
 
+def _numbers(column: pd.Series, whole: bool, where: str) -> pd.Series:
+    stated = column.mask(column.map(is_missing).astype(bool))
+    numbers = pd.to_numeric(stated, errors="coerce").astype(float)
+    odd = stated.notna() & ~np.isfinite(numbers)
+    if whole:
+        odd |= stated.notna() & (numbers % 1 != 0)
+    if odd.any():
+        row = int(np.flatnonzero(odd)[0])
+        raise DataError(
+            f"{where} has the {column.name} {str(column.iloc[row])!r} in row {row + 1}, which is no "
+            f"{'whole ' if whole else ''}number: correct it, or leave it empty."
+        )
+    return numbers.astype("Int64") if whole else numbers
+
+
 def read_manifest(path: str | Path) -> pd.DataFrame:
-    """Reads and types a manifest CSV; raises DataError for one that lacks columns."""
+    """Reads and types a manifest CSV; raises DataError for one that cannot be used."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        data = Path(path).read_bytes()
     except FileNotFoundError:
         raise DataError(f"There is no manifest {path}.") from None
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}): name the manifest that the tile stage wrote."
+        ) from None
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
+    """A manifest CSV's bytes as a typed table; `where` opens the sentence of a DataError."""
+    try:
+        table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise DataError(f"{where} is no manifest ({error}): make it again with the stage that writes it.") from None
     lacking = [column for column in COLUMNS if column not in table.columns]
     if lacking:
-        raise DataError(f"{path} is no manifest: it lacks the columns {', '.join(lacking)}.")
-    return typed(table)
+        raise DataError(
+            f"{where} is no manifest: it lacks the columns {', '.join(lacking)}; make it again with the stage that "
+            "writes it."
+        )
+    table = typed(table, where)
+    if table["file"].duplicated().any():
+        twice = table.loc[table["file"].duplicated(), "file"].iloc[0]
+        raise DataError(
+            f"{where} names {twice!r} twice: a tile has one row; make it again with the stage that writes it."
+        )
+    return table
 
 
 def write_manifest(path: str | Path, table: pd.DataFrame) -> None:
@@ -74,6 +114,17 @@ def to_csv(table: pd.DataFrame) -> str:
     """The manifest as CSV text, columns in their order."""
     columns = SYNTHETIC_COLUMNS if "seed" in table.columns else COLUMNS
     return table.reindex(columns=columns).to_csv(index=False, lineterminator="\n")
+
+
+def check_labels(table: pd.DataFrame, where: str) -> None:
+    """Refuses tiles without a label, and labels that are no binary class; `where` opens the sentence."""
+    if table["label"].isna().any():
+        raise DataError(f"{where} has tiles without a label: take the labelled one, not a blind one.")
+    if outside := sorted(set(table["label"]) - {0, 1}):
+        raise DataError(
+            f"{where} has the label {outside[0]}: a label is 0 or 1 (1 = positive); give the binary class as the label "
+            "and finer ones as the diagnosis."
+        )
 
 
 def check_cases(table: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from components.core.destination import writing
 from components.core.errors import DataError, LeakageError
 from components.core.files import digest, read_json, write_json
 
@@ -80,14 +81,23 @@ class SplitPlan:
 
     def write(self, path: str | Path) -> None:
         """Writes the plan as JSON."""
-        write_json(path, self.to_dict())
+        with writing(path):
+            write_json(path, self.to_dict())
 
     @staticmethod
     def read(path: str | Path) -> "SplitPlan":
-        """Reads a plan and refuses one whose digest does not fit its folds."""
+        """Reads a plan; refuses one whose digest does not fit its folds, and one that leaks."""
         value = read_json(path)
-        plan = SplitPlan(value["key_id"], value["folds"], value["origin"], tuple(value["notes"]))
-        if plan.digest != value["digest"]:
+        try:
+            folds = {
+                str(fold): {part: sorted(map(str, parts[part])) for part in PARTS}
+                for fold, parts in value["folds"].items()
+            }
+            plan = SplitPlan(str(value["key_id"]), folds, str(value["origin"]), tuple(map(str, value["notes"])))
+            stated = value["digest"]
+        except (KeyError, TypeError, AttributeError):
+            raise DataError(f"{path} is no split plan: name the one that the split stage wrote.") from None
+        if plan.digest != stated:
             raise DataError(f"{path} was changed after it was made: its digest does not fit its folds; split again.")
         return plan.check()
 

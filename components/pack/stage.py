@@ -3,18 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from components.core.ahead import computed_ahead
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.lineage import Lineage, key_of
-from components.core.manifest import class_map
+from components.core.manifest import check_labels, class_map
+from components.core.pixels import STORED, decode, encode_png
 from components.core.progress import track
 from components.core.results import RECORDS, Record
 from components.core.splits import SplitPlan, unplanned
 from components.core.study import BINARY, DIAGNOSIS
 
-STORED = 0  # PNG compression: the GAN reads each tile thousands of times, and it is inflated fastest when not deflated
+_HEAD_BYTES = 41  # of a PNG: signature, IHDR, and length and name of its first IDAT
 
 
 def run(
@@ -40,8 +43,10 @@ def run(
 
     Raises:
         ConfigError: Another scheme.
-        DataError: Tiles that are not the plan's, a class without a training tile, a side that is no power of two.
+        DataError: Tiles that are not the plan's, damaged or unlike ones, a class without a training tile, a side that
+            is no power of two; a plan that was changed after it was made.
         LeakageError: Tiles whose identities were made with another study key.
+        StoreError: A destination that cannot be written, or is full.
     """
     if scheme not in (BINARY, DIAGNOSIS):
         raise ConfigError(f"--scheme {scheme!r} is not known: say {BINARY} or {DIAGNOSIS}.")
@@ -64,6 +69,7 @@ def run(
                 )
         record["tiles"], record["held_out_tiles"] = len(rows["train"]), len(rows["val"])
         record["resolution"] = source.resolution
+        record["classes"] = ", ".join(f"{one['index']} = {one['name']}" for one in classes)
         record.table(
             "classes",
             [
@@ -73,13 +79,36 @@ def run(
         )
         for part, path in (("train", dataset), ("val", held_out)):
             lineage = Lineage(split_plan.key_id, split_plan.digest, fold, scheme, sorted(set(rows[part]["identity"])))
-            with ArchiveWriter(path, compress_level=STORED) as archive:
-                packing = track(rows[part].to_dict("records"), f"fold {fold} · {scheme}: packing {part}", unit="tiles")
-                for row in packing:
-                    archive.add(source.read(row["file"]), {str(name): value for name, value in row.items()})
-                archive.attach(CLASSES, classes)
-                archive.attach(LINEAGE, lineage.to_dict())
-                archive.attach(RECORDS, record.chain())
+            beside = {CLASSES: classes, LINEAGE: lineage.to_dict(), RECORDS: record.chain()}
+            _pack(source, rows[part], path, beside, f"fold {fold} · {scheme}: packing {part}")
+
+
+def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, beside: Mapping[str, Any], what: str) -> None:
+    """Copies the tiles of these rows, pixels stored: StyleGAN's loaders decode every tile anew in every epoch."""
+    side_px = source.resolution
+    form = encode_png(np.zeros((side_px, side_px, 3), np.uint8), STORED)
+    tiles = computed_ahead(lambda file: _stored(source, file, side_px, form), rows["file"])
+    with ArchiveWriter(path) as archive:
+        packing = zip(track(tiles, what, len(rows), "tiles"), rows.itertuples(index=False, name=None), strict=True)
+        for data, values in packing:
+            archive.add(data, dict(zip(rows.columns, values, strict=True)))
+        for name, value in beside.items():
+            archive.attach(name, value)
+
+
+def _stored(source: ImageArchive, file: str, side_px: int, form: bytes) -> bytes:
+    """A tile as a PNG of stored pixels; one of the very form, as the tile stage writes them, is taken as it is."""
+    data = source.read_bytes(file)
+    if len(data) == len(form) and data.startswith(form[:_HEAD_BYTES]):
+        return data
+    name = f"{file!r} in {source.path}"
+    image = decode(data, name)
+    if image.shape != (side_px, side_px, 3):
+        raise DataError(
+            f"{name} is {image.shape[1]}x{image.shape[0]} px and the first tile {side_px}x{side_px}: a GAN needs tiles "
+            "that are square and alike; tile again."
+        )
+    return encode_png(image, STORED)
 
 
 def _check_belongs(known: pd.DataFrame, plan: SplitPlan, fold: str, tiles: str) -> None:
@@ -99,8 +128,7 @@ def _check_belongs(known: pd.DataFrame, plan: SplitPlan, fold: str, tiles: str) 
             f"{tiles} and the plan do not belong together: {len(absent)} patients of fold {fold} have no tile, and "
             f"{len(strangers)} patients of the tiles are in no part of the plan; split the manifest of these tiles."
         )
-    if known["label"].isna().any():
-        raise DataError(f"{tiles} has tiles without a label (a blind tile set?): pack needs the labelled one.")
+    check_labels(known, tiles)
 
 
 def _check_resolution(side_px: int, tiles: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from components.core.errors import ConfigError, DataError
 from components.core.splits import ALL
 from components.split.people import People
+from components.split.site_folds import dealt_sites
 
 Parts = dict[str, list[str]]
 
@@ -24,7 +25,9 @@ _WAY_OUT = {
 }
 
 
-def stratified_folds(people: People, folds: int, val_fraction: float, seed: int, diagnoses: bool) -> dict[str, Parts]:
+def stratified_folds(
+    people: People, folds: int, val_fraction: float, seed: int, diagnoses: bool, whole_sites: bool = False
+) -> dict[str, Parts]:
     """Folds "0", "1", …: each patient is tested once, a share of a fold's others validates, the rest trains.
 
     Args:
@@ -33,9 +36,10 @@ def stratified_folds(people: People, folds: int, val_fraction: float, seed: int,
         val_fraction: Share of a fold's patients outside its test part that validates.
         seed: Of every draw.
         diagnoses: True where every diagnosis must be trained on, not only every class.
+        whole_sites: True where patients of one site are tested in one fold; validation stays a share of the patients.
 
     Raises:
-        ConfigError: More folds than patients of a class.
+        ConfigError: More folds than patients of a class, or than sites that have it.
         DataError: No draw has every class in every part.
     """
     if folds < 2:
@@ -48,7 +52,10 @@ def stratified_folds(people: People, folds: int, val_fraction: float, seed: int,
         )
 
     def draw(rng: np.random.Generator) -> dict[str, Parts]:
-        tested = _spread(people.strata, {str(fold): 1 / folds for fold in range(folds)}, rng)
+        if whole_sites:
+            tested = dealt_sites(people, folds, rng)
+        else:
+            tested = _spread(people.strata, {str(fold): 1 / folds for fold in range(folds)}, rng)
         return {
             fold: {**inner_split(people, set(people.strata) - set(test), val_fraction, rng), "test": test}
             for fold, test in tested.items()

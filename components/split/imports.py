@@ -1,7 +1,7 @@
 """Split files of others: Thy-GAN's, in both forms.
 
 cv0_split.json    {"train": [12, …], "val": [7, …], "test": [3, …]}     case numbers, else patient numbers: fold "0"
-data_split_0.json {"train": ["12a.jpeg", …], "val": ["7a.jpeg", …]}     file names: the fold "all"
+data_split_0.json {"train": ["12a.jpeg", …], "val": ["7a.jpeg", …]}     file names; without "test": the fold "all"
 """
 
 import re
@@ -34,7 +34,7 @@ def imported(path: str, people: People) -> tuple[dict[str, Parts], list[str]]:
     for file in files:
         lists = _lists(file)
         by_name = any(_IMAGE.search(one) for ones in lists.values() for one in ones)
-        fold = ALL if by_name else _fold(file)
+        fold = ALL if by_name and not lists["test"] else _fold(file)
         if fold in sources:
             raise DataError(f"{sources[fold]} and {file} are both of fold {fold}: keep one of them, or name a file.")
         sources[fold] = file
@@ -67,14 +67,13 @@ def left_out(folds: Mapping[str, Parts], people: People) -> list[str]:
 
 
 def _lists(file: Path) -> dict[str, list[str]]:
-    try:
-        value = read_json(file)
-        lists = {part: [str(one) for one in value.get(part, [])] for part in PARTS}
-    except (ValueError, AttributeError, TypeError):
-        lists = {}
-    if not lists.get("train") or not lists.get("val"):
+    value = read_json(file)
+    stated = {part: value.get(part, []) for part in PARTS} if isinstance(value, dict) else {}
+    entries = [one for ones in stated.values() for one in (ones if isinstance(ones, list) else [None])]
+    whole = all(isinstance(one, int | str) and not isinstance(one, bool) for one in entries)
+    if not whole or not stated.get("train") or not stated.get("val"):
         raise DataError(f'{file} is no split, {{"train": […], "val": […], "test": […]}}: correct or remove it.')
-    return lists
+    return {part: [str(one) for one in ones] for part, ones in stated.items()}
 
 
 def _fold(file: Path) -> str:

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from components.core.errors import DataError
-from components.core.manifest import check_cases
+from components.core.errors import DataError, LeakageError
+from components.core.manifest import check_cases, check_labels
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class People:
 
     table: pd.DataFrame
     strata: Mapping[str, frozenset[str]]
+
+    @cached_property
+    def site(self) -> dict[str, str]:
+        """Identity -> the patient's site."""
+        return dict(zip(self.table["identity"], self.table["site"], strict=True))
 
     @cached_property
     def of_class(self) -> dict[str, set[str]]:
@@ -41,7 +46,9 @@ def people_of(table: pd.DataFrame) -> People:
     """The patients of a manifest.
 
     Raises:
-        DataError: No patient is known, labels are absent or all the same, or cases contradict themselves.
+        DataError: No patient is known, labels are absent, not 0 and 1 or all the same, a patient is at two sites, or
+            cases contradict themselves.
+        LeakageError: An image stands under two patients.
     """
     known = table[table["identity"] != ""]
     if known.empty:
@@ -49,12 +56,38 @@ def people_of(table: pd.DataFrame) -> People:
             "The manifest names no patient, so there is nothing to split: give patients to the tile stage by "
             "--patient-pattern, a labels file with `meta`, or a CSV."
         )
-    if known["label"].isna().any():
-        raise DataError("The manifest has tiles without a label: split the manifest that the tile stage wrote.")
+    check_labels(known, "The manifest")
     if known["label"].nunique() < 2:
         raise DataError(
             f"Every patient is of class {known['label'].iloc[0]}: a classifier needs both classes, add the other."
         )
+    _check_sites(known)
+    _check_images(known)
     check_cases(known)
     by_person = known.assign(label="class " + known["label"].astype(str)).groupby("identity")
     return People(known, {str(one): frozenset(rows["label"]) | frozenset(rows["diagnosis"]) for one, rows in by_person})
+
+
+def _check_sites(known: pd.DataFrame) -> None:
+    """Refuses one patient's name at two sites: they would count as two people, and may be one."""
+    sites = known.groupby("patient")["site"].agg(lambda own: sorted(set(own)))
+    several = sites[sites.map(len) > 1]
+    if len(several):
+        raise DataError(
+            f"{len(several)} patient(s) stand at more than one site (first: {several.index[0]!r} at "
+            f"{' and '.join(several.iloc[0])}): if they are one person each, give all their images one site; if not, "
+            "give them different names."
+        )
+
+
+def _check_images(known: pd.DataFrame) -> None:
+    """Refuses images that are the same to the last tile and stand under two patients."""
+    tiles = known[known["sha256"] != ""].sort_values(["x", "y"], kind="stable")
+    images = tiles.groupby(["identity", "source"], sort=True)["sha256"].agg(tuple).reset_index()
+    for _, same in images.groupby("sha256", sort=True):
+        if same["identity"].nunique() > 1:
+            first, second = same.drop_duplicates("identity")["source"].iloc[:2]
+            raise LeakageError(
+                f"{first} and {second} are the same image under two patients, so a fold would train on what it "
+                "tests: remove one of them, or give both to one patient."
+            )

@@ -16,6 +16,7 @@ from components.core.study import BINARY, DIAGNOSIS, StudyPlan, check_arms, sche
 from components.split.folds import Parts, all_fold, gap, stratified_folds
 from components.split.imports import imported, left_out
 from components.split.people import People, people_of
+from components.split.site_folds import mixed_site
 
 VOTES = ("majority", "probability")
 THRESHOLDS = ("0.5", "youden")
@@ -31,6 +32,7 @@ def run(
     val_fraction: float = 0.2,
     seed: int = 0,
     import_splits: str = "",
+    preserve_sites: bool = False,
     arms: Sequence[str] = ("none", "stain-aug", "bi100", "bi100-real"),
     classifier_seeds: int = 3,
     vote: str = "majority",
@@ -52,6 +54,8 @@ def run(
         seed: Of the folds.
         import_splits: Split file, or folder with `*split*.json`: Thy-GAN's lists of patients (folds) or of files (the
             fold "all"); '' = made here. What the lists leave open is made here, too.
+        preserve_sites: Test every site of the study's own in one fold only, which then trains and validates on none of
+            its patients; each class must be at as many sites as there are folds. Imported folds are held to it.
         arms: What is compared; `none` is the baseline. Known: none, stain-aug, stain-norm, bi100, bi200, mc, mc100, and
             the controls bi100-real, bi200-real, mc-real, mc100-real.
         classifier_seeds: Classifiers per arm and fold, 1 or more.
@@ -78,7 +82,7 @@ def run(
         _check_sites(set(people.table["site"]), external_sites, tile_level)
         diagnoses = any(item["scheme"] == DIAGNOSIS for item in items(compared, [ALL]))
 
-        made, origin, notes = _folds(people, import_splits, folds, val_fraction, seed, diagnoses)
+        made, origin, notes = _folds(people, import_splits, folds, val_fraction, seed, diagnoses, preserve_sites)
         notes += [*left_out(made, people), *_without_patient(table)]
         split_plan = SplitPlan(key_of(people.strata), made, origin, tuple(notes)).check()
         _refuse_unplanned(split_plan, people, import_splits)
@@ -125,7 +129,13 @@ def items(arms: Sequence[str], folds: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _folds(
-    people: People, import_splits: str, folds: int, val_fraction: float, seed: int, diagnoses: bool
+    people: People,
+    import_splits: str,
+    folds: int,
+    val_fraction: float,
+    seed: int,
+    diagnoses: bool,
+    preserve_sites: bool,
 ) -> tuple[dict[str, Parts], str, list[str]]:
     """Every fold, imported or made; where they come from; and notes on what was imported."""
     made, notes = imported(import_splits, people) if import_splits else ({}, [])
@@ -135,9 +145,15 @@ def _folds(
         raise DataError(
             f"Fold {fold} of {import_splits} has no patient of {what} in its {part} list: correct the list."
         )
+    if preserve_sites and (mixed := mixed_site(people, made)):
+        raise ConfigError(
+            f"Fold {mixed[0]} of {import_splits} tests on site {mixed[1]!r} and learns from it: leave out "
+            "--preserve-sites, or import lists that keep sites whole."
+        )
     if not set(made) - {ALL}:
-        made = {**stratified_folds(people, folds, val_fraction, seed, diagnoses), **made}
-        origin.append(f"stratified {folds}-fold over patients, seed {seed}")
+        made = {**stratified_folds(people, folds, val_fraction, seed, diagnoses, preserve_sites), **made}
+        units = "whole sites" if preserve_sites else "patients"
+        origin.append(f"stratified {folds}-fold over {units}, seed {seed}")
     if ALL not in made:
         made |= all_fold(people, val_fraction, seed, diagnoses)
         origin.append(f"fold all: {val_fraction:g} of the patients validate, seed {seed}")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from components.artifacts import Manifest, TileSet
+from components.artifacts import DataCard, Manifest, SplitPlan, TileSet
 from components.kfp_stage import stage_component
 
 
@@ -14,7 +14,11 @@ def tile(
     tiles: dsl.Output[TileSet],
     manifest: dsl.Output[Manifest],
     page: dsl.Output[dsl.HTML],
+    card: dsl.Output[dsl.HTML],
+    card_values: dsl.Output[DataCard],
     metrics: dsl.Output[dsl.Metrics],
+    reference: dsl.Input[TileSet] = None,
+    plan: dsl.Input[SplitPlan] = None,
     labels: list = [],
     sites: list = [],
     mpp: dict = {},
@@ -24,8 +28,13 @@ def tile(
     small: dict = {},
     patient_pattern: str = "",
     tile_level: list = [],
+    licences: dict = {},
     blind: bool = False,
     skip_bad: bool = False,
+    slide_tiles: int = 20,
+    min_tissue: float = 0.5,
+    slide_filter: str = "none",
+    seed: int = 0,
     data_version: str = "",
 ) -> NamedTuple("Cut", [("mpp_of_study", float)]):
     from collections import namedtuple
@@ -38,6 +47,8 @@ def tile(
         tiles=tiles.path,
         manifest=manifest.path,
         page=page.path,
+        card=card.path,
+        card_values=card_values.path,
         metrics=metrics.path,
         labels=labels,
         sites=sites,
@@ -48,8 +59,15 @@ def tile(
         small=small,
         patient_pattern=patient_pattern,
         tile_level=tile_level,
+        licences=licences,
         blind=blind,
         skip_bad=skip_bad,
+        slide_tiles=slide_tiles,
+        min_tissue=min_tissue,
+        slide_filter=slide_filter,
+        reference=reference.path if reference else "",
+        plan=plan.path if plan else "",
+        seed=seed,
         data_version=data_version,
     )
     publish(metrics, tiles, manifest)

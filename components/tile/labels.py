@@ -11,11 +11,15 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
+from unicodedata import normalize
 
 from components.core.errors import DataError
 from components.core.manifest import is_missing
+from components.core.store import open_store
+from components.tile.places import IMAGES, Place
 
 Row = dict[str, str]
 
@@ -27,23 +31,55 @@ _FORMS = (
 _CLASSES = {"": "", "0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 
 
-def find_labels(folder: Path) -> list[Path]:
-    """The label files of a folder of images: in it, or beside it when it is an `images` folder."""
-    for place in [folder, folder.parent] if folder.name == "images" else [folder]:
-        found = [place / name for name in NAMES if (place / name).is_file()]
-        if found:
+@dataclass(frozen=True)
+class LabelFile:
+    """A label file's address and its bytes."""
+
+    where: str
+    data: bytes
+
+    @property
+    def is_json(self) -> bool:
+        """By its name."""
+        return self.where.lower().endswith(".json")
+
+
+def find_labels(place: Place) -> list[LabelFile]:
+    """The label files of a place: in its `images` folder, or else beside that.
+
+    Raises:
+        DataError: There is none.
+    """
+    for folder in (f"{IMAGES}/", ""):
+        if found := _there(place, [folder + name for name in NAMES]):
             return found
-    raise DataError(f"{folder} has no label file ({', '.join(NAMES)}): put one there, or name one with --labels.")
+    raise DataError(f"{place.where} has no label file ({', '.join(NAMES)}): put one there, or name one with --labels.")
 
 
-def with_patients(path: Path) -> list[Path]:
-    """A named label file and, where it is a JSON without patients, the CSVs beside it."""
-    if any(row["patient"] for row in merged([path]).values()) or path.suffix.lower() != ".json":
-        return [path]
-    return [path, *(one for name in NAMES if name.endswith(".csv") and (one := path.with_name(name)).is_file())]
+def named_labels(address: str) -> list[LabelFile]:
+    """A label file named by its path or `s3://` address and, where it is a JSON without patients, the CSVs beside it.
+
+    Raises:
+        DataError: It is not there, or is no label file.
+    """
+    folder, _, name = address.rstrip("/").rpartition("/")
+    store = open_store(folder or ("/" if address.startswith("/") else "."))
+    note = store.read(name)
+    if note is None:
+        raise DataError(f"There is no label file {address}.")
+    named = LabelFile(address, note.data)
+    if not named.is_json or any(row["patient"] for row in merged([named]).values()):
+        return [named]
+    beside = ((f"{store.uri}/{one}", store.read(one)) for one in NAMES if one.endswith(".csv"))
+    return [named, *(LabelFile(where, note.data) for where, note in beside if note)]
 
 
-def merged(paths: Iterable[Path]) -> dict[str, Row]:
+def _there(place: Place, names: Iterable[str]) -> list[LabelFile]:
+    read = ((name, place.read(name)) for name in names)
+    return [LabelFile(place.at(name), data) for name, data in read if data is not None]
+
+
+def merged(files: Iterable[LabelFile]) -> dict[str, Row]:
     """What the files say together: file -> label ('0', '1'), patient, case, diagnosis, site; '' = nobody says.
 
     Raises:
@@ -51,7 +87,7 @@ def merged(paths: Iterable[Path]) -> dict[str, Row]:
     """
     together: dict[str, Row] = {}
     said: dict[tuple[str, str], str] = {}
-    for where, rows in (table for path in paths for table in _tables(path)):
+    for where, rows in (table for one in files for table in _tables(one)):
         for file, row in rows.items():
             known = together.setdefault(file, dict.fromkeys(FIELDS, ""))
             for field, value in row.items():
@@ -67,25 +103,23 @@ def merged(paths: Iterable[Path]) -> dict[str, Row]:
     return together
 
 
-def _tables(path: Path) -> Iterator[tuple[str, dict[str, Row]]]:
+def _tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
     """The tables of a label file with what to call them: a CSV holds one, a JSON up to two."""
-    if not path.is_file():
-        raise DataError(f"There is no label file {path}.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        tables = _json_tables(text) if path.suffix.lower() == ".json" else _csv_table(text)
+        text = file.data.decode("utf-8-sig")
+        tables = _json_tables(text) if file.is_json else _csv_table(text)
     except (ValueError, TypeError, AttributeError, LookupError):
-        raise DataError(f"{path} cannot be read as labels: give {_FORMS}.") from None
+        raise DataError(f"{file.where} cannot be read as labels: give {_FORMS}.") from None
     for name, stated in tables.items():
-        where = f"{path} ({name})" if len(tables) > 1 else str(path)
+        where = f"{file.where} ({name})" if len(tables) > 1 else file.where
         rows: dict[str, Row] = {}
-        for file, values in stated:
-            row = _row(where, file, values)
-            if file in rows:
-                labels = sorted({rows[file]["label"], row["label"]})
+        for image, values in stated:
+            row = _row(where, image, values)
+            if image in rows:
+                labels = sorted({rows[image]["label"], row["label"]})
                 what = f"two labels ({' and '.join(labels)})" if len(labels) > 1 else "two rows"
-                raise DataError(f"{file} has {what} in {where}: an image has one; remove the other.")
-            rows[file] = row
+                raise DataError(f"{image} has {what} in {where}: an image has one; remove the other.")
+            rows[image] = row
         yield where, rows
 
 
@@ -113,7 +147,7 @@ def _csv_table(text: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
 
 
 def _name(file: Any) -> str:
-    return PurePosixPath(str(file).strip().replace("\\", "/")).as_posix()
+    return PurePosixPath(normalize("NFC", str(file).strip()).replace("\\", "/")).as_posix()
 
 
 def _row(where: str, file: str, stated: dict[str, Any]) -> Row:

@@ -1,5 +1,6 @@
 """The page that shows what was cut: counts, a sheet of tiles per site and class, what was left out."""
 
+import base64
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 from components.core.archive import ImageArchive
 from components.core.figures import pictures
 from components.core.figures.pictures import data_uri, resized
+from components.tile.overview import REFUSED, TAKEN
 
 CLASS_COLOURS = ("#0072B2", "#D55E00")
 SHEET_TILES, THUMBNAIL_PX = 8, 116
@@ -21,6 +23,10 @@ _OWN_STYLE = """
 .bars { display: flex; align-items: flex-end; gap: 2px; height: 72px; margin: 10px 0 4px; flex-wrap: nowrap; }
 .bars i { flex: 1 1 2px; max-width: 18px; display: flex; flex-direction: column-reverse; }
 .bars b { display: block; }
+.slides { display: flex; flex-wrap: wrap; gap: 18px; margin: 8px 0 18px; }
+.slides figure { margin: 0; max-width: 322px; }
+.slides img { max-width: 100%; border: 1px solid var(--line); display: block; }
+.slides figcaption { font-size: 13px; color: var(--soft); margin-top: 4px; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
 """
 
@@ -31,6 +37,8 @@ def page_html(
     sites: Sequence[Mapping[str, Any]],
     skipped: Sequence[Mapping[str, str]],
     settings: str,
+    slides: Sequence[Mapping[str, Any]] = (),
+    overviews: Sequence[bytes] = (),
 ) -> str:
     """The whole page.
 
@@ -40,6 +48,8 @@ def page_html(
         sites: Rows of the record's table "sites".
         skipped: Rows of the record's table "skipped".
         settings: How the tiles were cut, in words.
+        slides: Rows of the record's table "slides".
+        overviews: Their pictures, JPEG.
     """
     people = table.loc[table["identity"] != "", "identity"].nunique()
     images = sum(row["images"] for row in sites)
@@ -48,7 +58,11 @@ def page_html(
         f"<p>{len(table):,} tiles of {images:,} images, {people:,} known patients, {len(sites)} site(s). "
         f"<span class=soft>{html.escape(settings)}</span></p>",
         _sites(sites),
-        *(_site(table[table["site"] == row["site"]], tiles, row) for row in sites),
+        *(
+            _site(table[table["site"] == row["site"]], tiles, row)
+            + _slides([pair for pair in zip(slides, overviews, strict=True) if pair[0]["site"] == row["site"]])
+            for row in sites
+        ),
         _skipped(skipped),
     ]
     return (
@@ -64,7 +78,8 @@ def _sites(sites: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for row in sites:
         numbers = [row[key] for key in ("images", "tiles", "patients", "cases", "class0", "class1")]
-        scales = [_um_per_px(row["mpp"]), _um_per_px(row["source_mpp"])]
+        of_slides = "each slide's own" if row["slides"] and row["source_mpp"] is None else ""
+        scales = [_um_per_px(row["mpp"]), of_slides or _um_per_px(row["source_mpp"])]
         cells = "".join(f'<td class="number">{value}</td>' for value in [*(f"{n:,}" for n in numbers), *scales])
         rows.append(f"<tr><td>{html.escape(row['site'])}</td>{cells}<td class=soft>{_remark(row)}</td></tr>")
     headings = "".join(f'<th class="number">{name}</th>' for name in head)
@@ -91,16 +106,50 @@ def _site(rows: pd.DataFrame, tiles: ImageArchive, site: Mapping[str, Any]) -> s
             f"{html.escape(str(name))} {count:,}"
             for name, count in same["diagnosis"].value_counts().sort_index().items()
         )
-        parts.append(f"<h3>{_key(int(str(label)))}Class {label} <span class=soft>tiles: {diagnoses}</span></h3>")
+        parts.append(
+            f"<h3>{_key(CLASS_COLOURS[int(str(label))])}Class {label} <span class=soft>tiles: {diagnoses}</span></h3>"
+        )
         thumbnails = (data_uri(resized(tiles.read(file), THUMBNAIL_PX)) for file in _chosen(same))
         images = (f'<img src="{uri}" width="{THUMBNAIL_PX}" alt="tile of class {label}">' for uri in thumbnails)
         parts.append(f'<div class="sheet">{"".join(images)}</div>')
     return "".join(parts)
 
 
+def _slides(slides: Sequence[tuple[Mapping[str, Any], bytes]]) -> str:
+    """Pictures of a site's slides, in the manifest's order, with the tiles drawn in."""
+    if not slides:
+        return ""
+    refused = any(row["refused_by_filter"] for row, _ in slides)
+    filtered = f"; {_key(REFUSED)} outside the reference band" if refused else ""
+    figures = "".join(
+        f'<figure><img loading="lazy" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}" '
+        f'alt="slide {place}"><figcaption>{_caption(place, row)}</figcaption></figure>'
+        for place, (row, picture) in enumerate(slides, 1)
+    )
+    return (
+        f"<h3>Slides <span class=soft>{_key(TAKEN)} tiles that were taken{filtered}</span></h3>"
+        f'<div class="slides">{figures}</div>'
+    )
+
+
+def _caption(place: int, row: Mapping[str, Any]) -> str:
+    magnification = f"{row['source_mpp']:.4g} um/px ({row['mpp_stated_by']})"
+    enlarged = f', <span class="bad">enlarged {row["scale"]:.2g} times</span>' if row["scale"] > 1.1 else ""
+    refused = f"; {row['refused_by_filter']:,} outside the reference band" if row["refused_by_filter"] else ""
+    return (
+        f"Slide {place}: {row['width']:,} x {row['height']:,} px at {magnification}{enlarged}. "
+        f"{row['tiles']:,} of {row['tissue_tiles']:,} tissue tiles{refused}."
+    )
+
+
 def _chosen(rows: pd.DataFrame) -> list[str]:
-    """A few tiles, from as many patients as can be: the middle tile of images spread over the list."""
+    """A few tiles, from as many patients as can be: the middle tile of images spread over the list.
+
+    Where images are few, as slides may be, they are spread over the tiles.
+    """
     images = rows.groupby(["identity", "source"], sort=True)["file"].agg(lambda files: files.iloc[len(files) // 2])
+    if len(images) < SHEET_TILES:
+        return list(rows["file"].iloc[:: max(1, len(rows) // SHEET_TILES)][:SHEET_TILES])
     turns = images.groupby("identity").cumcount()
     ordered = images.iloc[turns.argsort(kind="stable")]
     first = ordered[: max(SHEET_TILES, int((turns == 0).sum()))]
@@ -130,8 +179,8 @@ def _patients(rows: pd.DataFrame) -> str:
     )
 
 
-def _key(label: int) -> str:
-    return f'<span class="key" style="background:{CLASS_COLOURS[label]}"></span>'
+def _key(colour: str) -> str:
+    return f'<span class="key" style="background:{colour}"></span>'
 
 
 def _skipped(skipped: Sequence[Mapping[str, str]]) -> str:
@@ -139,7 +188,7 @@ def _skipped(skipped: Sequence[Mapping[str, str]]) -> str:
         return ""
     rows = "".join(f"<tr><td>{html.escape(r['file'])}</td><td>{html.escape(r['why'])}</td></tr>" for r in skipped)
     return (
-        f"<h2>Left out</h2><p>{len(skipped):,} image(s) gave no tile.</p>"
+        f"<h2>Left out</h2><p>{len(skipped):,} image(s) gave no tile, or not all.</p>"
         '<div class="scroll"><table><thead><tr><th>image</th><th>why</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )

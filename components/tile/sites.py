@@ -1,7 +1,7 @@
 """What is stated per site: um/px, what to do with small images, whether its patients are known."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.core.errors import ConfigError, DataError
@@ -9,6 +9,7 @@ from components.core.errors import ConfigError, DataError
 REFUSE = "refuse"
 SMALL = ("resize", "pad", "skip", REFUSE)
 EVERY = "*"
+METADATA = "metadata"
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,11 @@ class Site:
 
     Attributes:
         name: As in the manifest.
-        source_mpp: Micrometres per pixel of its images; None = unknown.
+        source_mpp: Stated micrometres per pixel of its images; None = unknown, or each slide's own.
         mpp: The same after resampling to the study's.
         small: What to do with images smaller than a tile, one of SMALL.
         tile_level: True where the patients need not be known.
+        metadata: True where each slide says its own um/px, and fields are refused.
     """
 
     name: str
@@ -28,11 +30,7 @@ class Site:
     mpp: float | None
     small: str
     tile_level: bool
-
-    @property
-    def scale(self) -> float:
-        """Factor by which its images are resampled."""
-        return self.source_mpp / self.mpp if self.source_mpp and self.mpp else 1.0
+    metadata: bool = False
 
 
 def site_rules(
@@ -41,17 +39,27 @@ def site_rules(
     study_mpp: float,
     small: Mapping[str, str],
     tile_level: Sequence[str],
+    slides: Collection[str] = (),
 ) -> dict[str, Site]:
     """Name -> rules of every site, in order.
 
-    `mpp` and `small` may name sites of the study's other tile set, or "*" for every site that they do not name.
+    Args:
+        names: Site of each image.
+        mpp: Stated um/px, "unknown" or "metadata" by site; may name sites of the study's other tile set, or "*" for
+            every site that is not named.
+        study_mpp: What known ones are resampled to; 0 = left as they are.
+        small: Policies by site, with the same freedom.
+        tile_level: Sites that may lack patients.
+        slides: Sites that hold whole slides only: these need no statement.
 
     Raises:
         ConfigError: A value that cannot be meant; a tile-level site that is not there; a site without um/px.
         DataError: Sites of different um/px and no `study_mpp` to resample them to.
     """
     names = list(dict.fromkeys(names))
-    stated = {site: _um_per_px(site, text) for site, text in mpp.items()}
+    stated = {site: _stated(site, text) for site, text in mpp.items()}
+    if not isinstance(stated.get(EVERY), float):
+        stated = {**dict.fromkeys(slides, METADATA), **stated}
     if study_mpp and not 0.01 <= study_mpp <= 100:
         raise ConfigError(f"--study-mpp {study_mpp:g} is no um/px: give for example 0.5, or 0 to keep the source's.")
     for site, policy in small.items():
@@ -63,14 +71,16 @@ def site_rules(
     rules = {}
     for name in names:
         if name not in stated and EVERY not in stated:
-            others = f" (stated: {', '.join(stated)})" if stated else ""
+            others = f" (stated: {', '.join(mpp)})" if mpp else ""
             raise ConfigError(
-                f"Site {name!r} has no um/px{others}: give it with --mpp {name}=0.5, or --mpp {name}=unknown to go on "
-                "with a mark on its numbers."
+                f"Site {name!r} has no um/px{others}: give it with --mpp {name}=0.5, {name}=metadata where each "
+                f"image is a slide that says its own, or {name}=unknown to go on with a mark on its numbers."
             )
-        own = stated.get(name, stated.get(EVERY))
+        said = stated.get(name, stated.get(EVERY))
+        own = said if isinstance(said, float) else None
+        aimed = study_mpp or own if own or said == METADATA else None
         policy = small.get(name, small.get(EVERY, REFUSE))
-        rules[name] = Site(name, own, study_mpp or own if own else None, policy, name in tile_level)
+        rules[name] = Site(name, own, aimed, policy, name in tile_level, said == METADATA)
     known = {site.mpp: site.name for site in rules.values() if site.mpp}
     if len(known) > 1:
         shown = ", ".join(f"{name} {value:g}" for value, name in known.items())
@@ -80,16 +90,24 @@ def site_rules(
     return rules
 
 
-def _um_per_px(site: str, text: str) -> float | None:
-    if str(text).strip().lower() == "unknown":
-        return None
+def um_per_px(value: float | str | None) -> float:
+    """The value as micrometres per pixel; NaN where no microscope has such."""
     try:
-        value = float(text)
+        number = float(value or math.nan)
     except ValueError:
-        value = math.nan
-    if not 0.01 <= value <= 100:
+        return math.nan
+    return number if 0.01 <= number <= 100 else math.nan
+
+
+def _stated(site: str, text: str) -> float | str | None:
+    word = str(text).strip().lower()
+    if word in ("unknown", METADATA):
+        return METADATA if word == METADATA else None
+    value = um_per_px(word)
+    if math.isnan(value):
         raise ConfigError(
-            f"--mpp {site}={text} is no um/px: give a number such as 0.5 (20x) or 0.25 (40x), or `unknown`."
+            f"--mpp {site}={text} is no um/px: give a number such as 0.5 (20x) or 0.25 (40x), `{METADATA}` (what each "
+            "slide says), or `unknown`."
         )
     return value
 

@@ -1,29 +1,35 @@
-"""Cuts labelled images into square tiles and writes down what each tile is of."""
+"""Cuts labelled images and whole slides into square tiles and writes down what each tile is of."""
 
 import math
-import os
-from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
 from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.errors import ConfigError, DataError
+from components.core.datacard import data_card, write_card
+from components.core.destination import writing
+from components.core.errors import ConfigError
 from components.core.files import write_text
-from components.core.lineage import identity, key_id, study_key
+from components.core.lineage import key_id, study_key
 from components.core.manifest import write_manifest
 from components.core.progress import track
 from components.core.results import RECORDS, Record
-from components.tile.crops import Crop, Tiles, cut
+from components.tile.band import NONE, REFERENCE_BAND, band_of
+from components.tile.crops import Crop
+from components.tile.cutting import begun
 from components.tile.page import page_html
-from components.tile.sites import REFUSE, Site, site_rules
-from components.tile.sources import check_patients, read_sources
+from components.tile.sampling import Sampling
+from components.tile.sites import site_rules
+from components.tile.sources import Sources, check_patients, read_sources
+from components.tile.taker import Taker
+from components.tile.tally import SiteTally, size_rows
 
 KEY = "key.json"
-_AHEAD = 2  # images per worker that may wait, cut, to be written
 
 
 def run(
@@ -32,6 +38,8 @@ def run(
     tiles: str,
     manifest: str,
     page: str,
+    card: str,
+    card_values: str,
     metrics: str,
     labels: Sequence[str] = (),
     sites: Sequence[str] = (),
@@ -42,76 +50,81 @@ def run(
     small: dict[str, str] | None = None,
     patient_pattern: str = "",
     tile_level: Sequence[str] = (),
+    licences: dict[str, str] | None = None,
     blind: bool = False,
     skip_bad: bool = False,
+    slide_tiles: int = 20,
+    min_tissue: float = 0.5,
+    slide_filter: str = NONE,
+    reference: str = "",
+    plan: str = "",
+    seed: int = 0,
     data_version: str = "",
 ) -> float:
-    """Cuts labelled images into square tiles, with a manifest that says patient, case, site and um/px of each.
+    """Cuts labelled images and whole slides into square tiles, with a manifest that says what each tile is of.
 
     Args:
-        sources: Folders of JPEG, PNG or TIFF images (8-bit RGB); none makes an empty tile set.
+        sources: Folders, zips or s3:// prefixes of fields (JPEG, PNG or TIFF, 8-bit RGB) and whole slides (SVS, NDPI,
+            MRXS, SCN, BIF, pyramidal TIFF); none makes an empty tile set.
         tiles: TileSet to write: image archive (zip).
         manifest: Manifest to write: CSV, one row per tile, always with labels.
-        page: HTML page to write: counts and a sheet of tiles.
+        page: HTML page to write: counts, a sheet of tiles, and each slide with its tiles drawn in.
+        card: Data card to write, HTML: counts, sizes, magnification, licence, stain statistics, fingerprints.
+        card_values: The same to write as JSON.
         metrics: JSON file for the stage's record.
         labels: One label file per source: StyleGAN dataset.json, Thy-GAN JSON with `meta`, or a CSV with the columns
-            file, class, patient, diagnosis, site, case; '' or none = found in the folder.
+            file, class, patient, diagnosis, site, case; '' or none = found in the source.
         sites: Name of each source's site where its labels have none; '' or none = the folder's name.
-        mpp: Micrometres per pixel of each site, SITE=0.62 or SITE=unknown; "*" stands for the others.
-        study_mpp: Micrometres per pixel that sites of known um/px are resampled to; 0 = left as they are.
+        mpp: Micrometres per pixel of each site, SITE=0.62; SITE=metadata (what each slide says; sites of slides only
+            need no other) or SITE=unknown; "*" stands for the others.
+        study_mpp: Micrometres per pixel that sites of known um/px are resampled to; 0 = left as they are. Whole slides
+            need it.
         tile_px: Side of the squares that are cut, in pixels (after resampling), at least 16.
         resolution: Side that tiles are resized to, in pixels; 0 = tile_px.
         small: What to do with images smaller than a tile, per site or "*": "resize" (enlarge to fit), "pad" (reflect),
             "skip" or "refuse" (the default).
-        patient_pattern: Regular expression with a group `patient`, searched in file names where labels name no patient.
+        patient_pattern: Finds the patient in file names where labels name none: tharun-thompson (100a.jpeg), tcga
+            (barcodes), nikiforov (NIK-A008_0.jpeg), several of these with commas, or a regular expression with a group
+            `patient`.
         tile_level: Sites that may lack patients: tile metrics only, never a vote, a test or a verdict.
+        licences: Terms under which each site's images may be used, SITE=CC-BY-4.0; "*" stands for the others.
         blind: Keep labels and diagnoses out of the tile set; the manifest alone has them.
-        skip_bad: Go on without images that cannot be read or are not 8-bit RGB; they are counted and listed.
-        data_version: Any text; another one makes caches miss when the files behind the folders have changed.
+        skip_bad: Go on without images that cannot be used (unreadable, not 8-bit RGB, twice there, slides without
+            um/px or tissue); they are counted and listed.
+        slide_tiles: Tiles of each whole slide, drawn at random from its tissue; 0 = all.
+        min_tissue: Least share of tissue in a slide's tile, 0..1.
+        slide_filter: "none", or "reference-band": only tiles of slides whose mean and spread are both within one
+            standard deviation of the study's training tiles (Thy-GAN's choice).
+        reference: TileSet of the study, for the filter.
+        plan: SplitPlan of the study, for the filter: its reference is the training patients of the fold "all".
+        seed: Of the draw from the slides.
+        data_version: Any text; another one makes caches miss when the files behind the sources have changed.
 
     Returns:
         Micrometres per pixel at which the tiles were cut; 0 where no site's is known.
 
     Raises:
-        ConfigError: An option that cannot be meant, a site without um/px, or no study key.
+        ConfigError: An option that cannot be meant, a site or a slide without um/px, or no study key.
         DataError: Images or labels that cannot be used.
+        StoreError: A bucket that cannot be read, or a destination that cannot be written.
     """
-    if tile_px < 16:
-        raise ConfigError(f"--tile-px {tile_px} is too small: tiles have at least 16 px.")
-    if resolution and resolution < 4:
-        raise ConfigError(f"--resolution {resolution} is too small: give at least 4 px, or 0 for the tile's own size.")
     resolution = resolution or tile_px
+    _check_options(tile_px, resolution, slide_tiles, min_tissue)
     key = study_key()
-    with Record(metrics, "tile", tile_px=tile_px, resolution=resolution) as record:
-        images = read_sources(sources, labels, sites, patient_pattern)
-        rules = site_rules(images["site"], mpp or {}, study_mpp, small or {}, tile_level)
-        check_patients(images, tile_level)
-        crops = {name: Crop(tile_px, resolution, site.scale, site.small) for name, site in rules.items()}
-
-        rows: list[dict[str, Any]] = []
-        skipped: list[dict[str, str]] = []
-        used, small_images = Counter[str](), Counter[str]()
+    with Record(metrics, "tile", tile_px=tile_px, resolution=resolution) as record, _scratch_beside(tiles) as scratch:
+        found = read_sources(sources, labels, sites, patient_pattern, scratch)
+        rules = site_rules(found.table["site"], mpp or {}, study_mpp, small or {}, tile_level, found.slides_only)
+        check_patients(found.table, tile_level)
+        sampling = Sampling(slide_tiles, min_tissue, seed, band_of(slide_filter, reference, plan, resolution))
+        tallies = {
+            name: SiteTally(site, Crop(tile_px, resolution, site.source_mpp, site.mpp, site.small, site.metadata))
+            for name, site in rules.items()
+        }
         with ArchiveWriter(tiles) as archive:
-            jobs = [(image["path"], crops[image["site"]]) for image in images.to_dict("records")]
-            made = track(_in_order(jobs), "cutting tiles", len(jobs), "images")
-            for image, of_image in zip(images.to_dict("records"), made, strict=True):
-                why = _why_skipped(image, of_image, rules[image["site"]], skip_bad)
-                if why:
-                    skipped.append({"file": image["source"], "why": why})
-                used[image["site"]] += not why
-                small_images[image["site"]] += bool(of_image.small)
-                for row, png in _rows(image, of_image, rules[image["site"]], key):
-                    archive.add(png, {**row, "label": None, "diagnosis": ""} if blind else row)
-                    rows.append(row)
-            summary = [
-                _summary(site, rows, used[name], small_images[name], crops[name]) for name, site in rules.items()
-            ]
-            record.table("sites", summary)
-            record.table("skipped", skipped)
-            record["tiles"] = len(rows)
-            record["images"] = used.total()
-            record["patients"] = len({row["identity"] for row in rows} - {""})
-            record["mpp"] = _common(row["mpp"] for row in summary)
+            taker = Taker(archive, tallies, sampling, key, blind, skip_bad)
+            _cut(taker, found, scratch)
+            summary = [tally.row() for tally in tallies.values()]
+            _note(record, taker, summary, found)
             if data_version:
                 record["data_version"] = data_version
             archive.attach(KEY, {"key_id": key_id(key)})
@@ -119,75 +132,77 @@ def run(
 
         with ImageArchive(tiles) as written:
             table = written.manifest
-            if blind and rows:
-                table = table.assign(
-                    label=pd.array([row["label"] for row in rows], dtype="Int64"),
-                    diagnosis=[row["diagnosis"] for row in rows],
-                )
-            write_manifest(manifest, table)
+            if blind:
+                table = _with_labels(table, found.table, taker.counts)
             cutting = f"Cut at {tile_px} px, stored at {resolution} px."
-            write_text(page, page_html(table, written, summary, skipped, cutting))
+            shown = page_html(table, written, summary, taker.skipped, cutting, taker.slides, taker.overviews)
+            values = data_card(written, table, licences=licences, image_sizes=size_rows(tallies.values()), seed=seed)
+            with writing(manifest):
+                write_manifest(manifest, table)
+                write_text(page, shown)
+                write_card(values, card, card_values)
     return next((site.mpp for site in rules.values() if site.mpp), 0.0)
 
 
-def _in_order(jobs: list[tuple[str, Crop]]) -> Iterator[Tiles]:
-    """Every image's tiles in the images' order, cut on all cores, a few images ahead."""
-    workers = min(len(os.sched_getaffinity(0)), len(jobs))
-    if not workers:
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        rest = iter(jobs)
-        waiting: deque[Future[Tiles]] = deque(pool.submit(cut, *job) for job in islice(rest, _AHEAD * workers))
-        while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(pool.submit(cut, *job) for job in islice(rest, 1))
-            yield done
+def _cut(taker: Taker, found: Sources, scratch: Path) -> None:
+    """Cuts every image."""
+    images = found.table.to_dict("records")
+    crops = {name: tally.crop for name, tally in taker.tallies.items()}
+    with closing(begun(found.places, images, crops, taker.sampling, scratch)) as ones:
+        for image, one in zip(images, track(ones, "cutting tiles", len(images), "images"), strict=True):
+            taker.take(image, found.places[image["place"]].at(image["file"]), one)
 
 
-def _why_skipped(image: dict[Hashable, Any], made: Tiles, site: Site, skip_bad: bool) -> str:
-    """Why an image gives no tile; '' = it does. Raises where leaving it out was not asked for."""
-    if made.odd and not skip_bad:
-        raise DataError(
-            f"{image['path']} {made.odd}: put an 8-bit RGB image in its place, or leave such images out by --skip-bad."
-        )
-    if made.small and site.small == REFUSE:
-        raise DataError(
-            f"{image['path']}: {made.small}; say what to do with those by --small {site.name}=resize (or pad, or skip)."
-        )
-    return made.odd or ("" if made.pngs else made.small)
+def _with_labels(table: pd.DataFrame, images: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
+    """A blind manifest with its images' labels and diagnoses."""
+    stated = images.loc[images.index.repeat(counts), ["label", "diagnosis"]].reset_index(drop=True)
+    return table.assign(label=stated["label"].astype("Int64"), diagnosis=stated["diagnosis"])
 
 
-def _rows(image: dict[Hashable, Any], made: Tiles, site: Site, key: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
-    of_image = {name: image[name] for name in ("label", "patient", "case", "diagnosis", "site", "source")}
-    of_image["mpp"] = site.source_mpp / made.scale if site.source_mpp else None
-    of_image["identity"] = identity(key, site.name, image["number"]) if image["number"] else ""
-    for x, y, png in made.pngs:
-        yield {**of_image, "x": x, "y": y}, png
-
-
-def _summary(site: Site, rows: list[dict[str, Any]], images: int, small_images: int, crop: Crop) -> dict[str, Any]:
-    """A site's row of the record's table "sites"; `mpp` is that of the tiles, of enlarged ones apart."""
-    own = [row for row in rows if row["site"] == site.name]
-    if not own:
-        raise DataError(f"No image of site {site.name!r} gave a tile: see what --skip-bad and --small leave out.")
-    labels = Counter(row["label"] for row in own)
-    return {
-        "site": site.name,
-        "images": images,
-        "tiles": len(own),
-        "patients": len({row["patient"] for row in own} - {""}),
-        "cases": len({row["case"] for row in own} - {""}),
-        "class0": labels[0],
-        "class1": labels[1],
-        "mpp": site.mpp * crop.tile_px / crop.resolution if site.mpp else None,
-        "source_mpp": site.source_mpp,
-        "small": site.small,
-        "small_images": small_images,
-        "tile_level": site.tile_level,
-    }
+def _note(record: Record, taker: Taker, summary: list[dict[str, Any]], found: Sources) -> None:
+    """Writes down what was cut."""
+    table = found.table[pd.Series(taker.counts, index=found.table.index, dtype=int) > 0]
+    known = table[table["number"] != ""]
+    sampling = taker.sampling
+    record["tiles"], record["images"] = sum(taker.counts), len(table)
+    record["patients"] = len(known[["site", "number"]].drop_duplicates())
+    record["mpp"] = _common(row["mpp"] for row in summary)
+    if taker.slides:
+        record["slide_tiles"], record["min_tissue"] = sampling.tiles, sampling.min_tissue
+        record["slide_filter"] = REFERENCE_BAND if sampling.band else NONE
+        record["seed"] = sampling.seed
+    if found.shared_numbers:
+        record["patient_numbers_at_several_sites"] = len(found.shared_numbers)
+    record.table("sites", summary)
+    record.table("skipped", taker.skipped)
+    record.table("slides", taker.slides)
+    if sampling.band:
+        record.table("reference_band", asdict(sampling.band))
 
 
 def _common(values: Iterable[float | None]) -> float:
     """The one known value; NaN (written as null) where there is none or more than one."""
     known = set(values)
     return next(iter(known)) or math.nan if len(known) == 1 else math.nan
+
+
+@contextmanager
+def _scratch_beside(path: str) -> Iterator[Path]:
+    """A folder beside the destination for what is brought here to be read; it goes in the end."""
+    parent = Path(path).parent
+    with writing(path):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = TemporaryDirectory(prefix=".images-", dir=parent)
+    with folder as name:
+        yield Path(name)
+
+
+def _check_options(tile_px: int, resolution: int, slide_tiles: int, min_tissue: float) -> None:
+    if tile_px < 16:
+        raise ConfigError(f"--tile-px {tile_px} is too small: tiles have at least 16 px.")
+    if resolution < 4:
+        raise ConfigError(f"--resolution {resolution} is too small: give at least 4 px, or 0 for the tile's own size.")
+    if slide_tiles < 0:
+        raise ConfigError(f"--slide-tiles {slide_tiles} is no number of tiles: give 1 or more, or 0 for all.")
+    if not 0 <= min_tissue <= 1:
+        raise ConfigError(f"--min-tissue {min_tissue:g} is no share: give one from 0 to 1.")

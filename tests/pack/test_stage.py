@@ -6,68 +6,16 @@ import zipfile
 import numpy as np
 import pytest
 
-from components.core.archive import ArchiveWriter, ImageArchive
+from components.core.archive import ImageArchive
 from components.core.errors import ThyganError
-from components.core.lineage import Lineage, identity, key_id
+from components.core.lineage import Lineage
 from components.core.results import RECORDS
 from components.core.splits import SplitPlan
-from components.pack.stage import run
 
-KEY = b"a study key for tests"
-NAMES = {"FA": 0, "FTC": 0, "PTC": 1, "NIFTP": 1}
-PATIENTS = {str(i): name for i, name in enumerate(["FA", "PTC", "FTC", "NIFTP"] * 3)}
 TILES_EACH = 2
 
 
-def who(patient, key=KEY):
-    return identity(key, "Home", patient)
-
-
-def write_tiles(path, patients=PATIENTS, side=8, key=KEY, blind=False):
-    rng = np.random.default_rng(0)
-    with ArchiveWriter(path) as archive:
-        for patient, name in patients.items():
-            row = {"patient": patient, "case": patient, "site": "Home", "identity": who(patient, key)}
-            row |= {} if blind else {"label": NAMES[name], "diagnosis": name}
-            for x in range(TILES_EACH):
-                archive.add(
-                    rng.integers(0, 256, (side, side, 3), np.uint8), {**row, "source": f"{patient}.png", "x": x}
-                )
-        archive.add(
-            np.zeros((side, side, 3), np.uint8), {"site": "Turin", "label": None if blind else 1, "diagnosis": "B"}
-        )
-        archive.attach(RECORDS, [{"stage": "tile"}])
-    return path
-
-
-def write_plan(path, train, val, test, key=KEY):
-    parts = {"train": train, "val": val, "test": test}
-    fold = {part: sorted(who(str(one), key) for one in ones) for part, ones in parts.items()}
-    SplitPlan(key_id(key), {"0": fold}, "by hand").write(path)
-    return path
-
-
-@pytest.fixture
-def tiles(tmp_path):
-    return write_tiles(tmp_path / "tiles.zip")
-
-
-@pytest.fixture
-def plan(tmp_path):
-    return write_plan(tmp_path / "plan.json", range(6), range(6, 8), range(8, 12))
-
-
-@pytest.fixture
-def pack(tmp_path):
-    def start(tiles, plan, **options):
-        paths = {name: tmp_path / name for name in ("dataset", "held_out", "metrics")}
-        run(tiles=str(tiles), plan=str(plan), **{n: str(p) for n, p in paths.items()}, **{"fold": "0", **options})
-        return paths
-
-    return start
-
-
-def test_training_and_validation_patients_are_packed_apart(tiles, plan, pack):
+def test_training_and_validation_patients_are_packed_apart(tiles, plan, pack, who):
     out = pack(tiles, plan)
     for name, patients in (("dataset", range(6)), ("held_out", range(6, 8))):
         with ImageArchive(out[name]) as archive, ImageArchive(tiles) as source:
@@ -82,13 +30,13 @@ def test_training_and_validation_patients_are_packed_apart(tiles, plan, pack):
             assert [one["stage"] for one in archive.attachment(RECORDS)] == ["tile", "pack"]
 
 
-def test_binary_classes_are_the_labels(tiles, plan, pack):
+def test_binary_classes_are_the_labels(tiles, plan, pack, names):
     with ImageArchive(pack(tiles, plan)["dataset"]) as archive:
         assert archive.attachment("classes.json") == [
             {"index": 0, "name": "FA+FTC", "label": 0},
             {"index": 1, "name": "NIFTP+PTC", "label": 1},
         ]
-        assert list(archive.manifest["label"]) == [NAMES[name] for name in archive.manifest["diagnosis"]]
+        assert list(archive.manifest["label"]) == [names[name] for name in archive.manifest["diagnosis"]]
 
 
 def test_diagnosis_classes_stand_in_alphabetical_order(tiles, plan, pack):
@@ -106,6 +54,8 @@ def test_diagnosis_classes_stand_in_alphabetical_order(tiles, plan, pack):
         assert labels == [[f, int(n)] for f, n in zip(archive.manifest["file"], archive.manifest["label"], strict=True)]
     counted = json.loads(out["metrics"].read_text())["tables"]["classes"]
     assert [(one["tiles"], one["held_out"]) for one in counted] == [(4, 0), (2, 2), (2, 2), (4, 0)]
+    # a scalar of the record is metadata of the artifact
+    assert json.loads(out["metrics"].read_text())["classes"] == "0 = FA, 1 = FTC, 2 = NIFTP, 3 = PTC"
 
 
 def test_form_is_stylegans(tiles, plan, pack):
@@ -115,6 +65,16 @@ def test_form_is_stylegans(tiles, plan, pack):
         assert {one.compress_type for one in archive.infolist()} == {zipfile.ZIP_STORED}
         # stored, not deflated: the IDAT chunk holds 8 rows of 1 + 24 bytes and the 11 bytes of zlib's frame
         assert int.from_bytes(archive.read(images[0].filename)[33:37]) == 8 * 25 + 11
+
+
+def test_stored_and_compressed_tiles_are_packed_alike(tmp_path, plan, pack, write_tiles):
+    packed = []
+    for level in (0, 1, 9):
+        out = pack(write_tiles(tmp_path / "tiles.zip", side=256, level=level), plan)
+        with ImageArchive(out["dataset"]) as one, ImageArchive(out["held_out"]) as other:
+            packed.append([[archive.read_bytes(file) for file in archive.manifest["file"]] for archive in (one, other)])
+    assert packed[0] == packed[1] == packed[2]
+    assert [len(part) for part in packed[0]] == [12, 4]
 
 
 def bad(name, message, tiles=None, plan=None, **options):
@@ -138,15 +98,21 @@ MORE = {"train": [*range(6), 77], "val": range(6, 8), "test": range(8, 12)}
         bad("stranger", "1 patients of the tiles are in no part of the plan", plan=STRANGER),
         bad("absent", "1 patients of fold 0 have no tile", plan=MORE),
         bad("blind", "tiles without a label", tiles={"blind": True}),
+        bad("two sizes", "is 4x4 px and the first tile 8x8", tiles={"also": [("0", np.zeros((4, 4, 3), np.uint8))]}),
+        bad("stored, two sizes", "is 4x4 px and", tiles={"also": [("0", np.zeros((4, 4, 3), np.uint8))], "level": 0}),
+        bad("stored, turned", "is 16x4 px and", tiles={"also": [("0", np.zeros((4, 16, 3), np.uint8))], "level": 0}),
+        bad("oblong", "is 4x8 px and the first tile 8x8", tiles={"also": [("0", np.zeros((8, 4, 3), np.uint8))]}),
         bad("nobody", "names no patient", tiles={"patients": {}}),
     ],
 )
-def test_bad_input_is_one_sentence_and_nothing_is_written(tmp_path, pack, tiles, plan, options, message):
+def test_bad_input_is_one_sentence_and_nothing_is_written(
+    tmp_path, pack, write_tiles, write_plan, tiles, plan, options, message
+):
     there = [write_tiles(tmp_path / "tiles.zip", **tiles), write_plan(tmp_path / "plan.json", **(plan or PLAN))]
     with pytest.raises(ThyganError, match=message):
         pack(*there, **options)
     assert sorted(tmp_path.iterdir()) == sorted(there)
 
 
-def test_binary_scheme_needs_no_single_diagnosis(tmp_path, tiles, pack):
+def test_binary_scheme_needs_no_single_diagnosis(tmp_path, tiles, pack, write_plan):
     assert pack(tiles, write_plan(tmp_path / "plan.json", **WITHOUT_FTC))["dataset"].exists()

@@ -1,6 +1,7 @@
 """Stratified folds: what must hold for any patients."""
 
 from collections import Counter
+from types import MappingProxyType
 
 import pandas as pd
 import pytest
@@ -14,8 +15,8 @@ from components.split.people import people_of
 DIAGNOSES = {"FA": 0, "FTC": 0, "PTC": 1, "NIFTP": 1, "FVPTC": 1}
 
 
-def people(cases):
-    """From (patient, diagnosis) pairs."""
+def people(cases, sites=MappingProxyType({})):
+    """From (patient, diagnosis) pairs and the sites of patients that are not at Home."""
     rows = [
         {
             "identity": who,
@@ -23,10 +24,11 @@ def people(cases):
             "case": f"{who}{DIAGNOSES[name]}",
             "diagnosis": name,
             "label": DIAGNOSES[name],
+            "site": sites.get(who, "Home"),
         }
         for who, name in cases
     ]
-    return people_of(pd.DataFrame(rows))
+    return people_of(pd.DataFrame(rows).assign(source="", x=0, y=0, sha256=""))
 
 
 def of_class(cases, label):

@@ -63,6 +63,12 @@ def test_file_names_are_the_fold_all(cohort, lists, who):
     assert imported(f"{folder}/data_split_2.json", cohort)[0] == folds
 
 
+def test_file_names_with_a_test_list_are_a_fold_of_the_cross_validation(cohort, lists, who):
+    folder = lists(cv3_split={"train": ["10a.jpeg", "11a.jpeg"], "val": ["20a.jpeg"], "test": ["31a.jpeg", "31b.jpeg"]})
+    folds, _ = imported(folder, cohort)
+    assert folds == {"3": {"train": [who("A")], "val": [who("B")], "test": [who("C")]}}
+
+
 def test_cases_of_one_patient_stay_together(cohort, lists):
     with pytest.raises(LeakageError, match="has 10 in train and 11 in test, and both are of one patient"):
         imported(lists(cv0_split={"train": [10], "val": [20], "test": [11, 31]}), cohort)
@@ -80,6 +86,10 @@ def test_files_of_one_patient_stay_together(cohort, lists):
         ({}, "has no split file"),
         ({"cv0_split": [1, 2]}, "is no split"),
         ({"cv0_split": {"train": [10]}}, "is no split"),
+        ({"cv0_split": {"train": "10", "val": [20], "test": [31]}}, "is no split"),
+        ({"cv0_split": {"train": [None], "val": [20], "test": [31]}}, "is no split"),
+        ({"cv0_split": {"train": [10.5], "val": [20], "test": [31]}}, "is no split"),
+        ({"cv0_split": {"train": [[10]], "val": [20], "test": [31]}}, "is no split"),
         ({"cv_split": {"train": [10], "val": [20], "test": [31]}}, "has no fold number in its name"),
         ({"cv0_split": {"train": [1], "val": [2], "test": [3]}}, "names nobody of this manifest"),
         (

@@ -192,3 +192,69 @@ def test_identities_of_two_keys_are_refused(manifest, split):
     identities = [identity(other if row[2] == "3" else b"a study key for tests", "Home", row[2]) for row in ROWS]
     with pytest.raises(ThyganError, match=f"made with 2 study keys .*{key_id(other)}"):
         split(manifest(ROWS, identity=identities))
+
+
+def test_one_patient_at_two_sites_is_refused(manifest, split):
+    site = ["Far" if row[0] == "3b.jpeg" else "Home" for row in ROWS]
+    with pytest.raises(ThyganError, match=r"1 patient\(s\) stand at more than one site \(first: '3' at Far and Home\)"):
+        split(manifest(ROWS, site=site))
+
+
+def test_one_image_under_two_patients_is_refused(manifest, split):
+    sha256 = [f"{place:064x}" for place in range(len(ROWS))]
+    sha256[8] = sha256[0]  # 4a.jpeg is 0a.jpeg
+    with pytest.raises(LeakageError, match=r"0a.jpeg and 4a.jpeg are the same image under two patients"):
+        split(manifest(ROWS, sha256=sha256))
+    sha256[8], sha256[1] = f"{8:064x}", sha256[0]  # twice, but of one person
+    assert split(manifest(ROWS, sha256=sha256))
+
+
+def test_tiles_that_images_share_are_no_matter(manifest, split):
+    """Two patients' fields may both hold a tile of bare glass."""
+    tiles = [row for row in ROWS for _ in range(2)]
+    x = [0, 512] * len(ROWS)
+    sha256 = ["f" * 64 if left else f"{place:064x}" for place, left in enumerate(x)]
+    assert split(manifest(tiles, x=x, sha256=sha256))
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [(2, "has the label 2: a label is 0 or 1"), (-1, "has the label -1"), ("nan", "tiles without a label"),
+     ("PTC", "has the label 'PTC' in row 1, which is no whole number"), ("0.5", "has the label '0.5' in row 1")],
+)  # fmt: skip
+def test_labels_that_are_no_class_are_one_sentence(manifest, split, label, message):
+    with pytest.raises(ThyganError, match=message):
+        split(manifest(ROWS, label=[label, *[row[1] for row in ROWS[1:]]]))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no manifest"),
+        (b"file,label\n1.png,0\n", "lacks the columns patient"),
+        (b"\x89PNG\r\n", "is no manifest"),
+        (b'file,"label\n', "is no manifest"),
+    ],
+)
+def test_what_is_no_manifest_is_one_sentence(tmp_path, split, content, message):
+    (tmp_path / "manifest.csv").write_bytes(content)
+    with pytest.raises(ThyganError, match=message):
+        split(tmp_path / "manifest.csv")
+    with pytest.raises(ThyganError, match="cannot be read"):
+        split(tmp_path)
+    with pytest.raises(ThyganError, match="There is no manifest"):
+        split(tmp_path / "none.csv")
+
+
+def test_unicode_and_very_long_names_are_split(manifest, split):
+    rows = [(f"{'长' * 80}{row[0]}", row[1], f"Ülkü {row[2]} {'x' * 300}", f"Ülkü {row[3]}", row[4]) for row in ROWS]
+    *_, paths = split(manifest(rows))
+    assert len(SplitPlan.read(paths["plan"]).part("all")) == 16
+
+
+def test_a_destination_that_cannot_be_written_is_one_sentence(manifest, split, tmp_path):
+    (tmp_path / "plan.json").mkdir()
+    (tmp_path / "plan.json/file").write_text("here before")
+    with pytest.raises(ThyganError, match=r"plan.json cannot be written \(Is a directory\)"):
+        split(manifest(ROWS))
+    assert (tmp_path / "plan.json/file").read_text() == "here before"

@@ -1,10 +1,14 @@
 import json
+import shutil
 
 import pytest
 from PIL import Image
-from tile_folder import ROWS, make_folder, write_csv, write_image
+from pyramid import tissue, write_slide
+from tile_folder import ROWS, make_folder, write_csv, write_image, write_json
 
 from components.tile.check import as_text, check
+
+FILES = [row[0] for row in ROWS]
 
 
 @pytest.fixture
@@ -17,7 +21,7 @@ def test_counts(folder):
     assert (found["images"], found["patients"], found["cases"]) == (4, 3, 3)
     assert found["classes"] == [{"name": "0", "images": 2, "patients": 2}, {"name": "1", "images": 2, "patients": 1}]
     assert found["sites"] == [{"name": "Hospital", "images": 4, "patients": 3, "mpp": "not stated"}]
-    assert found["sizes"] == [{"width": 40, "height": 24, "images": 4}]
+    assert found["sizes"] == [{"width": 40, "height": 24, "images": 4, "slides": False}]
     assert found["problems"] == []
     assert "Hospital" in as_text(json.loads(json.dumps(found)))
 
@@ -53,3 +57,49 @@ def test_oddities(folder):
         "1 image(s) are smaller than a tile of 16 px",
     ):
         assert sentence in odd
+
+
+def test_patients_of_names_are_shown_with_their_pattern(tmp_path):
+    for seed, name in enumerate(("100a.jpeg", "100b.jpeg", "7a.jpeg")):
+        write_image(tmp_path / "s" / name, seed=seed)
+    write_json(tmp_path / "s" / "labels.json", labels=[["100a.jpeg", 1], ["100b.jpeg", 1], ["7a.jpeg", 0]])
+    found = check(str(tmp_path / "s"), tile_px=16)
+    assert "--patient-pattern tharun-thompson" in found["patient_names"]["from"]
+    assert "tharun-thompson (which fits these names)" in found["problems"][0]
+    found = check(str(tmp_path / "s"), tile_px=16, patient_pattern="tharun-thompson")
+    assert found["problems"] == [] and found["patients"] == 2
+    assert found["patient_names"]["examples"][0] == {"file": "100a.jpeg", "patient": "100"}
+    assert "100a.jpeg" in as_text(found)
+
+
+def test_one_number_at_two_sites_and_one_image_under_two_names(folder):
+    write_csv(
+        folder / "meta.csv",
+        [(file, "1", 1, f"D{file}", site, f"k{file}") for file, site in zip(FILES, "AABB", strict=True)],
+        ("file", "patient", "class", "diagnosis", "site", "case"),
+    )
+    shutil.copy(folder / "images" / "1a.png", folder / "images" / "3a.png")
+    found = check(str(folder), tile_px=16)
+    assert any("1 patient number(s) stand at more than one site" in sentence for sentence in found["odd"])
+    assert [sentence for sentence in found["problems"] if "3a.png has the same content as" in sentence]
+    assert found["patients"] == 2
+
+
+def test_slides_tell_their_magnification(tmp_path):
+    pytest.importorskip("openslide", reason="skipped: no openslide")
+    pixels = tissue(256, 128, [(0, 0, 200, 128)])
+    write_slide(tmp_path / "s" / "a.svs", pixels, mpp=0.25)
+    write_slide(tmp_path / "s" / "b.svs", pixels[:, ::-1], description="Aperio Image Library v1\r\n|AppMag = 20")
+    write_slide(tmp_path / "s" / "c.svs", pixels[::-1])
+    (tmp_path / "s" / "d.svs").write_text("no slide")
+    write_csv(tmp_path / "s" / "meta.csv", [(f"{name}.svs", name, 1, "PTC") for name in "abcd"])
+    found = check(str(tmp_path / "s"), mpp={}, tile_px=64)
+    assert {row["name"] for row in found["magnifications"]} == {
+        "0.25 um/px (metadata)",
+        "0.5 um/px (objective 20x)",
+        "no um/px",
+    }
+    assert len(found["problems"]) == 1 and "d.svs cannot be read as a slide" in found["problems"][0]
+    odd = " ".join(found["odd"])
+    assert "1 slide(s) say no um/px: it is taken from their objective's power" in odd
+    assert "1 slide(s) say neither um/px nor objective" in odd

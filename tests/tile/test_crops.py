@@ -6,7 +6,8 @@ from PIL import Image
 from tile_folder import write_image
 
 from components.core.archive import decode
-from components.tile.crops import Crop, cut, open_rgb, positions
+from components.tile.crops import Crop, cut, positions
+from components.tile.images import open_rgb
 
 
 def test_a_field_of_tharun_and_thompson_gives_eight_tiles():
@@ -25,50 +26,54 @@ def test_tiles_reach_both_edges_and_leave_less_than_half_a_tile_out(tile, more):
     assert uncovered <= tile / 2
 
 
-def test_tiles_are_the_pixels_of_the_image(tmp_path):
-    pixels = write_image(tmp_path / "a.png", width=45, height=24)
-    made = cut(str(tmp_path / "a.png"), Crop(tile_px=16, resolution=16))
-    assert [(x, y) for x, y, _ in made.pngs] == [(0, 0), (16, 0), (29, 0), (0, 8), (16, 8), (29, 8)]
-    for x, y, png in made.pngs:
-        assert np.array_equal(decode(png), pixels[y : y + 16, x : x + 16])
+def picture(width, height, seed=0):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
 
 
-def test_resampling_changes_size_before_cutting(tmp_path):
-    write_image(tmp_path / "a.png", width=40, height=40)
-    made = cut(str(tmp_path / "a.png"), Crop(tile_px=16, resolution=8, scale=2.0))
-    assert len(made.pngs) == 25
-    assert decode(made.pngs[0][2]).shape == (8, 8, 3)
-    assert made.scale == 2.0 * 8 / 16
+def corners(made):
+    return [(tile.x, tile.y) for tile in made.tiles]
 
 
-def test_resizing_is_pillows_lanczos(tmp_path):
-    pixels = write_image(tmp_path / "a.png", width=16, height=16)
-    made = cut(str(tmp_path / "a.png"), Crop(tile_px=16, resolution=8))
-    expected = Image.fromarray(pixels).resize((8, 8), Image.Resampling.LANCZOS)
-    assert np.array_equal(decode(made.pngs[0][2]), np.array(expected))
+def test_tiles_are_the_pixels_of_the_image():
+    image = picture(45, 24)
+    made = cut(image, Crop(tile_px=16, resolution=16))
+    assert corners(made) == [(0, 0), (16, 0), (29, 0), (0, 8), (16, 8), (29, 8)]
+    for x, y, png in made.tiles:
+        assert np.array_equal(decode(png), np.asarray(image)[y : y + 16, x : x + 16])
 
 
-def test_small_image_is_enlarged_to_the_side_of_a_tile(tmp_path):
-    write_image(tmp_path / "a.png", width=20, height=8)
-    made = cut(str(tmp_path / "a.png"), Crop(tile_px=16, resolution=16, small="resize"))
-    assert [(x, y) for x, y, _ in made.pngs] == [(0, 0), (16, 0), (24, 0)]
-    assert made.scale == 2.0
+def test_resampling_changes_size_before_cutting():
+    made = cut(picture(40, 40), Crop(tile_px=16, resolution=8, source_mpp=0.5, mpp=0.25))
+    assert len(made.tiles) == 25
+    assert decode(made.tiles[0].png).shape == (8, 8, 3)
+    assert made.mpp == 0.25 * 16 / 8
+
+
+def test_resizing_is_pillows_lanczos():
+    image = picture(16, 16)
+    made = cut(image, Crop(tile_px=16, resolution=8))
+    assert np.array_equal(decode(made.tiles[0].png), np.array(image.resize((8, 8), Image.Resampling.LANCZOS)))
+
+
+def test_small_image_is_enlarged_to_the_side_of_a_tile():
+    made = cut(picture(20, 8), Crop(tile_px=16, resolution=16, source_mpp=0.5, mpp=0.5, small="resize"))
+    assert corners(made) == [(0, 0), (16, 0), (24, 0)]
+    assert made.mpp == 0.25
     assert made.small == "20x8 px is smaller than a tile of 16 px"
 
 
-def test_small_image_is_padded_by_reflection(tmp_path):
-    pixels = write_image(tmp_path / "a.png", width=16, height=10)
-    [(_, _, png)] = cut(str(tmp_path / "a.png"), Crop(tile_px=16, resolution=16, small="pad")).pngs
-    tile = decode(png)
-    assert np.array_equal(tile[:10], pixels)
-    assert np.array_equal(tile[10:], pixels[8:2:-1])
+def test_small_image_is_padded_by_reflection():
+    image = picture(16, 10)
+    [tile] = cut(image, Crop(tile_px=16, resolution=16, small="pad")).tiles
+    pixels = decode(tile.png)
+    assert np.array_equal(pixels[:10], image)
+    assert np.array_equal(pixels[10:], np.asarray(image)[8:2:-1])
 
 
 @pytest.mark.parametrize("policy", ["skip", "refuse"])
-def test_small_image_gives_no_tile_otherwise(tmp_path, policy):
-    write_image(tmp_path / "a.png", width=16, height=10)
-    made = cut(str(tmp_path / "a.png"), Crop(tile_px=16, resolution=16, small=policy))
-    assert not made.pngs
+def test_small_image_gives_no_tile_otherwise(policy):
+    made = cut(picture(16, 10), Crop(tile_px=16, resolution=16, small=policy))
+    assert not made.tiles
     assert "16x10" in made.small
 
 

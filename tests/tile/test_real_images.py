@@ -1,16 +1,18 @@
 """The stage over real H&E images."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
-from tile_folder import tile
+from tile_folder import tile, write_csv
 
 from components.core.archive import ImageArchive
 from components.core.errors import DataError
 from components.core.manifest import read_manifest
+from components.tile.labels import LabelFile, merged
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="skipped: no ../shared/data")
@@ -26,7 +28,7 @@ def some_of_torino(tmp_path):
     rows = pd.read_csv(DATA / "torino" / "meta.csv", dtype=str).groupby("class").head(6)
     rows.to_csv(folder / "meta.csv", index=False)
     for file in rows["file"]:
-        (folder / "images" / file).symlink_to(DATA / "torino" / "images" / file)
+        shutil.copy(DATA / "torino" / "images" / file, folder / "images" / file)
     return folder
 
 
@@ -81,15 +83,55 @@ def test_one_class_and_many_sites(tmp_path):
     assert sum(site["class0"] for site in record["tables"]["sites"]) == 0
 
 
+@pytest.fixture
+def slides(tmp_path):
+    """The real slides and the broken one, with their labels."""
+    if not (DATA / "wsi").is_dir():
+        pytest.skip("skipped: no ../shared/data/wsi")
+    pytest.importorskip("openslide", reason="skipped: no openslide")
+    folder = tmp_path / "wsi"
+    folder.mkdir()
+    for file in (DATA / "wsi").glob("*.svs"):
+        shutil.copy(file, folder)
+    write_csv(
+        folder / "meta.csv",
+        [
+            ("CMU-1-Small-Region.svs", "CMU-1", 0, "FA", "CMU"),
+            ("broken.svs", "CMU-2", 0, "FA", "CMU"),
+            ("TCGA-CR-7395-01A-01-TS1.svs", "", 1, "PTC", "TCGA"),
+        ],
+        ("file", "patient", "class", "diagnosis", "site"),
+    )
+    return folder
+
+
+def test_real_slides(tmp_path, slides):
+    options = {"tile_px": 256, "study_mpp": 0.5, "patient_pattern": "tcga", "skip_bad": True}
+    with pytest.raises(DataError, match="No image of site 'TCGA' gave a tile"):  # it does not say its um/px
+        tile(tmp_path / "out", slides, **{**options, "mpp": {}})
+    out = tile(tmp_path / "out", slides, **{**options, "mpp": {"TCGA": "0.5"}})
+    table = read_manifest(out["manifest"])
+    assert table.groupby("patient").size().to_dict() == {"CMU-1": 20, "TCGA-CR-7395": 20}
+    record = json.loads(out["metrics"].read_text())
+    assert [row["file"] for row in record["tables"]["skipped"]] == ["broken.svs"]
+    said = {row["site"]: (row["source_mpp"], row["mpp_stated_by"]) for row in record["tables"]["slides"]}
+    assert said == {"CMU": (0.499, "metadata"), "TCGA": (0.5, "--mpp")}
+    with ImageArchive(out["tiles"]) as archive:
+        glass = [(image.min(2) > 220).mean() for image in archive.images()]
+    assert max(glass) < 0.6
+
+
 def test_thygans_label_files():
     labels = DATA.parent / "reference/thygan/data/labels"
     if not labels.is_dir():
         pytest.skip("skipped: no ../shared/reference/thygan")
-    from components.tile.labels import merged
 
-    binary = merged([labels / "bi_dataset.json"])
+    def said(name):
+        return merged([LabelFile(name, (labels / name).read_bytes())])
+
+    binary = said("bi_dataset.json")
     assert len(binary) == 1496
     assert len({row["patient"] for row in binary.values()}) == 156
-    assert len(merged([labels / "ext_dataset.json"])) == 1351
+    assert len(said("ext_dataset.json")) == 1351
     with pytest.raises(DataError, match=r"mc_dataset.json: a label is 0 or 1"):
-        merged([labels / "mc_dataset.json"])
+        said("mc_dataset.json")

@@ -1,6 +1,9 @@
 """The stage over small made folders: what it writes, and what it refuses."""
 
 import json
+import shutil
+import struct
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -114,8 +117,8 @@ def test_folders_of_one_site_share_their_patients(tmp_path):
 
 
 def test_patients_from_file_names(tmp_path):
-    for name in ("12a.jpeg", "12b.jpeg", "7a.jpeg"):
-        write_image(tmp_path / "s" / name)
+    for seed, name in enumerate(("12a.jpeg", "12b.jpeg", "7a.jpeg")):
+        write_image(tmp_path / "s" / name, seed=seed)
     write_json(tmp_path / "s" / "dataset.json", labels=[["12a.jpeg", 1], ["12b.jpeg", 1], ["7a.jpeg", 0]])
     out = tile(tmp_path, tmp_path / "s", patient_pattern=r"(?P<patient>\d+)[a-z]\.jpeg")
     table = read_manifest(out["manifest"])
@@ -159,7 +162,7 @@ def test_page_names_no_patient_and_needs_nothing_from_outside(tmp_path):
     assert "Secret" not in page
     assert "http" not in page
     assert "<h2>A&amp;B</h2>" in page
-    assert page.count('<img src="data:image/png;base64,') == 4
+    assert page.count('<img src="data:image/png;base64,') == 2 * 8  # of 12 tiles in each class
 
 
 def truncated(folder):
@@ -188,19 +191,28 @@ def as_cmyk(folder):
     Image.new("CMYK", (40, 24)).save(folder / "images" / "1b.jpeg", "JPEG")
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def as_16_bit_rgb(folder):
     """16-bit RGB PNG, which Pillow cannot write: header, one zlib stream of rows, end."""
-    import struct
-    import zlib
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", 40, 24, 16, 2, 0, 0, 0)
     rows = zlib.compress((b"\0" + bytes(40 * 6)) * 24)
     (folder / "images" / "1b.png").write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     )
+
+
+def as_png(width, height):
+    """A PNG that claims this size and holds nothing: header, end."""
+
+    def change(folder):
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+        (folder / "images" / "1b.png").write_bytes(data)
+
+    return change
 
 
 def as_pages(folder):
@@ -211,6 +223,25 @@ def as_pages(folder):
 
 def rows(*changed, columns=("file", "patient", "class", "diagnosis")):
     return lambda folder: write_csv(folder / "meta.csv", changed, columns)
+
+
+def as_jpeg_named_png(folder):
+    Image.new("RGB", (40, 24)).save(folder / "images" / "1b.png", "JPEG")
+
+
+def as_copy(folder):
+    shutil.copy(folder / "images" / "2a.png", folder / "images" / "3a.png")
+
+
+def as_twins_by_name(folder):
+    """Two umlauts that differ in their encoding only."""
+    for name in ("u\u0308.png", "\u00fc.png"):
+        write_image(folder / "images" / name)
+
+
+def as_slide(folder):
+    in_place("1b.svs")(folder)
+    (folder / "images" / "1b.svs").write_bytes(b"no slide")
 
 
 def without_images(folder):
@@ -281,6 +312,23 @@ BAD = {
     "16-bit grey": (as_mode("I;16"), {}, r"16-bit grey \(mode I;16\)"),
     "CMYK": (as_cmyk, {}, r"\(mode CMYK\)"),
     "16-bit RGB": (as_16_bit_rgb, {}, "has 16 bits per channel"),
+    "empty file": (lambda f: (f / "images" / "1b.png").write_bytes(b""), {}, r"1b.png cannot be read \(it is empty\)"),
+    "another suffix": (as_jpeg_named_png, {}, "1b.png is a JPEG image, not the PNG that its name says"),
+    "decompression bomb": (as_png(60000, 60000), {}, "1b.png claims more than 178 million pixels"),
+    "no pixels": (as_png(0, 24), {}, "1b.png cannot be read"),
+    "header alone": (as_png(40, 24), {}, "1b.png cannot be read"),
+    "the same image twice": (as_copy, {}, "3a.png has the same content as .*2a.png"),
+    "names that look alike": (as_twins_by_name, {}, "two images whose names differ in their encoding only"),
+    "label that is no number": (rows(("1a.png", "1", "nan", "PTC"), *ROWS[1:]), {}, "1a.png has the label 'nan'"),
+    "JSON label that is no number": (with_json(labels=[["1a.png", float("nan")]]), {}, "1a.png has the label 'nan'"),
+    "broken slide": (as_slide, {"study_mpp": 0.5}, r"1b.svs cannot be read as a slide \(Unsupported"),
+    "field that is to say its um/px": (None, {"mpp": {"*": "metadata"}}, r"1a.png is no slide that says its um/px"),
+    "unknown filter": (None, {"slide_filter": "thygan"}, "--slide-filter 'thygan' is not known: say none or reference"),
+    "filter of nothing": (None, {"slide_filter": "reference-band"}, "give the study's tile set by --reference"),
+    "tiles of a slide": (None, {"slide_tiles": -1}, "--slide-tiles -1 is no number of tiles"),
+    "share of tissue": (None, {"min_tissue": 50.0}, "--min-tissue 50 is no share"),
+    "store of another kind": (None, {"sources": ["gs://bucket/x"]}, "'gs://bucket/x' is no store"),
+    "bucket without name": (None, {"sources": ["s3://"]}, "names no bucket"),
     "pages": (as_pages, {}, "holds 2 images, not one"),
     "nothing left": (None, {"tile_px": 64, "small": {"*": "skip"}}, "No image of site 'Hospital' gave a tile"),
 }  # fmt: skip
@@ -307,3 +355,23 @@ def test_no_study_key(tmp_path, folder, monkeypatch):
     monkeypatch.delenv("THYGAN_STUDY_KEY")
     with pytest.raises(ThyganError, match="No study key"):
         tile(tmp_path, folder)
+
+
+OF_ONE_IMAGE = [
+    "truncated", "no image", "grey", "RGBA", "palette", "16-bit grey", "CMYK", "16-bit RGB", "pages", "empty file",
+    "another suffix", "decompression bomb", "no pixels", "header alone", "the same image twice", "broken slide",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OF_ONE_IMAGE)
+def test_bad_image_is_left_out_and_listed_where_that_is_said(tmp_path, folder, case):
+    change, options, _ = BAD[case]
+    change(folder)
+    with pytest.raises(ThyganError) as refusal:
+        tile(tmp_path / "out", folder, **options)
+    out = tile(tmp_path / "out", folder, skip_bad=True, **options)
+    [skipped] = json.loads(out["metrics"].read_text())["tables"]["skipped"]
+    assert f"{skipped['file']} {skipped['why']}: mend" in str(refusal.value)
+    with ImageArchive(out["tiles"]) as archive:
+        sources = set(archive.manifest["source"])
+    assert len(sources) == 3 and skipped["file"] not in sources

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,9 @@ def write_json(path, **value):
 
 def make_folder(folder, rows=ROWS, **image_options):
     """A source with `images/` and `meta.csv`."""
-    for seed, row in enumerate(rows):
-        write_image(folder / "images" / row[0], seed=seed, **image_options)
+    for row in rows:
+        name = f"{folder.name}/{row[0]}".encode()
+        write_image(folder / "images" / row[0], seed=zlib.crc32(name), **image_options)
     write_csv(folder / "meta.csv", rows)
     return folder
 
@@ -50,4 +52,11 @@ def tile(out, *sources, **options):
     return paths
 
 
-OUTPUTS = {"tiles": ".zip", "manifest": ".csv", "page": ".html", "metrics": ".json"}
+OUTPUTS = {
+    "tiles": ".zip",
+    "manifest": ".csv",
+    "page": ".html",
+    "card": ".html",
+    "card_values": ".json",
+    "metrics": ".json",
+}

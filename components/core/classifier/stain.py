@@ -15,14 +15,13 @@ import torch
 from torchstain.numpy.normalizers.macenko import NumpyMacenkoNormalizer
 from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
 
-from components.core.archive import Pixels
+from components.core.macenko import LIGHT, TISSUE_OD, fitted_macenko
+from components.core.pixels import Pixels
 
 MACENKO, REINHARD = "macenko", "reinhard"
 NORMALISE, AUGMENT = "normalise", "augment"
 STAIN_ARMS = {"stain-norm": NORMALISE, "stain-aug": AUGMENT}
 
-LIGHT, TISSUE_OD = 240.0, 0.15  # Macenko's Io, and beta: below it a pixel is background
-_FEWEST_TISSUE_PIXELS = 256
 _FIT_PIXELS = 2**19
 _CHUNK_PIXELS = 2**21  # pixels normalised at once, bounds the memory: 8 tiles of 512 px
 
@@ -65,7 +64,7 @@ def fit_stain(tiles: torch.Tensor, use: str, seed: int) -> Stain:
     if len(pixels) > _FIT_PIXELS:
         pixels = pixels[np.sort(np.random.default_rng(seed).choice(len(pixels), _FIT_PIXELS, replace=False))]
     image = pixels[None]  # [1, P, 3]: torchstain reads images
-    macenko = _macenko(image)
+    macenko = fitted_macenko(image)
     if macenko is not None:
         return Stain(use, MACENKO, _parameters(macenko))
     if use == AUGMENT:
@@ -126,25 +125,13 @@ def _parameters(macenko: NumpyMacenkoNormalizer) -> dict[str, list[Any]]:
     return {"vectors": macenko.HERef.tolist(), "strengths": macenko.maxCRef.tolist()}
 
 
-def _macenko(image: Pixels) -> NumpyMacenkoNormalizer | None:
-    """Macenko's fit of an image [H, W, 3]; None where it shows no two stains."""
-    density = -np.log((image.reshape(-1, 3).astype(float) + 1) / LIGHT)
-    tissue = density[(density >= TISSUE_OD).all(axis=1)]
-    if len(tissue) < _FEWEST_TISSUE_PIXELS or np.linalg.matrix_rank(np.cov(tissue.T), tol=1e-6) < 2:
-        return None
-    fitted = NumpyMacenkoNormalizer()
-    fitted.fit(image)
-    sound = np.isfinite(fitted.HERef).all() and (fitted.maxCRef > 0).all()
-    return fitted if sound and np.linalg.cond(fitted.HERef) < 100 else None
-
-
 def _normalised(stain: Stain, image: Pixels) -> Pixels | None:
     parameters = {name: np.array(value) for name, value in stain.parameters.items()}
     if stain.method == REINHARD:
         reinhard = NumpyReinhardNormalizer()
         reinhard.target_means, reinhard.target_stds = parameters["means"], parameters["deviations"]
         return reinhard.normalize(image) if image.reshape(-1, 3).std(axis=0).all() else None
-    if _macenko(image) is None:
+    if fitted_macenko(image) is None:
         return None
     macenko = NumpyMacenkoNormalizer()
     macenko.HERef, macenko.maxCRef = parameters["vectors"], parameters["strengths"]
