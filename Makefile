@@ -9,7 +9,7 @@ demo: $(READY)          ## the whole study on embedded demo data; ends by saying
 	@$(BIN)/thygan run --profile demo --out demo
 
 test: $(READY)          ## the test suite
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 lint: $(READY)          ## style, types, import rule
 	@$(BIN)/ruff check .

@@ -46,6 +46,7 @@ SPLITTING = StageOptions(
 )
 TRAINING = StageOptions(
     gan_train,
+    "preset",
     "kimg",
     "channel_base",
     "channel_max",
@@ -54,9 +55,20 @@ TRAINING = StageOptions(
     "gamma",
     "ema_kimg",
     "mirror",
+    "symmetry",
+    "balanced",
+    "augment",
+    "augment_pipe",
+    "ada_target",
+    "ada_kimg",
+    "precision",
     "snapshot_kimg",
+    "checkpoint_uri",
+    "checkpoint_minutes",
     *EVERYWHERE,
     batch="gan_batch",
+    batch_gpu="gan_batch_gpu",
+    memory_gb="gan_memory_gb",
     learning_rate="gan_learning_rate",
 )
 SELECTION = StageOptions(fid_select, *NETWORKS, *EVERYWHERE, rule="selection_rule", images="selection_images")

@@ -217,17 +217,29 @@ def study(
     threshold: str = "0.5",
     relevant_difference: float = 0.1,
     demonstration: bool = False,
+    preset: str = "auto",
     kimg: float = 25000.0,
     gan_batch: int = 0,
+    gan_batch_gpu: int = 0,
+    gan_memory_gb: float = 0.0,
     channel_base: int = 0,
     channel_max: int = 512,
-    mapping_layers: int = 2,
+    mapping_layers: int = 0,
     latent_dim: int = 512,
     gamma: float = 0.0,
     gan_learning_rate: float = 0.0,
     ema_kimg: float = 0.0,
     mirror: bool = True,
+    symmetry: str = "",
+    balanced: bool = False,
+    augment: str = "ada",
+    augment_pipe: str = "bgc",
+    ada_target: float = 0.6,
+    ada_kimg: float = 0.0,
+    precision: str = "auto",
     snapshot_kimg: float = 0.0,
+    checkpoint_uri: str = "",
+    checkpoint_minutes: float = 10.0,
     selection_rule: str = "kid_held_out",
     selection_images: int = 50000,
     extractor: str = "efficientnet_lite0",
@@ -288,17 +300,30 @@ def study(
         threshold: "0.5", or "youden" on each fold's own validation tiles.
         relevant_difference: Smallest AUROC difference that would matter, 0..1.
         demonstration: Says on every page that the data are no evidence.
+        preset: Where the GAN's settings that are left open come from: auto (by resolution), stylegan2, paper256,
+            paper512, paper1024, cifar, published.
         kimg: Thousands of real images that the discriminator is shown.
-        gan_batch: Images per GAN iteration; 0 = by resolution.
-        channel_base: Channels times resolution in the GAN's networks; 0 = by resolution.
+        gan_batch: Images per GAN iteration; 0 = the preset's.
+        gan_batch_gpu: Images that a GPU computes at once; 0 = as gan_memory_gb allows, or the preset's.
+        gan_memory_gb: GiB of GPU memory that the training may take; 0 = no such limit.
+        channel_base: Channels times resolution in the GAN's networks; 0 = the preset's.
         channel_max: Upper bound of channels in the GAN's networks.
-        mapping_layers: Layers of the generator's mapping network.
+        mapping_layers: Layers of the generator's mapping network; 0 = the preset's.
         latent_dim: Size of z and w.
-        gamma: R1 weight; 0 = 0.0002 resolution² / batch.
-        gan_learning_rate: Adam's for generator and discriminator; 0 = by resolution.
-        ema_kimg: Half-life of the generator's moving average, thousands of images; 0 = by batch.
+        gamma: R1 weight; 0 = the preset's, in auto 0.0002 resolution² / batch.
+        gan_learning_rate: Adam's for generator and discriminator; 0 = the preset's.
+        ema_kimg: Half-life of the generator's moving average, thousands of images; 0 = the preset's.
         mirror: Show the GAN every tile mirrored, too.
+        symmetry: Orientations in which the GAN is shown tiles: none, mirror or d4 (all eight); empty = as mirror says.
+        balanced: Show the GAN all classes equally often, rather than as often as they are in the tiles.
+        augment: Of what the GAN's discriminator sees: "ada" (as much as keeps it from learning by heart) or "noaug".
+        augment_pipe: Which: blit, geom, color, filter, noise, cutout, bg, bgc, bgcf, bgcfn, bgcfnc, stain.
+        ada_target: Sign of the discriminator's real logits that ADA holds, 0..1.
+        ada_kimg: Thousands of images in which ADA can raise its probability from 0 to 1; 0 = 500.
+        precision: Of the GAN's highest resolutions: fp32, fp16, bf16; auto = fp16 on a GPU, fp32 on a CPU.
         snapshot_kimg: Thousands of images between snapshots; 0 = a fifth of kimg.
+        checkpoint_uri: Folder or s3://bucket/prefix from which a killed GAN training goes on; empty = it begins anew.
+        checkpoint_minutes: Between the GAN's checkpoints.
         selection_rule: "kid_held_out" (lowest class-mean KID to the held-out patients) or "fid_train".
         selection_images: Generated images per snapshot for its metrics.
         extractor: Feature network of FID, KID and the near-copy gate.

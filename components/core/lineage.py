@@ -10,7 +10,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,31 @@ class Lineage:
         return Lineage.from_dict(read_json(path))
 
 
+def with_start(own: Lineage | None, start: Lineage | None, what: str, trust_origin: str) -> Lineage | None:
+    """The lineage of a network that was trained on from another.
+
+    Args:
+        own: Of what it is trained on; None = nobody says, and nothing can be proven anyway.
+        start: Of the network that it begins with; None = nobody says.
+        what: That network, for the message.
+        trust_origin: A person's statement that takes the place of proof.
+
+    Raises:
+        LeakageError: Neither proof nor statement.
+    """
+    if own is None:
+        return None
+    if start and start.patients and start.key_id == own.key_id:
+        patients = sorted({*own.patients, *start.patients})
+        return replace(own, patients=patients, trusted=start.trusted)
+    if not trust_origin:
+        raise LeakageError(
+            f"{what} does not say which patients it was trained on, or says so with another study key: begin with a "
+            "network of this study, or state where it comes from with --trust-origin TEXT."
+        )
+    return replace(own, trusted=trust_origin)
+
+
 def refuse_leak(
     lineage: Lineage,
     key_id: str,
@@ -147,7 +172,7 @@ def refuse_leak(
         return f"origin trusted: {trust_origin}"
     overlap = sorted(set(lineage.patients) & set(unseen))
     if not overlap:
-        return ""
+        return f"origin trusted: {lineage.trusted}" if lineage.trusted else ""
     if not allow_leakage:
         shown = ", ".join(overlap[:_SHOWN]) + (" …" if len(overlap) > _SHOWN else "")
         raise LeakageError(

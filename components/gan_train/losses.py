@@ -1,5 +1,10 @@
-"""The four losses of StyleGAN2, each a mean over the batch (Karras et al. 2020, §3.2; Mescheder et al. 2018 for R1)."""
+"""The losses of StyleGAN2, each a mean over the batch (Karras et al. 2020, §3.2; Mescheder et al. 2018 for R1).
 
+Inner derivatives are taken by `torch.func.grad`: the same numbers as by `autograd.grad`, and the only form of a second
+derivative that `torch.compile` takes.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -7,10 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.core.stylegan2 import Discriminator, Generator
+from components.core.stylegan2.augment import Augmentation, AugmentPipe
 
 PATH_LENGTH_DECAY = 0.01
-PATH_LENGTH_WEIGHT = 2.0
 PATH_LENGTH_SHRINK = 2  # the batch is divided by it, as the second derivative takes memory
+
+View = Callable[[Tensor], Tensor]  # what the discriminator sees of images
 
 
 @dataclass(frozen=True)
@@ -22,16 +29,31 @@ class Latents:
         c: Label vectors [N, c_dim].
         z_mix: Second latents [N, z_dim] for style mixing; None = no mixing in this call.
         cutoff: First w that the second latents replace.
+        noise: Fresh noise [N, 1, r, r] in the place of each stored one, by its name; None = the stored noise.
     """
 
     z: Tensor
     c: Tensor
     z_mix: Tensor | None = None
     cutoff: int = 0
+    noise: Mapping[str, Tensor] | None = None
 
-    def front(self, n: int) -> "Latents":
-        """The first n."""
-        return Latents(self.z[:n], self.c[:n], None if self.z_mix is None else self.z_mix[:n], self.cutoff)
+
+@dataclass(frozen=True)
+class Augmented:
+    """Images through the augmentation pipe, with parameters that were drawn before."""
+
+    pipe: AugmentPipe
+    how: Augmentation
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Augments; differentiable twice."""
+        return self.pipe.augment(images, self.how)
+
+
+def unchanged(images: Tensor) -> Tensor:
+    """The view without augmentation."""
+    return images
 
 
 def map_latents(G: Generator, latents: Latents) -> Tensor:
@@ -43,60 +65,74 @@ def map_latents(G: Generator, latents: Latents) -> Tensor:
     return torch.cat([ws[:, : latents.cutoff], other[:, latents.cutoff :]], dim=1)
 
 
-def synthesize(G: Generator, ws: Tensor, noise: torch.Generator | None) -> Tensor:
-    """Images of ws with fresh noise; `noise` None = with the stored noise."""
-    return G.synthesis(ws, noise_mode="const" if noise is None else "random", rng=noise)
+def synthesize(G: Generator, ws: Tensor, noise: Mapping[str, Tensor] | None) -> Tensor:
+    """Images of ws. Noise that is drawn outside keeps this a function of tensors."""
+    if noise is None:
+        return G.synthesis(ws, noise_mode="const")
+    return torch.func.functional_call(G.synthesis, dict(noise), (ws,), {"noise_mode": "const"})
 
 
-def generator_loss(
-    G: Generator, D: Discriminator, latents: Latents, noise: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
+def generator_loss(G: Generator, D: Discriminator, latents: Latents, view: View = unchanged) -> tuple[Tensor, Tensor]:
     """Non-saturating loss softplus(-D(G(z))); also the logits [N, 1]."""
-    logits = D(synthesize(G, map_latents(G, latents), noise), latents.c)
+    logits = D(view(synthesize(G, map_latents(G, latents), latents.noise)), latents.c)
     return F.softplus(-logits).mean(), logits.detach()
 
 
-def fake_loss(G: Generator, D: Discriminator, latents: Latents, noise: torch.Generator | None) -> tuple[Tensor, Tensor]:
+def fake_loss(G: Generator, D: Discriminator, latents: Latents, view: View = unchanged) -> tuple[Tensor, Tensor]:
     """The discriminator's loss on fakes, softplus(D(G(z))); also the logits [N, 1]."""
     with torch.no_grad():
-        fake = synthesize(G, map_latents(G, latents), noise)
+        fake = view(synthesize(G, map_latents(G, latents), latents.noise))
     logits = D(fake, latents.c)
     return F.softplus(logits).mean(), logits.detach()
 
 
-def real_loss(D: Discriminator, real: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def real_loss(D: Discriminator, real: Tensor, c: Tensor, view: View = unchanged) -> tuple[Tensor, Tensor]:
     """The discriminator's loss on reals, softplus(-D(x)); also the logits [N, 1]."""
-    logits = D(real, c)
+    logits = D(view(real), c)
     return F.softplus(-logits).mean(), logits.detach()
 
 
-def r1_penalty(D: Discriminator, real: Tensor, c: Tensor) -> Tensor:
-    """Squared norm [N] of the logits' gradient in the real images."""
-    real = real.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(D(real, c).sum(), real, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3))
+def r1_penalty(D: Discriminator, real: Tensor, c: Tensor, view: View = unchanged) -> tuple[Tensor, Tensor]:
+    """Squared norm [N] of the logits' gradient in the images before augmentation; also the logits [N, 1]."""
+
+    def total(images: Tensor) -> tuple[Tensor, Tensor]:
+        logits = D(view(images), c)
+        return logits.sum(), logits
+
+    gradient, logits = torch.func.grad(total, has_aux=True)(real)
+    return gradient.square().sum(dim=(1, 2, 3)), logits.detach()
 
 
-def path_lengths(G: Generator, latents: Latents, pl_noise: Tensor, noise: torch.Generator | None) -> Tensor:
+def path_lengths(G: Generator, latents: Latents, pl_noise: Tensor) -> Tensor:
     """Length [N] of the image's derivative in w, along a random direction (equation 4).
 
     Args:
         G: The generator.
-        latents: Of n images.
-        pl_noise: Standard normal [n, C, H, W].
-        noise: For the noise inputs.
+        latents: Of N images.
+        pl_noise: Standard normal [N, C, H, W].
     """
-    ws = map_latents(G, latents)
-    images = synthesize(G, ws, noise)
-    direction = pl_noise / (images.shape[2] * images.shape[3]) ** 0.5
-    (jacobian,) = torch.autograd.grad((images * direction).sum(), ws, create_graph=True)  # [n, num_ws, w_dim]
+    direction = pl_noise / (pl_noise.shape[2] * pl_noise.shape[3]) ** 0.5
+
+    def projected(ws: Tensor) -> Tensor:
+        return (synthesize(G, ws, latents.noise) * direction).sum()
+
+    jacobian = torch.func.grad(projected)(map_latents(G, latents))  # [N, num_ws, w_dim]
     return jacobian.square().sum(dim=2).mean(dim=1).sqrt()
 
 
-def path_penalty(lengths: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Penalty [n] on lengths that differ from their moving mean, and the moved mean.
+def path_penalty(lengths: Tensor, mean: Tensor, batch_mean: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Penalty [n] on lengths that differ from their moving mean a, and the moved mean.
 
-    The gradient flows through this step's move of the mean too.
+    The gradient flows through this step's move of the mean too. It is written out, because the move is the whole
+    batch's, of which these lengths may be a part: d/dl of mean (l - a)², a = lerp(a, mean l, 0.01).
+
+    Args:
+        lengths: [n], of the batch or of a part of it.
+        mean: The moving mean before this step.
+        batch_mean: Mean length of the whole batch; None = `lengths` are the batch.
     """
-    moved = mean.lerp(lengths.mean(), PATH_LENGTH_DECAY)
-    return (lengths - moved).square(), moved.detach()
+    lengths_now = lengths.detach()
+    batch_mean = lengths_now.mean() if batch_mean is None else batch_mean
+    moved = mean.lerp(batch_mean, PATH_LENGTH_DECAY)
+    through_the_mean = 2 * PATH_LENGTH_DECAY * (batch_mean - moved) * (lengths - lengths_now)  # 0, with a slope
+    return (lengths - moved).square() - through_the_mean, moved

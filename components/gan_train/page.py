@@ -21,6 +21,8 @@ _CHARTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("Discriminator's scores", {"score_real": "real", "score_fake": "generated"}),
     ("R1 penalty", {"r1_penalty": "R1"}),
     ("Path length", {"path_length": "length"}),
+    ("Augmentation", {"augment_p": "p", "sign_real": "r_t"}),
+    ("Recall of thumbnails", {"recall": "recall"}),
 )
 _FACTS = (
     ("Training", "kimg", "{:g} kimg"),
@@ -28,6 +30,8 @@ _FACTS = (
     ("Resolution", "resolution", "{} px"),
     ("Batch", "batch", "{}"),
     ("R1 gamma", "gamma", "{:.4g}"),
+    ("Augmentation", "augment", "{}"),
+    ("Precision", "precision", "{}"),
     ("Learning rate", "learning_rate", "{:g}"),
     ("Parameters of the generator", "parameters_g", "{:,}"),
     ("Parameters of the discriminator", "parameters_d", "{:,}"),
@@ -67,6 +71,7 @@ def draw_page(
     rows = "".join(
         f"<tr><td>{label}</td><td>{html.escape(form.format(record[key]))}</td></tr>" for label, key, form in _FACTS
     )
+    stopped = f"<p><strong>Ended early.</strong> {html.escape(record['stopped'])}</p>" if record["stopped"] else ""
     order = f"Classes from the top row down: {', '.join(classes)}. " if classes else ""
     shown = sorted({round(place) for place in np.linspace(0, len(fakes) - 1, min(_GRIDS, len(fakes)))}, reverse=True)
     grids = "".join(_figure(fakes[place][1], f"generated after {fakes[place][0]:g} kimg") for place in shown)
@@ -74,7 +79,7 @@ def draw_page(
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"<p>{html.escape(order)}The latents are the same in every grid of generated tiles.</p>"
+        f"{stopped}<p>{html.escape(order)}The latents are the same in every grid of generated tiles.</p>"
         f'<table>{rows}</table><h2>Curves</h2><div class="charts">{charts}</div>'
         f"<h2>Tiles</h2>{_figure(reals, 'training tiles')}{grids}</html>\n"
     )

@@ -1,28 +1,34 @@
-"""gan_train: a conditional StyleGAN2 of the packed tiles."""
+"""gan_train: a conditional StyleGAN2-ADA of the packed tiles."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from components.core.archive import CLASSES, LINEAGE, ImageArchive, Pixels, encode_png
-from components.core.device import pick_device
+from components.core.archive import CLASSES, LINEAGE, ImageArchive
 from components.core.errors import ConfigError, DataError
 from components.core.files import write_json, write_text, written
+from components.core.lineage import Lineage, with_start
+from components.core.progress import say
 from components.core.results import RECORDS, Record
-from components.core.stylegan2.snapshot import save_snapshot
+from components.core.stylegan2.transfer import read_start
+from components.gan_train.checkpoint import checkpoint_key
+from components.gan_train.copies import Copies
 from components.gan_train.data import Tiles, load_tiles
-from components.gan_train.grid import Grid
+from components.gan_train.describe import describe
+from components.gan_train.distributed import joined
 from components.gan_train.loop import Training
+from components.gan_train.outputs import Outputs
 from components.gan_train.page import draw_page
-from components.gan_train.settings import Settings, resolve
-from components.gan_train.ticks import train
-
-STATS = "stats.jsonl"
+from components.gan_train.progress_line import Progress
+from components.gan_train.resume import Saver
+from components.gan_train.session import Session, opened, settings_of
+from components.gan_train.settings import Options
+from components.gan_train.ticks import Row, Tick
 
 
 def run(
@@ -31,141 +37,228 @@ def run(
     snapshots: str,
     page: str,
     metrics: str,
-    kimg: float = 25000.0,
+    preset: str = "auto",
+    kimg: float = 0.0,
     batch: int = 0,
+    batch_gpu: int = 0,
+    memory_gb: float = 0.0,
     channel_base: int = 0,
     channel_max: int = 512,
-    mapping_layers: int = 2,
+    mapping_layers: int = 0,
+    d_mapping_layers: int = 8,
     latent_dim: int = 512,
     gamma: float = 0.0,
+    pl_weight: float = -1.0,
+    style_mixing: float = -1.0,
     learning_rate: float = 0.0,
     ema_kimg: float = 0.0,
     mirror: bool = True,
+    symmetry: str = "",
+    balanced: bool = False,
+    augment: str = "ada",
+    augment_p: float = 0.0,
+    augment_pipe: str = "bgc",
+    ada_target: float = 0.6,
+    ada_kimg: float = 0.0,
+    freeze_d: int = 0,
+    precision: str = "auto",
     snapshot_kimg: float = 0.0,
+    keep_best: int = 0,
+    stop_on_collapse: bool = True,
+    resume_from: str = "",
+    trust_origin: str = "",
+    checkpoint_uri: str = "",
+    checkpoint_minutes: float = 10.0,
+    compile: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int = 0,
+    dry_run: bool = False,
 ) -> None:
-    """Trains a class-conditional StyleGAN2 on packed tiles and keeps snapshots of its averaged generator.
+    """Trains a class-conditional StyleGAN2-ADA on packed tiles and keeps snapshots of its averaged generator.
+
+    Where checkpoint_uri is given, the same command goes on where an earlier one ended or was killed. Started by
+    `torchrun --nproc-per-node=N -m components.gan_train …`, N processes share each batch.
 
     Args:
         dataset: GanDataset archive of square RGB tiles, their side a power of two from 8 px on.
         snapshots: Folder to write, with a safetensors file and a JSON per snapshot, grids, statistics and lineage.
         page: HTML page to write, with grids over time and the training's curves.
         metrics: JSON file to write, with the training's numbers.
-        kimg: Length of the training in thousand real images shown, above 0.
-        batch: Images per iteration, at least 2 and divisible by 4 from 4 on; 0 = 4096 / resolution, 32 at most.
-        channel_base: Feature maps at resolution r are channel_base / r; 0 = 16384, or 32768 from 512 px on.
+        preset: Where what is left open comes from: auto, stylegan2, paper256, paper512, paper1024, cifar, published.
+        kimg: Length of the training in thousand real images shown; 0 = the preset's. It alone may grow later.
+        batch: Images per iteration over all processes, at least 2; 0 = the preset's.
+        batch_gpu: Images that a process computes at once; less takes less memory, and changes nothing but rounding.
+            0 = as memory_gb allows, or the preset's.
+        memory_gb: GiB that a process may take; batch_gpu is the largest that stays within. 0 = no such limit.
+        channel_base: Feature maps at resolution r are channel_base / r; 0 = the preset's.
         channel_max: Feature maps at most, at least 1.
-        mapping_layers: Layers of the generator's mapping network, at least 1.
+        mapping_layers: Layers of the generator's mapping network; 0 = the preset's.
+        d_mapping_layers: Layers of the discriminator's; fewer may help where few classes collapse into one image.
         latent_dim: Length of the latents z and w, at least 1.
-        gamma: Weight of the R1 penalty; 0 = 0.0002 resolution² / batch.
-        learning_rate: Adam's, of both networks; 0 = 0.0025, or 0.002 from 1024 px on.
-        ema_kimg: Half-life of the generator's moving average in kimg; 0 = batch · 10 / 32.
+        gamma: Weight of the R1 penalty; 0 = the preset's, in auto 0.0002 resolution² / batch.
+        pl_weight: Weight of path-length regularisation; 0 = off, -1 = the preset's.
+        style_mixing: Probability of mixing two latents, 0 to 1; -1 = the preset's.
+        learning_rate: Adam's, of both networks; 0 = the preset's.
+        ema_kimg: Half-life of the generator's moving average in kimg; 0 = the preset's.
         mirror: Whether mirrored tiles are shown too.
+        symmetry: none, mirror, or d4 = all eight orientations; empty = as mirror says.
+        balanced: Whether classes are shown equally often, rather than as often as they are in the tiles.
+        augment: ada = as much augmentation as keeps the discriminator from learning by heart; fixed; noaug.
+        augment_p: Probability of augmentations to start from, 0 to 1.
+        augment_pipe: Which augmentations: blit, geom, color, filter, noise, cutout, bg, bgc, bgcf, bgcfn, bgcfnc, or
+            stain (bg and what colours tissue may have).
+        ada_target: Share of real tiles that are scored as real, less those that are not, which ADA holds.
+        ada_kimg: In which ADA can raise p from 0 to 1; 0 = 500, or 100 with resume_from.
+        freeze_d: How many first layers of the discriminator are not trained; with resume_from.
+        precision: fp32, or fp16 or bf16 for the highest resolutions; auto = fp16 on a GPU, fp32 on a CPU.
         snapshot_kimg: Distance of snapshots in kimg; 0 = a fifth of the training.
+        keep_best: How many snapshots are kept, those whose thumbnails are nearest to the tiles'; 0 = all.
+        stop_on_collapse: Whether to end, with what there is, when recall collapses or ADA stays at its limit.
+        resume_from: Snapshot or official .pkl to begin with; empty = anew.
+        trust_origin: A statement of where resume_from comes from, if its patients cannot be proven.
+        checkpoint_uri: Folder or s3://bucket/prefix for the whole state; empty = a killed training is lost.
+        checkpoint_minutes: Between checkpoints, at least 0.
+        compile: Whether to use torch.compile, if its gradients prove to be right.
         seed: Seed of everything random, at least 0.
         device: auto, cpu, cuda or cuda:N.
         threads: CPU threads; 0 = as many as PyTorch chooses.
+        dry_run: Whether to say only what would be trained, how many parameters and how much memory; writes nothing.
 
     Raises:
-        ConfigError: An option cannot be meant, or the device is not there.
+        ConfigError: An option cannot be meant, or a checkpoint was written with other options.
+        LeakageError: The network of resume_from may have seen anyone, and no origin is stated.
         DataError: The tiles cannot be what a StyleGAN2 is trained on.
-        TrainingError: The training diverged.
+        StoreError: The checkpoints' place cannot be used.
+        TrainingError: The training diverged, or was told to end.
     """
-    target = pick_device(device)
-    with ImageArchive(dataset) as archive, _cpu_threads(threads):
-        lineage = archive.attachment(LINEAGE)
-        known = {key: lineage[key] for key in ("fold", "scheme")} if lineage else {}
-        name = f"fold {known['fold']} · {known['scheme']}" if known else Path(dataset).stem
-        with Record(metrics, "gan_train", upstream=archive.attachment(RECORDS), **known) as record:
-            tiles = load_tiles(archive, mirror, seed)
-            settings = resolve(
-                tiles.resolution,
-                target,
-                kimg=kimg,
-                batch=batch,
-                channel_base=channel_base,
-                channel_max=channel_max,
-                mapping_layers=mapping_layers,
-                latent_dim=latent_dim,
-                gamma=gamma,
-                learning_rate=learning_rate,
-                ema_kimg=ema_kimg,
-                snapshot_kimg=snapshot_kimg,
-                seed=seed,
+    asked = Options.among(locals())
+    if not checkpoint_minutes >= 0:
+        raise ConfigError(f"checkpoint_minutes is {checkpoint_minutes}: it must be at least 0.")
+    with ImageArchive(dataset) as archive, _cpu_threads(threads), joined(device) as (team, target):
+        tiles = load_tiles(archive)
+        attached = {name: archive.attachment(name) for name in (LINEAGE, CLASSES)}
+        lineage = attached[LINEAGE]
+        known = {key: str(lineage[key]) for key in ("fold", "scheme")} if lineage else {}
+        settings = settings_of(asked, tiles, team, target, None)
+        if len(tiles.labels) < settings.batch:
+            raise DataError(
+                f"{dataset} holds {len(tiles.labels)} tiles, fewer than one batch of {settings.batch}: "
+                "give more tiles or a smaller batch."
             )
-            if len(tiles.labels) < settings.batch:
-                raise DataError(
-                    f"{dataset} holds {len(tiles.labels)} tiles, fewer than one batch of {settings.batch}: "
-                    "give more tiles or a smaller batch."
-                )
-            training = Training(settings, tiles.c_dim, tiles.resolution, target)
-            with written(snapshots) as folder:
-                folder.mkdir()
-                for attached in (LINEAGE, CLASSES):
-                    if (value := archive.attachment(attached)) is not None:
-                        write_json(folder / attached, value)
-                reals, fakes, ticks = _train_into(folder, training, tiles, name)
-                for key, value in _facts(training, tiles).items():
-                    record[key] = value
-                record["sec_per_kimg"] = _seconds(ticks) / ticks[-1]["kimg"]
-                record.table("ticks", ticks)
-                write_json(folder / RECORDS, record.chain())
-            classes = [str(one["name"]) for one in tiles.classes]
-            write_text(page, draw_page(f"GAN training · {name}", record.own(), classes, reals, fakes, ticks))
+        if dry_run:
+            if team.is_leader:
+                say(describe(settings, tiles, team, str(target), checkpoint_uri))
+            return
+        start = read_start(resume_from) if resume_from else None
+        if start:
+            own = Lineage.from_dict(lineage) if lineage else None
+            grown = with_start(own, start.lineage, resume_from, trust_origin)
+            attached[LINEAGE] = grown.to_dict() if grown else None
+        key = checkpoint_key(known.get("scheme", ""), known.get("fold", ""), tiles.digest)
+        name = f"fold {known['fold']} · {known['scheme']}" if known else Path(dataset).stem
+        place = (checkpoint_uri, key)
+        with opened(asked, tiles, team, target, start=start, place=place, compiles=compile) as session:
+            if not team.is_leader:
+                _train(session, None, checkpoint_minutes, name)
+                return
+            with Record(metrics, "gan_train", upstream=archive.attachment(RECORDS), **known) as record:
+                with written(snapshots) as folder:
+                    folder.mkdir()
+                    for file, value in attached.items():
+                        if value is not None:
+                            write_json(folder / file, value)
+                    outputs = _outputs(session, folder, asked)
+                    with closing(outputs):
+                        _train(session, outputs, checkpoint_minutes, name)
+                    for fact, value in _facts(session.training, tiles).items():
+                        record[fact] = value
+                    record["sec_per_kimg"] = _seconds(outputs.rows) / outputs.rows[-1]["kimg"]
+                    record["stopped"] = outputs.why_stop()
+                    record.table("ticks", outputs.rows)
+                    write_json(folder / RECORDS, record.chain())
+                classes = [str(one["name"]) for one in tiles.classes]
+                title = f"GAN training · {name}"
+                write_text(page, draw_page(title, record.own(), classes, outputs.reals, outputs.fakes, outputs.rows))
 
 
-def _train_into(
-    folder: Path, training: Training, tiles: Tiles, name: str
-) -> tuple[Pixels, list[tuple[float, Pixels]], list[dict[str, Any]]]:
-    """Trains, and writes snapshots, grids and statistics as they come; returns the grids and the statistics."""
-    s, grid = training.settings, Grid(tiles.resolution, tiles.c_dim)
-    reals = grid.reals(tiles)
-    (folder / "reals.png").write_bytes(encode_png(reals))
-
-    def keep(kimg: float, grid_name: str) -> tuple[float, Pixels]:
-        save_snapshot(folder / f"network-snapshot-{_number(kimg, s)}.safetensors", training.G_ema, kimg)
-        pixels = grid.fakes(training.G_ema, training.device, s.batch)
-        (folder / f"{grid_name}.png").write_bytes(encode_png(pixels))
-        return kimg, pixels
-
-    fakes, ticks = [keep(0.0, "fakes_init")], []
-    with (folder / STATS).open("w", encoding="utf-8") as stats:
-        for tick, is_snapshot in train(training, tiles, f"{name}: training"):
-            ticks.append(tick)
-            stats.write(json.dumps(tick) + "\n")
-            stats.flush()
-            if is_snapshot:
-                fakes.append(keep(tick["kimg"], f"fakes{_number(tick['kimg'], s)}"))
-    return reals, fakes, ticks
+def _outputs(session: Session, folder: Path, asked: Options) -> Outputs:
+    """The folder as it stood, or as it begins."""
+    copies = Copies(f"{session.checkpoints.uri}/outputs") if session.checkpoints else None
+    outputs = Outputs(
+        folder,
+        session.training,
+        session.tiles,
+        keep_best=asked.keep_best,
+        stops=asked.stop_on_collapse,
+        copies=copies,
+    )
+    if session.saved:
+        say(f"The training goes on at {session.training.images_seen / 1000:g} kimg.")
+        outputs.load_state_dict(session.saved["outputs"])
+    else:
+        outputs.begin()
+    return outputs
 
 
-def _number(kimg: float, settings: Settings) -> str:
-    """kimg in a file name: six digits, with three decimals where snapshots do not fall on whole kimg."""
-    if float(settings.kimg).is_integer() and float(settings.snapshot_kimg).is_integer():
-        return f"{int(kimg):06d}"
-    return f"{kimg:010.3f}"
+def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float, name: str) -> None:
+    """Trains to the end, or until it should stop; the leader, which has the outputs, writes as it goes."""
+    training, walk, team = session.training, session.walk, session.training.team
+
+    def state() -> dict[str, Any]:
+        whole = {"settings": asdict(training.settings), "training": training.state_dict(), "walk": walk.state_dict()}
+        return {**whole, "outputs": outputs.state_dict()} if outputs else whole
+
+    def after(tick: Tick | None) -> str:
+        assert outputs is not None
+        if tick:
+            outputs.tick(tick)
+        return outputs.why_stop()
+
+    saver = None
+    if session.is_kept:
+        saver = Saver(team, session.checkpoints, checkpoint_minutes, state, training.images_seen)
+    progress = Progress(f"{name}: training", training.settings.kimg, training.images_seen / 1000) if outputs else None
+    with saver.listening() if saver else nullcontext():
+        why = team.lead(lambda: after(None))
+        for tick in () if why else walk.iterations():
+            if tick:
+                why = team.lead(partial(after, tick))
+            if progress:
+                progress.show(training.images_seen / 1000, tick.row if tick else None)
+            if why:
+                break
+            if saver:
+                saver.after_iteration(training.images_seen)
+        if saver:
+            saver.save(training.images_seen)
+    if progress:
+        progress.close()
+    if outputs and why:
+        say(f"{name}: the training stopped at {training.images_seen / 1000:g} kimg. {why}")
 
 
 def _facts(training: Training, tiles: Tiles) -> dict[str, str | float]:
     s = asdict(training.settings)
+    shown = ("batch", "gamma", "learning_rate", "ema_kimg", "seed", "augment", "precision", "symmetry")
     return {
-        **{key: s[key] for key in ("batch", "gamma", "learning_rate", "ema_kimg", "seed")},
+        **{key: s[key] for key in shown},
         "kimg": training.images_seen / 1000,
         "tiles": len(tiles.labels),
         "classes": tiles.c_dim,
         "resolution": tiles.resolution,
         "parameters_g": sum(parameter.numel() for parameter in training.G.parameters()),
         "parameters_d": sum(parameter.numel() for parameter in training.D.parameters()),
+        "augment_p": training.ada.p,
         "device": torch.cuda.get_device_name(training.device) if training.device.type == "cuda" else "cpu",
+        "processes": training.team.size,
     }
 
 
-def _seconds(ticks: list[dict[str, Any]]) -> float:
+def _seconds(rows: Sequence[Row]) -> float:
     """Time in iterations, without snapshots and grids."""
-    starts = [0.0, *(tick["kimg"] for tick in ticks)]
-    return sum(tick["sec_per_kimg"] * (tick["kimg"] - start) for tick, start in zip(ticks, starts, strict=False))
+    starts = [0.0, *(row["kimg"] for row in rows)]
+    return sum(row["sec_per_kimg"] * (row["kimg"] - start) for row, start in zip(rows, starts, strict=False))
 
 
 @contextmanager

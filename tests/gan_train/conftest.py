@@ -1,10 +1,24 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter
 from components.core.results import RECORDS
+from components.gan_train.settings import Options
+from components.gan_train.stage import run
 
+# What the smallest networks that can learn the toy set take.
+TOY = {
+    "batch": 8,
+    "channel_base": 256,
+    "channel_max": 32,
+    "mapping_layers": 2,
+    "latent_dim": 16,
+    "gamma": 0.1,
+    "learning_rate": 0.005,
+}
 COLOURS = ((200, 40, 40), (40, 60, 200), (40, 200, 40))
 
 
@@ -14,6 +28,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def toy_options(**options):
+    """`run`'s own options, with small networks."""
+    parameters = inspect.signature(run).parameters
+    defaults = {name: one.default for name, one in parameters.items() if name in Options.__dataclass_fields__}
+    return Options(**{**defaults, **TOY, **options})
 
 
 def write_archive(path, resolution=16, tiles=64, labels=(0, 1), classes=("red", "blue"), shapes=None):
@@ -36,6 +57,11 @@ def write_archive(path, resolution=16, tiles=64, labels=(0, 1), classes=("red", 
         )
         archive.attach(RECORDS, [{"stage": "pack", "tiles": tiles}])
     return str(path)
+
+
+@pytest.fixture
+def options():
+    return toy_options
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import torch
 
 from components.core.archive import ImageArchive
 from components.core.errors import TrainingError
-from components.gan_train.data import load_tiles
-from components.gan_train.loop import Draws, Training, ema_beta
-from components.gan_train.losses import Latents
+from components.gan_train.data import Order, load_tiles
+from components.gan_train.draws import Part
+from components.gan_train.loop import GRADIENT_LIMIT, Training, ema_beta, sanitize
+from components.gan_train.losses import Latents, unchanged
 from components.gan_train.settings import resolve
-from components.gan_train.ticks import train
+from components.gan_train.ticks import Walk
 
 CPU = torch.device("cpu")
-OPTIONS = {
-    "kimg": 1.0,
+GOLDEN = {
     "batch": 8,
     "channel_base": 1024,
     "channel_max": 64,
@@ -25,15 +25,37 @@ OPTIONS = {
     "gamma": 0.5,
     "learning_rate": 0.0025,
     "ema_kimg": 20.0,
-    "snapshot_kimg": 0.0,
-    "seed": 0,
+    "augment": "noaug",
 }
-SMALL = {**OPTIONS, "channel_base": 128, "channel_max": 8, "latent_dim": 8, "mapping_layers": 2}
 
 
-def test_two_iterations_equal_the_original(golden):
+class Recorded:
+    """The original's draws of one iteration."""
+
+    def __init__(self, phases, iteration):
+        self.phases, self.iteration = phases, iteration
+
+    def latents(self, phase, part):
+        name = {"g_main": "Gmain", "g_reg": "Greg", "d_main": "Dmain"}[phase]
+        n = 4 if phase == "g_reg" else 8
+        z = np.roll(self.phases[f"z/{name}"], self.iteration, axis=0)
+        return Latents(*(torch.tensor(one[:n])[part.samples] for one in (z, self.phases[f"c/{name}"])))
+
+    def real(self, part):
+        return tuple(torch.tensor(self.phases[key])[part.samples] for key in ("real", "real_c"))
+
+    def pl_noise(self, part):
+        return torch.tensor(self.phases["pl_noise_unit"])[part.samples]
+
+    def view(self, call, part):
+        return unchanged
+
+
+@pytest.mark.parametrize("batch_gpu", [8, 4])
+def test_two_iterations_equal_the_original(golden, options, batch_gpu):
+    """In one piece, and accumulated over two micro-batches, whose groups and means are those of the batch."""
     data, phases, critic = golden("train_step"), golden("loss_phases_nomix"), golden("discriminator")
-    settings = replace(resolve(32, CPU, **OPTIONS), ema_rampup=None)
+    settings = replace(resolve(options(**GOLDEN, batch_gpu=batch_gpu), 32, CPU), ema_rampup=None)
     training = Training(settings, 2, 32, CPU)
     for network, state in (
         (training.G, golden("generator")),
@@ -42,23 +64,8 @@ def test_two_iterations_equal_the_original(golden):
     ):
         network.load_state_dict({k.removeprefix("sd/"): torch.tensor(v) for k, v in state.items() if k[:3] == "sd/"})
     training.images_seen = int(data["cur_nimg"])
-
-    def latents(phase, iteration, n=8):
-        z = np.roll(phases[f"z/{phase}"], iteration, axis=0)
-        return Latents(torch.tensor(z[:n]), torch.tensor(phases[f"c/{phase}"][:n]))
-
     for iteration in range(2):
-        measured = training.step(
-            Draws(
-                real=torch.tensor(phases["real"]),
-                real_c=torch.tensor(phases["real_c"]),
-                g_main=latents("Gmain", iteration),
-                g_reg=latents("Greg", iteration, 4),
-                d_main=latents("Dmain", iteration),
-                pl_noise=torch.tensor(phases["pl_noise_unit"]),
-                noise=None,
-            )
-        )
+        measured = training.step(Recorded(phases, iteration))
         regularised = {"path_length", "r1_penalty"} & set(measured)
         assert len(regularised) == (2 if iteration == 0 else 0)
         for name in ("G", "D", "G_ema"):
@@ -78,7 +85,7 @@ def check_state(network, data, prefix):
             np.testing.assert_allclose(value.double().norm(), norm, rtol=1e-4, atol=1e-6, err_msg=f"{prefix} {key}")
         if f"{prefix}/val/{key}" in data:
             difference = np.abs(value.numpy() - data[f"{prefix}/val/{key}"])
-            assert difference.max() <= 2 * 2 * OPTIONS["learning_rate"], key
+            assert difference.max() <= 2 * 2 * GOLDEN["learning_rate"], key
             assert (difference > 1e-5).mean() <= 0.05, key
 
 
@@ -94,46 +101,120 @@ def test_moving_average_keeps_what_the_original_keeps(golden):
 @pytest.fixture(scope="module")
 def tiles(toy_archive):
     with ImageArchive(toy_archive) as archive:
-        return load_tiles(archive, mirror=True, seed=5)
+        return load_tiles(archive)
 
 
-def small(**options):
-    return Training(resolve(16, CPU, **{**SMALL, **options}), 2, 16, CPU)
+@pytest.fixture
+def small(options):
+    def make(**given):
+        return Training(resolve(options(channel_base=128, channel_max=8, **given), 16, CPU), 2, 16, CPU)
+
+    return make
 
 
-def test_randomness_is_a_function_of_seed_and_images_seen(tiles):
-    walked, jumped = small(), small()
-    for _ in range(2):
-        walked.step(walked.draw(tiles))
-    jumped.images_seen = walked.images_seen
-    first, second = walked.draw(tiles), jumped.draw(tiles)
-    assert torch.equal(first.real, second.real)
-    assert torch.equal(first.pl_noise, second.pl_noise)
+def order_of(tiles, **options):
+    return Order(tiles.labels, tiles.c_dim, **{"symmetry": "mirror", "balanced": False, "seed": 0, **options})
+
+
+def drawn(training, tiles, part=Part()):  # noqa: B008
+    """Everything random in the next iteration of a part."""
+    draws = training.draw(tiles, order_of(tiles))
+    found = {"real": draws.real(part)[0], "pl_noise": draws.pl_noise(part)}
     for phase in ("g_main", "g_reg", "d_main"):
-        assert torch.equal(getattr(first, phase).z, getattr(second, phase).z)
-        assert torch.equal(getattr(first, phase).c, getattr(second, phase).c)
-    assert not torch.equal(first.g_main.z, small(seed=1).draw(tiles).g_main.z)
-    assert not torch.equal(first.g_main.z, first.d_main.z)
+        latents = draws.latents(phase, part)
+        found |= {f"{phase}.z": latents.z, f"{phase}.c": latents.c}
+        found |= {f"{phase}.{name}": one for name, one in latents.noise.items()}
+    for call in ("g_main", "fake", "real", "r1"):
+        view = draws.view(call, part)
+        found |= {f"{call}.theta": view.how.warp.theta, f"{call}.colour": view.how.colour}
+    return found
 
 
-def test_construction_leaves_the_global_random_state_alone():
+def test_randomness_is_a_function_of_seed_and_images_seen(tiles, small):
+    walked, jumped = small(augment_p=0.5), small(augment_p=0.5)
+    for _ in range(2):
+        walked.step(walked.draw(tiles, order_of(tiles)))
+    jumped.images_seen = walked.images_seen
+    jumped.pipe.p.copy_(walked.pipe.p)
+    first, second, other = drawn(walked, tiles), drawn(jumped, tiles), drawn(small(seed=1, augment_p=0.5), tiles)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first if not name.endswith(".c"))
+    assert not torch.equal(first["g_main.z"], first["d_main.z"])
+    assert not torch.equal(first["real.theta"], first["r1.theta"])
+
+
+def test_parts_take_shares_of_what_the_batch_draws(tiles, small):
+    training = small(augment_p=0.5)
+    whole, parts = drawn(training, tiles), [drawn(training, tiles, Part(index, 2)) for index in range(2)]
+    for name, one in whole.items():
+        if not name.endswith("theta"):  # whose scale follows from its part's margins
+            assert torch.equal(one[0::2], parts[0][name]), name
+            assert torch.equal(one[1::2], parts[1][name]), name
+
+
+def test_parts_have_the_gradient_of_the_batch(tiles, small):
+    """In every phase, augmentation and path length included, whatever the size of the parts."""
+    found = []
+    for batch_gpu in (8, 4):
+        training, gradients = small(batch_gpu=batch_gpu, augment_p=0.5), {}
+        for name in ("optimizer_g", "optimizer_d"):
+            optimizer = getattr(training, name)
+            optimizer.step = lambda name=name, optimizer=optimizer, kept=gradients: kept.setdefault(name, []).append(
+                [one.grad.clone() for group in optimizer.param_groups for one in group["params"]]
+            )
+        measured = training.step(training.draw(tiles, order_of(tiles)))
+        found.append((gradients, training.G.mapping.w_avg, training.pl_mean, measured))
+    whole, parts = found
+    for name in ("optimizer_g", "optimizer_d"):
+        for one, other in zip(whole[0][name], parts[0][name], strict=True):
+            one, other = (torch.cat([gradient.flatten() for gradient in side]) for side in (one, other))
+            assert (one - other).norm() < 1e-5 * one.norm()
+    torch.testing.assert_close(whole[1:], parts[1:], rtol=1e-4, atol=1e-6)
+
+
+def test_construction_leaves_the_global_random_state_alone(small):
     before = torch.get_rng_state()
     small()
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_every_epoch_shows_each_tile_and_its_mirror_once(tiles):
-    size = 2 * len(tiles.labels)
-    epochs = [tiles.reals(start, size)[0] for start in (0, size)]
-    both = torch.cat([tiles.images, tiles.images.flip(3)]).float() / 127.5 - 1
-    for epoch in epochs:
-        assert torch.equal(epoch.flatten(1).sort(dim=0).values, both.flatten(1).sort(dim=0).values)
-    assert not torch.equal(*epochs)
-    across = tiles.reals(size - 3, 6)[0]
-    assert torch.equal(across, torch.cat([epochs[0][-3:], epochs[1][:3]]))
+@pytest.mark.parametrize(
+    ("given", "absent"),
+    [({"pl_weight": 0.0}, "path_length"), ({}, None)],
+)
+def test_regularisation_runs_where_it_has_weight(tiles, small, given, absent):
+    measured = small(**given).step(small(**given).draw(tiles, order_of(tiles)))
+    assert {"path_length", "r1_penalty"} - set(measured) == {absent} - {None}
 
 
-def test_divergence_is_an_error_with_advice(tiles):
-    training = small(kimg=0.2, learning_rate=1e12)
+def test_frozen_layers_stay(tiles, small):
+    training = small(freeze_d=3)
+    before = {name: one.clone() for name, one in training.D.state_dict().items()}
+    training.step(training.draw(tiles, order_of(tiles)))
+    after = training.D.state_dict()
+    frozen = [name for name in before if name.startswith(("b16.fromrgb", "b16.conv0", "b16.conv1"))]
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert not torch.equal(before["b16.skip.weight"], after["b16.skip.weight"])
+    assert not torch.equal(before["b8.conv0.weight"], after["b8.conv0.weight"])
+
+
+def test_gradients_are_made_finite_and_counted():
+    gradients = [torch.tensor([1.0, float("nan")]), torch.tensor([[float("inf"), float("-inf")]])]
+    assert sanitize(gradients) == 1
+    assert gradients[0].tolist() == [1, 0]
+    assert gradients[1].tolist() == [[GRADIENT_LIMIT, -GRADIENT_LIMIT]]
+    assert sanitize(gradients) == 0
+
+
+def test_a_diverged_loss_is_an_error_with_advice(tiles, small):
     with pytest.raises(TrainingError, match=r"diverged before .* lower learning_rate"):
-        list(train(training, tiles, "diverging"))
+        list(Walk(small(kimg=0.2, learning_rate=1e12), tiles).iterations())
+
+
+def test_gradients_that_are_no_numbers_end_the_training(tiles, small):
+    """Though every loss is finite, and the steps are taken without them."""
+    training = small(kimg=0.2)
+    training.G.synthesis.b4.conv1.bias.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(TrainingError, match=r"no numbers in many steps \(g_main 100%, g_reg 100%\)"):
+        list(Walk(training, tiles).iterations())
+    assert all(one.isfinite().all() for one in training.G.parameters())

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from components.core.stylegan2 import Discriminator, Generator
+from components.core.stylegan2.augment import AugmentPipe
+from components.core.stylegan2.augment.draws import Random
 from components.gan_train.loop import D_INTERVAL, G_INTERVAL
 from components.gan_train.losses import (
-    PATH_LENGTH_WEIGHT,
+    Augmented,
     Latents,
     fake_loss,
     generator_loss,
@@ -16,8 +18,10 @@ from components.gan_train.losses import (
     path_penalty,
     r1_penalty,
     real_loss,
+    synthesize,
 )
 
+PATH_LENGTH_WEIGHT = 2
 FIRST_ORDER = 3e-4  # relative; our float64 differs from the numbers by as much, so it is their own rounding
 
 
@@ -65,7 +69,7 @@ class TestPhases:
     def test_generator(self, golden, networks, name):
         data, (G, D) = golden(name), networks
         D.requires_grad_(False)
-        loss, logits = generator_loss(G, D, phase_latents(data, "Gmain"), None)
+        loss, logits = generator_loss(G, D, phase_latents(data, "Gmain"))
         loss.backward()
         np.testing.assert_allclose(logits, data["Gmain/report/Loss/scores/fake/0"], atol=3e-5)
         np.testing.assert_allclose(loss.detach(), data["Gmain/report/Loss/G/loss/0"].mean(), rtol=1e-5)
@@ -74,7 +78,7 @@ class TestPhases:
 
     def test_path_length(self, golden, networks, name):
         data, (G, _) = golden(name), networks
-        lengths = path_lengths(G, phase_latents(data, "Greg", 4), torch.tensor(data["pl_noise_unit"]), None)
+        lengths = path_lengths(G, phase_latents(data, "Greg", 4), torch.tensor(data["pl_noise_unit"]))
         penalty, moved = path_penalty(lengths, torch.tensor(float(data["pl_mean_init"])))
         (penalty.mean() * PATH_LENGTH_WEIGHT * G_INTERVAL).backward()
         np.testing.assert_allclose(penalty.detach(), data["Greg/report/Loss/pl_penalty/0"], rtol=1e-3)
@@ -84,7 +88,7 @@ class TestPhases:
 
     def test_discriminator(self, golden, networks, name):
         data, (G, D) = golden(name), networks
-        fake, fake_logits = fake_loss(G, D, phase_latents(data, "Dmain"), None)
+        fake, fake_logits = fake_loss(G, D, phase_latents(data, "Dmain"))
         real, real_logits = real_loss(D, torch.tensor(data["real"]), torch.tensor(data["real_c"]))
         fake.backward()
         real.backward()
@@ -97,7 +101,7 @@ class TestPhases:
 
     def test_r1(self, golden, networks, name):
         data, (_, D) = golden(name), networks
-        penalty = r1_penalty(D, torch.tensor(data["real"]), torch.tensor(data["real_c"]))
+        penalty, _ = r1_penalty(D, torch.tensor(data["real"]), torch.tensor(data["real_c"]))
         (penalty.mean() * float(data["r1_gamma"]) / 2 * D_INTERVAL).backward()
         np.testing.assert_allclose(penalty.detach(), data["Dreg/report/Loss/r1_penalty/0"], rtol=1e-3)
         check_gradients(D, data, "Dreg/", rtol=1e-3)
@@ -107,7 +111,7 @@ def test_path_length_alone(golden, networks):
     data, (G, _) = golden("path_length"), networks
     G.eval()
     latents = Latents(torch.tensor(data["z"]), torch.tensor(data["labels"]))
-    lengths = path_lengths(G, latents, torch.tensor(data["pl_noise_unit"]), None)
+    lengths = path_lengths(G, latents, torch.tensor(data["pl_noise_unit"]))
     penalty, moved = path_penalty(lengths, torch.tensor(float(data["pl_mean_before"])))
     loss = penalty.mean() * PATH_LENGTH_WEIGHT
     loss.backward()
@@ -120,7 +124,7 @@ def test_path_length_alone(golden, networks):
 
 def test_r1_alone(golden, networks):
     data, (_, D) = golden("discriminator"), networks
-    penalty = r1_penalty(D, torch.tensor(data["images"]), torch.tensor(data["labels"]))
+    penalty, _ = r1_penalty(D, torch.tensor(data["images"]), torch.tensor(data["labels"]))
     loss = penalty.mean() * float(data["gamma"]) / 2
     loss.backward()
     np.testing.assert_allclose(penalty.detach(), data["r1_penalty"], rtol=1e-3)
@@ -135,3 +139,59 @@ def test_mixing_replaces_ws_from_the_cutoff_on(networks):
     mixed = map_latents(G, Latents(z[0], c, z[1], cutoff=3))
     assert torch.equal(mixed[:, :3], G.mapping(z[0], c)[:, :3])
     assert torch.equal(mixed[:, 3:], G.mapping(z[1], c)[:, 3:])
+
+
+def test_noise_takes_the_place_of_the_stored_one(networks):
+    """Each sample's own, where the layer would have drawn it."""
+    G = networks[0]
+    ws = torch.randn(2, G.num_ws, 64, generator=torch.Generator().manual_seed(0))
+    stored = {name: one for name, one in G.synthesis.named_buffers() if name.endswith("noise_const")}
+    rng = torch.Generator().manual_seed(1)
+    fresh = {name: torch.randn(2, 1, *one.shape, generator=rng) for name, one in stored.items()}
+    before = {name: one.clone() for name, one in stored.items()}
+    with torch.no_grad():
+        images = synthesize(G, ws, fresh)
+        for sample in range(2):
+            for name, one in stored.items():
+                one.copy_(fresh[name][sample, 0])
+            expected = G.synthesis(ws[sample : sample + 1], noise_mode="const")
+            torch.testing.assert_close(images[sample : sample + 1], expected, atol=1e-5, rtol=1e-5)
+            assert not torch.allclose(images[1 - sample : 2 - sample], expected, atol=1e-2)
+        for name, one in stored.items():
+            one.copy_(before[name])
+        assert torch.equal(synthesize(G, ws, None), G.synthesis(ws, noise_mode="const"))
+
+
+def test_path_penalty_of_parts_is_that_of_the_batch():
+    """Against autograd through the formula of the paper, the moving mean included."""
+    lengths = torch.rand(6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    mean = torch.tensor(0.3, dtype=torch.float64)
+    moved = mean + (lengths.mean() - mean) * 0.01
+    (expected,) = torch.autograd.grad((lengths - moved).square().mean(), lengths)
+    batch_mean, found = lengths.detach().mean(), []
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        own = lengths.detach()[part].requires_grad_()
+        penalty, moved_too = path_penalty(own, mean, batch_mean)
+        assert torch.allclose(moved_too, moved)
+        torch.testing.assert_close(penalty, (lengths - moved).square()[part])
+        found.append(torch.autograd.grad(penalty.mean() / 2, own)[0])
+    torch.testing.assert_close(torch.stack(found, dim=1).flatten(), expected)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.8])
+def test_r1_differentiates_through_the_augmentation(networks, golden, p):
+    """Against autograd's own second derivative, with respect to the images before augmentation."""
+    D, data = networks[1], golden("discriminator")
+    images, c = torch.tensor(data["images"][:4]), torch.tensor(data["labels"][:4])
+    pipe = AugmentPipe("bgc")
+    pipe.p.fill_(p)
+    view = Augmented(pipe, pipe.draw(images, Random(torch.Generator().manual_seed(0))))
+    penalty, logits = r1_penalty(D, images, c, view)
+    torch.testing.assert_close(logits, D(view(images), c).detach())
+    leaf = images.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(D(view(leaf), c).sum(), leaf, create_graph=True)
+    expected = slope.square().sum(dim=(1, 2, 3))
+    torch.testing.assert_close(penalty, expected)
+    parameters = list(D.parameters())
+    found, wanted = (torch.autograd.grad(one.mean(), parameters, allow_unused=True) for one in (penalty, expected))
+    torch.testing.assert_close(found, wanted)

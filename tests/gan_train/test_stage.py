@@ -88,7 +88,7 @@ def test_folder_holds_everything_that_later_stages_read(trained):
 def test_page_needs_nothing_from_outside(trained):
     page = (trained / "page.html").read_text()
     assert page.count("<img") == 5
-    assert page.count("<polyline") == 6
+    assert page.count("<polyline") == 9
     assert "http" not in page
     assert "<script" not in page
     assert "fold 3" in page

@@ -1,18 +1,25 @@
 """The StyleGAN2 discriminator, with the official names of parameters."""
 
+import itertools
 import math
 
 import torch
 from torch import Tensor, nn
 
-from components.core.stylegan2.generator import ARCHITECTURES, block_dtype, channels, resolutions, runs_in_fp16
+from components.core.errors import ConfigError
 from components.core.stylegan2.layers import Conv2d, FullyConnected
 from components.core.stylegan2.mapping import MappingNetwork
+from components.core.stylegan2.pyramid import ARCHITECTURES, block_dtype, channels, dtype_on, resolutions
 from components.core.stylegan2.resample import downsample2d, fir_filter
 
 
 class DiscriminatorBlock(nn.Module):
-    """One resolution: two convolutions and a step down by 2."""
+    """One resolution: two convolutions and a step down by 2.
+
+    Attributes:
+        dtype: Of its activations where the device is made for it.
+        num_layers: Its convolutions.
+    """
 
     resample_filter: Tensor
 
@@ -24,23 +31,26 @@ class DiscriminatorBlock(nn.Module):
         *,
         architecture: str,
         is_first: bool,
-        fp16: bool,
+        freeze_layers: int,
+        dtype: torch.dtype,
         clamp: float | None,
     ) -> None:
         super().__init__()
-        self.architecture, self.fp16 = architecture, fp16
+        self.architecture, self.dtype = architecture, dtype
         self.register_buffer("resample_filter", fir_filter())
         self.has_fromrgb = is_first or architecture == "skip"
+        self.num_layers = 2 + self.has_fromrgb + (architecture == "resnet")
+        trainable = (index >= freeze_layers for index in itertools.count())
         if self.has_fromrgb:
-            self.fromrgb = Conv2d(img_channels, inputs, 1, activation="lrelu", clamp=clamp)
-        self.conv0 = Conv2d(inputs, inputs, 3, activation="lrelu", clamp=clamp)
-        self.conv1 = Conv2d(inputs, outputs, 3, activation="lrelu", down=2, clamp=clamp)
+            self.fromrgb = Conv2d(img_channels, inputs, 1, activation="lrelu", clamp=clamp, trainable=next(trainable))
+        self.conv0 = Conv2d(inputs, inputs, 3, activation="lrelu", clamp=clamp, trainable=next(trainable))
+        self.conv1 = Conv2d(inputs, outputs, 3, activation="lrelu", down=2, clamp=clamp, trainable=next(trainable))
         if architecture == "resnet":
-            self.skip = Conv2d(inputs, outputs, 1, bias=False, down=2)
+            self.skip = Conv2d(inputs, outputs, 1, bias=False, down=2, trainable=next(trainable))
 
     def forward(self, x: Tensor | None, img: Tensor) -> tuple[Tensor, Tensor]:
         """Takes features [N, I, r, r] and the image; returns features [N, O, r/2, r/2] and the image they belong to."""
-        dtype = block_dtype(self.fp16, img.device)
+        dtype = dtype_on(img.device, self.dtype)
         if self.has_fromrgb:
             rgb = self.fromrgb(img.to(dtype))
             x = rgb if x is None else x.to(dtype) + rgb
@@ -58,6 +68,7 @@ def minibatch_stddev(x: Tensor, group_size: int | None) -> Tensor:
     """Appends one channel: the mean standard deviation within strided groups of the batch [N, C, H, W]."""
     n, c, h, w = x.shape
     group = n if group_size is None else min(group_size, n)
+    assert n % group == 0, f"{n} images cannot be grouped by {group}"
     y = x.reshape(group, n // group, c, h, w)
     y = (y.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # [N / group]
     return torch.cat([x, y.repeat(group).view(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
@@ -99,13 +110,23 @@ class Discriminator(nn.Module):
     Args:
         c_dim: Length of a label vector; 0 = unconditional.
         img_resolution: Side of the images in pixels, a power of two from 8 on.
-        img_channels: 3 for colour.
+        img_channels: 3 for colour, 1 for grey.
         channel_base: Feature maps at resolution r are channel_base / r …
         channel_max: … and at most this many.
         architecture: "resnet", "orig" or "skip".
         mbstd_group_size: Images whose spread is measured together; None = the whole batch.
-        num_fp16_res: How many of the highest resolutions run in float16 on a GPU.
+        num_fp16_res: How many of the highest resolutions run in reduced precision.
         conv_clamp: Limit of activations; None = none.
+        mapping_layers: Depth of the mapping network of labels; the official one is 8 whatever the generator's preset,
+            fewer are a remedy for conditional runs that collapse.
+        freeze_layers: How many convolutions are not trained, from the highest resolution on (Freeze-D, Mo et al. 2020).
+        precision: The reduced one: "float16", which on a CPU is float32, or "bfloat16".
+
+    Attributes:
+        layout: Memory format of the activations.
+
+    Raises:
+        ConfigError: There are not so many convolutions to freeze.
     """
 
     def __init__(
@@ -120,25 +141,39 @@ class Discriminator(nn.Module):
         mbstd_group_size: int | None = 4,
         num_fp16_res: int = 0,
         conv_clamp: float | None = None,
+        mapping_layers: int = 8,
+        freeze_layers: int = 0,
+        precision: str = "float16",
     ) -> None:
         super().__init__()
         assert architecture in ARCHITECTURES, architecture
+        assert img_resolution >= 8, f"{img_resolution} px is less than 8"
         self.c_dim, self.img_resolution, self.img_channels = c_dim, img_resolution, img_channels
-        self.blocks = [f"b{resolution}" for resolution in reversed(resolutions(img_resolution)) if resolution > 4]
-        for resolution in reversed(resolutions(img_resolution)[1:]):
+        self.layout = torch.channels_last  # up to twice as fast as PyTorch's default
+        climbed = resolutions(img_resolution)[:0:-1]
+        self.blocks = [f"b{resolution}" for resolution in climbed]
+        to_freeze = freeze_layers
+        for resolution in climbed:
             block = DiscriminatorBlock(
                 channels(resolution, channel_base, channel_max),
                 channels(resolution // 2, channel_base, channel_max),
                 img_channels,
                 architecture=architecture,
                 is_first=resolution == img_resolution,
-                fp16=runs_in_fp16(resolution, img_resolution, num_fp16_res),
+                freeze_layers=to_freeze,
+                dtype=block_dtype(resolution, img_resolution, num_fp16_res, precision),
                 clamp=conv_clamp,
             )
             self.add_module(f"b{resolution}", block)
+            to_freeze = max(to_freeze - block.num_layers, 0)
+        if to_freeze > 0:
+            raise ConfigError(
+                f"freeze_layers is {freeze_layers}: at {img_resolution} px the discriminator has "
+                f"{freeze_layers - to_freeze} convolutions above 4 px, so freeze at most these."
+            )
         last = channels(4, channel_base, channel_max)
-        if c_dim > 0:  # always eight layers, whatever the generator's preset
-            self.mapping = MappingNetwork(0, c_dim, last, num_ws=None)
+        if c_dim > 0:
+            self.mapping = MappingNetwork(0, c_dim, last, None, mapping_layers)
         self.b4 = DiscriminatorEpilogue(
             last,
             last if c_dim > 0 else 1,
@@ -150,7 +185,7 @@ class Discriminator(nn.Module):
 
     def forward(self, img: Tensor, c: Tensor) -> Tensor:
         """Logits [N, 1] of images [N, img_channels, R, R] under labels [N, c_dim]."""
-        img = img.float().contiguous(memory_format=torch.channels_last)
+        img = img.float().contiguous(memory_format=self.layout)
         x: Tensor | None = None
         small = img
         for name in self.blocks:

@@ -17,9 +17,9 @@ GAINS = {"linear": 1.0, "lrelu": math.sqrt(2)}
 
 
 def activate(x: Tensor, activation: str, *, gain: float = 1.0, clamp: float | None = None) -> Tensor:
-    """clamp(gain · activation(x)), the clamp symmetric."""
+    """clamp(gain · activation(x)), the clamp symmetric; it may overwrite `x`."""
     if activation == "lrelu":
-        x = F.leaky_relu(x, LRELU_SLOPE)
+        x = F.leaky_relu_(x, LRELU_SLOPE)
     if gain != 1.0:
         x = x * gain
     return x if clamp is None else x.clamp(-clamp, clamp)
@@ -96,10 +96,11 @@ def modulated_conv2d(
         power = styles.square() @ weight.square().sum(dim=(2, 3)).t()  # [N, O]
         scale = ((power + 1e-8).rsqrt() * gain).to(x.dtype)
         x = conv2d_resample(modulated, weight.to(x.dtype), kernel=kernel, up=up)
-        x = torch.addcmul(bias.view(1, -1, 1, 1), x, scale[:, :, None, None])
+        out = None if torch.is_grad_enabled() else x  # fresh memory for a large batch costs more than the operation
+        x = torch.addcmul(bias.view(1, -1, 1, 1), x, scale[:, :, None, None], out=out)
     else:
         x = conv2d_resample(modulated, (weight * gain).to(x.dtype), bias, kernel=kernel, up=up)
-    return x if noise is None else x + (noise * gain).to(x.dtype)
+    return x if noise is None else x.add_((noise * gain).to(x.dtype))
 
 
 class FullyConnected(nn.Module):
@@ -129,11 +130,13 @@ class Conv2d(nn.Module):
     """A convolution with bias, activation and resampling by 2.
 
     Attributes:
-        weight: [O, I, k, k].
+        weight: [O, I, k, k]; it and the bias are parameters if the layer is trainable, else buffers of the same names.
         bias: [O], or None.
         resample_filter: [4, 4].
     """
 
+    weight: Tensor
+    bias: Tensor | None
     resample_filter: Tensor
 
     def __init__(
@@ -147,10 +150,11 @@ class Conv2d(nn.Module):
         up: int = 1,
         down: int = 1,
         clamp: float | None = None,
+        trainable: bool = True,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, size, size))
-        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
+        self._hold("weight", torch.randn(outputs, inputs, size, size), trainable)
+        self._hold("bias", torch.zeros(outputs) if bias else None, trainable)
         self.register_buffer("resample_filter", fir_filter())
         self.activation, self.up, self.down, self.clamp = activation, up, down, clamp
         self.weight_gain = 1 / math.sqrt(inputs * size * size)
@@ -162,3 +166,9 @@ class Conv2d(nn.Module):
         bias = None if self.bias is None else (self.bias * output_gain).to(x.dtype)
         x = conv2d_resample(x, weight, bias, kernel=self.resample_filter, up=self.up, down=self.down)
         return activate(x, self.activation, clamp=None if self.clamp is None else self.clamp * gain)
+
+    def _hold(self, name: str, value: Tensor | None, trainable: bool) -> None:
+        if trainable and value is not None:
+            self.register_parameter(name, nn.Parameter(value))
+        else:
+            self.register_buffer(name, value)

@@ -44,6 +44,7 @@ class MappingNetwork(nn.Module):
         *,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
+        truncation_centre: Tensor | None = None,
         update_w_avg: bool = True,
     ) -> Tensor:
         """Maps, and in training mode moves the mean of w towards the batch's.
@@ -51,8 +52,10 @@ class MappingNetwork(nn.Module):
         Args:
             z: Latents; any float type.
             c: Label vectors.
-            truncation_psi: w is drawn towards the mean by 1 - psi.
+            truncation_psi: w is drawn towards the centre by 1 - psi.
             truncation_cutoff: Only the first so many w are drawn; None = all.
+            truncation_centre: What they are drawn towards, [w_dim] or one for each image [N, w_dim], as
+                `c @ class_centres(G)` gives; None = the mean of all w, `w_avg`.
             update_w_avg: Whether a call in training mode moves the mean.
         """
         parts = []
@@ -70,5 +73,7 @@ class MappingNetwork(nn.Module):
         ws = w.unsqueeze(1).expand(-1, self.num_ws, -1)  # [N, num_ws, w_dim]
         if truncation_psi == 1:
             return ws
+        centre = self.w_avg if truncation_centre is None else truncation_centre
+        truncated = centre.lerp(w, truncation_psi).unsqueeze(1)  # [N, 1, w_dim]
         cutoff = self.num_ws if truncation_cutoff is None else truncation_cutoff
-        return torch.cat([self.w_avg.lerp(ws[:, :cutoff], truncation_psi), ws[:, cutoff:]], dim=1)
+        return torch.cat([truncated.expand(-1, cutoff, -1), ws[:, cutoff:]], dim=1)

@@ -1,9 +1,10 @@
 """Resampling with a FIR filter: insert zeros, pad, filter, take every n-th sample.
 
-Written so that PyTorch's own convolutions do it, which have first and second derivatives on every device.
+Written so that PyTorch's own convolutions do it, on every device.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ TAPS = (1, 3, 3, 1)
 _SEPARABLE_FROM = 8  # taps; a shorter filter is faster as one 2-D kernel
 
 Factor = int | tuple[int, int]  # one for both axes, or (x, y)
+_Pair = tuple[int, int]  # (y, x), as PyTorch has it
+_Padding = tuple[int, int, int, int]
 
 
 def fir_filter(taps: Sequence[float] = TAPS) -> Tensor:
@@ -33,6 +36,8 @@ def upfirdn2d(
     gain: float = 1.0,
 ) -> Tensor:
     """Upsamples with zeros, pads, convolves and subsamples each channel.
+
+    Derivatives of any order in the images; the kernel has none.
 
     Args:
         x: Images [N, C, H, W].
@@ -74,14 +79,48 @@ def downsample2d(
     return upfirdn2d(x, kernel, down=down, padding=pads, flip_filter=flip_filter, gain=gain)
 
 
-def _filter(
-    x: Tensor,
-    kernel: Tensor,
-    up: tuple[int, int],
-    down: tuple[int, int],
-    padding: tuple[int, int, int, int],
-    flip_filter: bool,
-) -> Tensor:
+def _filter(x: Tensor, kernel: Tensor, up: _Pair, down: _Pair, padding: _Padding, flip_filter: bool) -> Tensor:
+    # Inside torch.func.grad a compiler takes `_Filter` for a constant; it needs no help to drop what is not asked for.
+    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        return _convolve(x, kernel, up, down, padding, flip_filter)
+    return cast(Tensor, _Filter.apply(x, kernel, up, down, padding, flip_filter))  # type: ignore[no-untyped-call]
+
+
+class _Filter(torch.autograd.Function):
+    """The filter as an operation whose derivative is such a filter again.
+
+    A convolution would keep its input for the kernel's gradient, and its second derivative would compute that gradient
+    channel by channel, asked or not.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, kernel: Tensor, up: _Pair, down: _Pair, padding: _Padding, flip_filter: bool) -> Tensor:
+        return _convolve(x, kernel, up, down, padding, flip_filter)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, kernel, up, down, (x0, _, y0, _), flip_filter = inputs
+        (fh, fw), (height, width), (out_height, out_width) = kernel.shape, x.shape[2:], output.shape[2:]
+        ctx.save_for_backward(kernel)
+        ctx.adjoint = (
+            down,
+            up,
+            (
+                fw - x0 - 1,
+                width * up[1] - out_width * down[1] + x0 - up[1] + 1,
+                fh - y0 - 1,
+                height * up[0] - out_height * down[0] + y0 - up[0] + 1,
+            ),
+            not flip_filter,
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (kernel,) = ctx.saved_tensors
+        return _filter(gradients[0], kernel, *ctx.adjoint), None, None, None, None, None
+
+
+def _convolve(x: Tensor, kernel: Tensor, up: _Pair, down: _Pair, padding: _Padding, flip_filter: bool) -> Tensor:
     channels = x.shape[1]
     fh, fw = kernel.shape
     x0, x1, y0, y1 = padding
@@ -96,13 +135,13 @@ def _filter(
     # The transposed convolution is the full one, without the last sample's zeros: pad or crop to what is asked for.
     x = F.conv_transpose2d(x, weight, stride=up, groups=channels)
     x = F.pad(x, [x0 - fw + 1, x1 - fw + up[1], y0 - fh + 1, y1 - fh + up[0]])
-    return x[:, :, :: down[0], :: down[1]]
+    return x if down == (1, 1) else x[:, :, :: down[0], :: down[1]]
 
 
 def _pair(factor: Factor) -> tuple[int, int]:
     return (factor, factor) if isinstance(factor, int) else (factor[0], factor[1])
 
 
-def _around(kernel: Tensor, pads_of: Callable[[int], tuple[int, int]], padding: int) -> tuple[int, int, int, int]:
+def _around(kernel: Tensor, pads_of: Callable[[int], tuple[int, int]], padding: int) -> _Padding:
     (x0, x1), (y0, y1) = pads_of(kernel.shape[-1]), pads_of(kernel.shape[0])
     return x0 + padding, x1 + padding, y0 + padding, y1 + padding

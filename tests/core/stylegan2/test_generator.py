@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from derivatives import by_autograd, by_func_grad, check_gradients
 
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import to_uint8
@@ -128,7 +129,8 @@ def test_names_shapes_and_order_are_the_official_ones(golden_file):
         ]
         assert ours == expected["G"], name
         assert network.num_ws == expected["num_ws"]
-        assert {key: network.synthesis.get_submodule(key).fp16 for key in expected["G_fp16"]} == expected["G_fp16"]
+        in_fp16 = {key: network.synthesis.get_submodule(key).dtype == torch.float16 for key in expected["G_fp16"]}
+        assert in_fp16 == expected["G_fp16"]
 
 
 def test_random_noise_follows_its_generator(generator, inputs):
@@ -145,3 +147,73 @@ def test_without_noise_there_are_no_noise_tensors():
     assert not [name for name in network.state_dict() if "noise" in name]
     z = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(network(z, torch.zeros(2, 0)), network(z, torch.zeros(2, 0)))
+
+
+@pytest.mark.parametrize("differentiate", [by_autograd, by_func_grad])
+def test_path_length_equals_the_original(golden, data, differentiate):
+    expected, network = golden("path_length"), build(state_dict(data)).train()
+    direction = torch.tensor(expected["pl_noise_unit"]) / 32
+    ws = network.mapping(torch.tensor(expected["z"]), torch.tensor(expected["labels"]))
+    images = network.synthesis(ws, noise_mode="const")
+    np.testing.assert_allclose(images.detach(), expected["img"], atol=1e-4)
+    slopes = differentiate(lambda ws: (network.synthesis(ws, noise_mode="const") * direction).sum(), ws)
+    np.testing.assert_allclose(slopes.detach(), expected["pl_grads"], atol=1e-5 * abs(expected["pl_grads"]).max())
+    lengths = slopes.square().sum(dim=2).mean(dim=1).sqrt()
+    np.testing.assert_allclose(lengths.detach(), expected["pl_lengths"], rtol=1e-5)
+    mean = torch.tensor(expected["pl_mean_before"]).lerp(lengths.mean(), float(expected["pl_decay"]))
+    np.testing.assert_allclose(mean.detach(), expected["pl_mean_after"], rtol=1e-5)
+    loss = (lengths - mean).square().mean() * torch.tensor(expected["pl_weight"])
+    np.testing.assert_allclose(loss.detach(), expected["loss"], rtol=1e-4)
+    loss.backward()
+    check_gradients(network, expected, "", rtol=1e-3)
+
+
+def test_float16_is_float32_on_a_cpu(data, inputs, generator):
+    network = build(state_dict(data), num_fp16_res=4)
+    assert network.synthesis.b32.dtype == torch.float16
+    with torch.no_grad():
+        assert torch.equal(network(*inputs, noise_mode="const"), generator(*inputs, noise_mode="const"))
+
+
+def test_bfloat16_draws_nearly_the_same_images(data, inputs):
+    network = build(state_dict(data), num_fp16_res=4, conv_clamp=256.0, precision="bfloat16")
+    seen = {}
+    for name in ("b4", "b8", "b32"):
+        network.synthesis.get_submodule(name).conv1.register_forward_hook(
+            lambda _m, _i, out, name=name: seen.update({name: out.dtype})
+        )
+    with torch.no_grad():
+        images = network(*inputs, noise_mode="const")
+    assert seen == {"b4": torch.float32, "b8": torch.bfloat16, "b32": torch.bfloat16}
+    assert images.dtype == torch.float32
+    expected = data["img_const_psi1.0"]
+    assert np.abs(images.numpy() - expected).mean() < 0.01 * np.abs(expected).mean()
+
+
+def test_noise_drawn_before_is_that_of_its_generator(generator, inputs):
+    with torch.no_grad():
+        ws = generator.mapping(*inputs)
+        noise = generator.synthesis.draw_noise(len(ws), torch.Generator().manual_seed(3))
+        ours = generator.synthesis(ws, noise=noise)
+        assert torch.equal(ours, generator.synthesis(ws, rng=torch.Generator().manual_seed(3)))
+
+
+def test_memory_layout_does_not_change_the_function(generator, inputs):
+    with torch.no_grad():
+        ours = generator(*inputs, noise_mode="const")
+        generator.synthesis.b4.layout = torch.contiguous_format
+        np.testing.assert_allclose(generator(*inputs, noise_mode="const"), ours, atol=1e-5)
+
+
+def test_compiled_in_one_graph_it_draws_the_same_images(generator, inputs):
+    ws = generator.mapping(*inputs).detach()
+    noise = generator.synthesis.draw_noise(len(ws), torch.Generator().manual_seed(0))
+    compiled = torch.compile(generator.synthesis, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        np.testing.assert_allclose(compiled(ws, noise=noise), generator.synthesis(ws, noise=noise), atol=1e-5)
+
+
+@pytest.mark.parametrize("resolution", [2, 24, 33])
+def test_other_sizes_than_powers_of_two_are_refused(resolution):
+    with pytest.raises(AssertionError, match=f"{resolution} px is no power of two"):
+        Generator(8, 0, 8, resolution)

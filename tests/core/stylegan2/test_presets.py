@@ -1,28 +1,81 @@
-"""The rule `auto` against the original's resolved hyper-parameters."""
+"""Presets against the original's resolved hyper-parameters."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
-from components.core.stylegan2.presets import auto
+from components.core.errors import ConfigError
+from components.core.stylegan2 import presets
+from components.core.stylegan2.presets import auto, resolve_preset
+
+OFFICIAL_NAMES = {
+    "total_kimg": "kimg",
+    "batch": "batch",
+    "batch_gpu": "batch_gpu",
+    "mbstd_group": "mbstd_group",
+    "channel_base": "channel_base",
+    "lr": "learning_rate",
+    "r1_gamma": "gamma",
+    "ema_kimg": "ema_kimg",
+    "ema_rampup": "ema_rampup",
+    "mapping_layers": "mapping_layers",
+    "pl_weight": "pl_weight",
+    "style_mixing_prob": "style_mixing",
+    "d_architecture": "d_architecture",
+    "ada_kimg": "ada_kimg",
+    "num_fp16_res": "num_fp16_res",
+    "conv_clamp": "conv_clamp",
+}
+CONSTANTS = {
+    "z_dim": presets.LATENT_DIM,
+    "w_dim": presets.LATENT_DIM,
+    "channel_max": presets.CHANNEL_MAX,
+    "eps": presets.ADAM_EPSILON,
+    "ada_target": presets.ADA_TARGET,
+}
+VARIANTS = {"default": lambda one: one, "resume": lambda one: one.transferred(), "fp32": lambda one: one.in_float32()}
 
 
-def test_auto_equals_the_original(golden_file):
+def test_every_configuration_equals_the_original(golden_file):
     resolved = json.loads(golden_file("presets.json").read_text())
-    names = [name for name in resolved if name.startswith("auto|") and name.endswith("|default")]
-    assert len(names) > 15
-    for name in names:
-        _, resolution, gpus, _ = name.split("|")
-        ours, expected = auto(int(resolution.removeprefix("res")), int(gpus.removeprefix("gpus"))), resolved[name]
-        assert (ours.batch, ours.channel_base, ours.learning_rate) == (
-            expected["batch"],
-            expected["channel_base"],
-            expected["lr"],
-        ), name
-        assert ours.gamma == pytest.approx(expected["r1_gamma"]), name
-        assert ours.ema_kimg == pytest.approx(expected["ema_kimg"]), name
+    assert len(resolved) == 180
+    for key, expected in resolved.items():
+        name, resolution, gpus, variant = key.split("|")
+        gpus = int(gpus.removeprefix("gpus"))
+        ours = asdict(VARIANTS[variant](resolve_preset(name, int(resolution.removeprefix("res")), gpus)))
+        ours = {official: ours[own] for official, own in OFFICIAL_NAMES.items()} | CONSTANTS
+        if expected["batch_gpu"] * gpus > expected["batch"]:  # the original prints it, and then refuses to train
+            expected["batch_gpu"] = expected["batch"] // gpus
+        assert expected.pop("betas") == list(presets.ADAM_BETAS)
+        del expected["desc"]  # a name for the run's folder
+        assert ours == pytest.approx(expected), key
 
 
-def test_a_batch_of_ones_own_moves_gamma_and_the_average():
+def test_published_is_paper512_for_classes_and_their_mirror_images():
+    ours, paper = (asdict(resolve_preset(name, 512, gpus=4)) for name in ("published", "paper512"))
+    assert {key: value for key, value in ours.items() if value != paper[key]} == {"conditional": True, "mirror": True}
+    assert ours["kimg"] == 25_000
+
+
+def test_a_batch_of_ones_own_is_shared_by_the_gpus_and_moves_the_rules_of_auto_only():
     assert auto(512, batch=64).gamma == pytest.approx(0.0002 * 512**2 / 64)
     assert auto(512, batch=64).ema_kimg == 20
+    paper = resolve_preset("paper512", 512, gpus=2, batch=32)
+    assert (paper.batch, paper.batch_gpu, paper.gamma) == (32, 16, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("paper128", 128), "auto, stylegan2, paper256"),
+        (("auto", 64, 3), "power of two"),
+        (("auto", 64, 0), "power of two"),
+        (("auto", 64, 4, 6), "multiple of the 4 GPUs"),
+        (("paper512", 512, 128), "batch is 64: it must be a multiple of the 128 GPUs"),
+        (("stylegan2", 512, 2, -2), "batch is -2"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve_preset(*given)

@@ -53,3 +53,39 @@ def test_filters_are_prepared_as_the_original_does(golden):
     np.testing.assert_allclose(resample.fir_filter((1, 3, 3, 1)), data["filter/1331"], atol=1e-7)
     np.testing.assert_allclose(resample.fir_filter((1, 2, 1)), data["filter/121"], atol=1e-7)
     assert resample.fir_filter(data["filter/sym6"].tolist()).shape == (12,)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"down": 2, "padding": (1, 1, 1, 1)},
+        {"up": 2, "padding": (2, 1, 2, 1), "gain": 4},
+        {"up": (1, 2), "down": (3, 1), "padding": (2, -1, -2, 3), "flip_filter": True},
+    ],
+)
+def test_first_and_second_derivatives_are_those_of_finite_differences(options):
+    rng = torch.Generator().manual_seed(0)
+    kernel = torch.randn(3, 4, generator=rng, dtype=torch.float64)
+    x = torch.randn(1, 2, 6, 7, generator=rng, dtype=torch.float64, requires_grad=True)
+
+    def squared(x):
+        return resample.upfirdn2d(x, kernel, **options).square()
+
+    assert torch.autograd.gradcheck(squared, x)
+    assert torch.autograd.gradgradcheck(squared, x)
+
+
+def test_compiled_penalty_on_a_gradient_equals_the_eager_one():
+    rng = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(2, 3, 8, 8, generator=rng), torch.randn(5, 3, 1, 1, generator=rng, requires_grad=True)
+    kernel = resample.fir_filter()
+
+    def penalty(x):
+        def smooth(x):
+            return resample.downsample2d(torch.nn.functional.conv2d(x, weight), kernel).tanh().sum()
+
+        return torch.func.grad(smooth)(x).square().sum()
+
+    (eager,) = torch.autograd.grad(penalty(x), weight)
+    (compiled,) = torch.autograd.grad(torch.compile(penalty, fullgraph=True, backend="aot_eager")(x), weight)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,78 @@
+"""A training that collapses ends with a word of why; one that is well goes on."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from components.core.archive import ImageArchive
+from components.gan_train.collapse import PINNED_KIMG, Likeness, why_collapsed
+from components.gan_train.data import load_tiles
+from components.gan_train.loop import Training
+from components.gan_train.settings import resolve
+
+CPU = torch.device("cpu")
+
+
+def rows(*, p=(0.0,), recall=(), every=50.0):
+    length = max(len(p), len(recall))
+    p, recall = [*p, *[p[-1]] * (length - len(p))], [*recall, *[None] * (length - len(recall))]
+    return [
+        {"kimg": every * (place + 1), "augment_p": one, "recall": other}
+        for place, (one, other) in enumerate(zip(p, recall, strict=True))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "word"),
+    [
+        (rows(), ""),
+        (rows(p=[0.9] + [1.0] * 11), "ADA's p has been 1 for 500 kimg"),
+        (rows(p=[0.9] + [1.0] * 5), ""),
+        (rows(p=[1.0] * 5 + [0.99] + [1.0] * 9), ""),
+        (rows(recall=[0.1, 0.5, 0.4, 0.04, 0.0, 0.02]), "recall fell from 0.50 to 0.02"),
+        (rows(recall=[0.1, 0.5, 0.4, 0.04, 0.0, 0.3]), ""),
+        (rows(recall=[0.1, 0.5, 0.0, 0.0]), ""),
+        (rows(recall=[0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0]), ""),
+        (rows(recall=[0.5, None, 0.0, None, 0.0, None, 0.0]), "recall fell"),
+    ],
+)
+def test_history_tells(history, word):
+    assert bool(word) == bool(why_collapsed(history, 100.0))
+    assert word in why_collapsed(history, 100.0)
+
+
+def test_slow_ada_is_given_its_time():
+    history = rows(p=[0.9] + [1.0] * 12)
+    assert PINNED_KIMG < 600
+    assert why_collapsed(history, 100.0)
+    assert not why_collapsed(history, 5000.0)
+
+
+class Copycat:
+    """Draws the n-th tile for the n-th latent; collapsed, always the first."""
+
+    z_dim, c_dim = 4, 2
+
+    def __init__(self, tiles, is_collapsed):
+        self.images, self.is_collapsed, self.place = tiles.images.float() / 127.5 - 1, is_collapsed, 0
+
+    def __call__(self, z, c, noise_mode):
+        places = np.zeros(len(z), dtype=int) if self.is_collapsed else np.arange(self.place, self.place + len(z))
+        self.place += len(z)
+        noise = torch.randn(len(z), 3, 16, 16, generator=torch.Generator().manual_seed(self.place))
+        return self.images[torch.from_numpy(places % len(self.images))] + 1e-3 * noise
+
+
+def test_likeness_sees_a_collapse(toy_archive, options):
+    with ImageArchive(toy_archive) as archive:
+        tiles = load_tiles(archive)
+    likeness = Likeness(tiles, 64, seed=0)
+    good, bad = (likeness.measure(Copycat(tiles, one), CPU, 16) for one in (False, True))
+    assert good["recall"] > 0.95
+    assert bad["recall"] < 0.1
+    assert good["distance"] < 1e-3 < bad["distance"]
+    torn = copy.deepcopy(Training(resolve(options(), 16, CPU), 2, 16, CPU).G_ema)
+    torn.synthesis.b16.torgb.bias.fill_(float("nan"))
+    assert likeness.measure(torn, CPU, 16) == {"recall": 0.0, "distance": None}
