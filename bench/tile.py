@@ -97,7 +97,7 @@ def make_fields(originals: Path, folder: Path, count: int, size: tuple[int, int]
 
 def tiled(fields: Path, out: Path, tile_px: int = TILE_PX) -> Used:
     """The tile stage as a process."""
-    outputs = {name: out / name for name in ("tiles", "manifest", "page", "metrics")}
+    outputs = {name: out / name for name in ("tiles", "manifest", "page", "card", "card-values", "metrics")}
     words = [word for name, path in outputs.items() for word in (f"--{name}", path)]
     return used_by(
         "-m", "components.tile", "--sources", fields, "--patient-pattern", "tharun-thompson", "--mpp", "*=0.25",
