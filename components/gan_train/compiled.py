@@ -17,15 +17,20 @@ _TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 5e-2}  # relative, of the whol
 
 
 def compile_losses(training: Training, draws: Draws, part: Part, backend: str = "inductor") -> Any:
-    """The functions of `losses`, compiled; or the plain ones, with a word of why.
+    """The functions of `losses`, compiled by a backend of torch.compile; or the plain ones, as `proven` decides."""
+    compiled = {name: torch.compile(getattr(losses, name), backend=backend) for name in NAMES}
+    return proven(SimpleNamespace(**compiled), training, draws, part)
+
+
+def proven(compiled: Any, training: Training, draws: Draws, part: Part) -> Any:
+    """The compiled functions if they have the gradients of the plain ones, else those; with a word of why.
 
     Args:
+        compiled: Has a function for each of `NAMES`.
         training: Its networks are used and left as they are.
         draws: To compare with.
         part: Of the draws.
-        backend: Of torch.compile.
     """
-    compiled = SimpleNamespace(**{name: torch.compile(getattr(losses, name), backend=backend) for name in NAMES})
     w_avg = training.G.mapping.w_avg.clone()
     try:
         differences = {name: _difference(training, name, draws, part, getattr(compiled, name)) for name in NAMES}

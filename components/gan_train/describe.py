@@ -8,7 +8,7 @@ from components.gan_train.memory import Estimate
 from components.gan_train.settings import Settings
 
 
-def describe(settings: Settings, tiles: Tiles, team: Team, device: str, checkpoints: str) -> str:
+def describe(settings: Settings, tiles: Tiles, team: Team, device: str, start: str, checkpoints: str) -> str:
     """The resolved configuration, parameters and estimated memory, as lines.
 
     Args:
@@ -16,6 +16,7 @@ def describe(settings: Settings, tiles: Tiles, team: Team, device: str, checkpoi
         tiles: What it would be trained on.
         team: Its processes.
         device: Where they compute.
+        start: Network that it would begin with; '' = a new one.
         checkpoints: Where it would be saved; '' = nowhere.
     """
     data_bytes = tiles.images.nbytes if device.startswith("cuda") else 0
@@ -28,6 +29,7 @@ def describe(settings: Settings, tiles: Tiles, team: Team, device: str, checkpoi
         "generator": f"{estimate.parameters[0]:,} parameters",
         "discriminator": f"{estimate.parameters[1]:,} parameters",
         "memory": f"about {estimate.gb(settings.batch_gpu):.2g} GiB a process, beside the libraries' own",
+        "begins with": start or "new networks",
         "checkpoints": checkpoints or "none",
     }
     width = max(len(name) for name in (*facts, *asdict(settings)))

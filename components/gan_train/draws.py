@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.core.stylegan2 import Generator
-from components.core.stylegan2.augment import AugmentPipe
+from components.core.stylegan2 import AugmentPipe, Generator
 from components.core.stylegan2.augment.draws import Random
 from components.gan_train.data import Indices, Order, Tiles
 from components.gan_train.losses import PATH_LENGTH_SHRINK, Augmented, Latents, View, unchanged

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from components.core.stylegan2.augment import AugmentPipe
+from components.core.stylegan2 import AugmentPipe
 from components.gan_train import losses
 from components.gan_train.ada import AdaController
 from components.gan_train.data import Order, Tiles
@@ -17,7 +17,7 @@ from components.gan_train.settings import Settings, networks
 
 G_INTERVAL, D_INTERVAL = 4, 16  # iterations between regularisations
 GRADIENT_LIMIT = 1e5
-_MARGIN_MULTIPLE = 16  # of augmentation on a GPU, whose memory and compiled code gain from few different sizes
+_MARGIN_MULTIPLE = 8  # of augmentation on a GPU, whose memory and compiled code gain from few different sizes
 
 Measured = dict[str, Tensor]
 
@@ -160,7 +160,7 @@ class Training:
         real, logits = self.losses.real_loss(self.D, *draws.real(part), draws.view("real", part))
         self._backward(real)
         self.ada.report(logits)
-        return {"loss_d": (fake + real).detach(), "score_real": logits.mean()}
+        return {"loss_d": (fake + real).detach(), "score_real": logits.mean(), "sign_real": logits.sign().mean()}
 
     def _d_reg(self, draws: Draws, part: Part) -> Measured:
         penalty, logits = self.losses.r1_penalty(self.D, *draws.real(part), draws.view("r1", part))

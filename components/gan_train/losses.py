@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.core.stylegan2 import Discriminator, Generator
-from components.core.stylegan2.augment import Augmentation, AugmentPipe
+from components.core.stylegan2 import AugmentPipe, Discriminator, Generator
+from components.core.stylegan2.augment import Augmentation
 
 PATH_LENGTH_DECAY = 0.01
 PATH_LENGTH_SHRINK = 2  # the batch is divided by it, as the second derivative takes memory

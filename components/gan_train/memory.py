@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from components.core.errors import ConfigError
-from components.core.stylegan2.augment import AugmentPipe
+from components.core.stylegan2 import AugmentPipe
 from components.core.stylegan2.augment.draws import Random
 from components.gan_train import losses
 from components.gan_train.losses import PATH_LENGTH_SHRINK, Augmented, Latents, View, unchanged

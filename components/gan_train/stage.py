@@ -30,6 +30,8 @@ from components.gan_train.session import Session, opened, settings_of
 from components.gan_train.settings import Options
 from components.gan_train.ticks import Row, Tick
 
+SETTINGS = "settings.json"  # resolved: what a preset meant may change, or depend on the GPUs there were
+
 
 def run(
     *,
@@ -148,7 +150,7 @@ def run(
             )
         if dry_run:
             if team.is_leader:
-                say(describe(settings, tiles, team, str(target), checkpoint_uri))
+                say(describe(settings, tiles, team, str(target), resume_from, checkpoint_uri))
             return
         start = read_start(resume_from) if resume_from else None
         if start:
@@ -165,6 +167,7 @@ def run(
             with Record(metrics, "gan_train", upstream=archive.attachment(RECORDS), **known) as record:
                 with written(snapshots) as folder:
                     folder.mkdir()
+                    write_json(folder / SETTINGS, asdict(session.training.settings))
                     for file, value in attached.items():
                         if value is not None:
                             write_json(folder / file, value)
@@ -213,6 +216,8 @@ def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float,
         assert outputs is not None
         if tick:
             outputs.tick(tick)
+        if session.checkpoints:
+            session.checkpoints.check()
         return outputs.why_stop()
 
     saver = None

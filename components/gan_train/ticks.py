@@ -16,7 +16,7 @@ from components.gan_train.loop import Training
 from components.gan_train.meter import Meter
 
 PHASES = ("g_main", "g_reg", "d_main", "d_reg")
-MEASURES = ("loss_g", "loss_d", "r1_penalty", "path_length", "score_real", "score_fake")
+MEASURES = ("loss_g", "loss_d", "r1_penalty", "path_length", "score_real", "score_fake", "sign_real")
 MOST_LOST = 0.2  # of a phase's steps in a tick that may have had gradients that are no numbers
 _GIB = 2**30
 
@@ -28,7 +28,7 @@ class Tick:
     """A tick.
 
     Attributes:
-        row: Means of what was measured, with kimg, augment_p, sign_real, lost_steps, sec_per_kimg and memory_gb.
+        row: Means of what was measured, with kimg, augment_p, lost_steps, sec_per_kimg and memory_gb.
         is_snapshot: Whether one is due.
     """
 
@@ -96,7 +96,6 @@ class Walk:
             "kimg": kimg,
             **row,
             "augment_p": training.ada.p,
-            "sign_real": training.ada.r_t,
             "lost_steps": max(lost.values()),
             "sec_per_kimg": self._seconds() / (training.images_seen - self._since) * 1000,
             "memory_gb": memory_gb(training.device),

@@ -1,10 +1,13 @@
 """Compiled losses are used only where they have the plain ones' gradients."""
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 
 from components.core.archive import ImageArchive
 from components.gan_train import losses
-from components.gan_train.compiled import NAMES, compile_losses
+from components.gan_train.compiled import NAMES, compile_losses, proven
 from components.gan_train.data import Order, load_tiles
 from components.gan_train.draws import Part
 from components.gan_train.loop import Training
@@ -13,23 +16,53 @@ from components.gan_train.settings import resolve
 CPU = torch.device("cpu")
 
 
-def test_compiled_losses_must_have_the_gradients_of_the_plain_ones(options, toy_archive, capsys):
+@pytest.fixture
+def training(options):
+    width = {"channel_base": 64, "channel_max": 4, "mapping_layers": 1, "d_mapping_layers": 1}
+    return Training(resolve(options(**width, batch=4, augment_p=0.5), 8, CPU), 2, 8, CPU)
+
+
+@pytest.fixture
+def draws(training, toy_archive):
     with ImageArchive(toy_archive) as archive:
         tiles = load_tiles(archive)
-    settings = resolve(options(channel_base=64, channel_max=4, batch=4, augment_p=0.5), 8, CPU)
-    tiles.images = tiles.images[:, :, ::2, ::2]
-    tiles.resolution = 8
-    training = Training(settings, 2, 8, CPU)
-    draws = training.draw(tiles, Order(tiles.labels, 2, "none", False, 0))
+    tiles.images, tiles.resolution = tiles.images[:, :, ::2, ::2], 8
+    return training.draw(tiles, Order(tiles.labels, 2, "none", False, 0))
+
+
+def test_right_ones_are_used(training, draws, capsys):
     before = training.G.mapping.w_avg.clone()
     compiled = compile_losses(training, draws, Part(), backend="aot_eager")
     assert set(vars(compiled)) == set(NAMES)
     assert "gradients differ by" in capsys.readouterr().out
     assert torch.equal(training.G.mapping.w_avg, before)
 
-    def wrong(graph, inputs):
-        return lambda *given: tuple(one * 1.01 if torch.is_tensor(one) else one for one in graph(*given))
 
-    torch._dynamo.reset()
-    assert compile_losses(training, draws, Part(), backend=wrong) is losses
-    assert "training without" in capsys.readouterr().out
+def slightly_wrong(*arguments):
+    loss, logits = losses.real_loss(*arguments)
+    return loss * 1.01, logits
+
+
+def no_number(*arguments):
+    loss, logits = losses.real_loss(*arguments)
+    return loss * float("nan"), logits
+
+
+def broken(*arguments):
+    raise RuntimeError("no C++ compiler\nis here")
+
+
+@pytest.mark.parametrize(
+    ("function", "word"),
+    [
+        (slightly_wrong, "differ from the plain ones (real_loss by 1.0e-02): training without"),
+        (no_number, "differ from the plain ones (real_loss by nan): training without"),
+        (broken, "failed (RuntimeError: no C++ compiler is here): training without"),
+    ],
+)
+def test_wrong_ones_are_not(training, draws, capsys, function, word):
+    before = training.G.mapping.w_avg.clone()
+    compiled = SimpleNamespace(**{**{name: getattr(losses, name) for name in NAMES}, "real_loss": function})
+    assert proven(compiled, training, draws, Part()) is losses
+    assert word in capsys.readouterr().out
+    assert torch.equal(training.G.mapping.w_avg, before)

@@ -2,34 +2,34 @@
 
 import json
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from components.core.errors import ConfigError, TrainingError
 from components.core.store import open_store
+from components.gan_train import resume
 from components.gan_train.stage import run
 from components.gan_train.state_file import read_state
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+from trainings import Process, paths, steps, words
+
 pytest_plugins = ["real_s3"]
 
-ROOT = Path(__file__).parents[2]
-OUTPUTS = {"snapshots": "snapshots", "page": "page.html", "metrics": "metrics.json"}
-# Several snapshots, p that moves at every chance, and ticks that no checkpoint falls on.
+# Several snapshots, p that moves at every chance, and ticks that checkpoints fall on and do not.
 LONG = {
     "batch": 8,
-    "channel_base": 256,
-    "channel_max": 32,
+    "channel_base": 128,
+    "channel_max": 16,
     "mapping_layers": 2,
     "latent_dim": 16,
     "gamma": 0.1,
     "learning_rate": 0.005,
-    "kimg": 0.64,
-    "snapshot_kimg": 0.2,
+    "kimg": 0.48,
+    "snapshot_kimg": 0.16,
     "ada_kimg": 0.5,
     "device": "cpu",
     "threads": 1,
@@ -37,30 +37,13 @@ LONG = {
 OF_THE_CLOCK = ("sec_per_kimg", "memory_gb")
 
 
-def paths(folder):
-    return {key: str(folder / name) for key, name in OUTPUTS.items()}
-
-
-def start(dataset, folder, **options):
-    given = {"dataset": dataset, **paths(folder), **LONG, **options}
-    words = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    command = [sys.executable, "-m", "components.gan_train", *words]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def steps(base):
-    return sorted(int(path.stem[-12:]) for path in Path(base).rglob("checkpoint-*.safetensors"))
-
-
-def end(process, base, sign, after):
-    """Sends a signal once a checkpoint of more than `after` images is there."""
-    deadline = time.monotonic() + 120
-    while process.poll() is None and (not steps(base) or steps(base)[-1] <= after):
-        assert time.monotonic() < deadline, "no checkpoint appears"
-        time.sleep(0.01)
-    process.send_signal(sign)
-    said, complained = process.communicate()
-    return process.returncode, said, complained
+def killed(dataset, folder, base, sign, after):
+    """A training that gets a signal once a checkpoint of more than `after` images is there."""
+    often = {"checkpoint_uri": str(base), "checkpoint_minutes": 0}
+    process = Process(folder, *words(dataset, folder, **LONG, **often))
+    process.wait_for(base, after)
+    process.send(sign)
+    return process.result()
 
 
 def content(folder):
@@ -79,18 +62,21 @@ def undisturbed(toy_archive, tmp_path_factory):
     return content(folder)
 
 
-def test_killed_told_to_end_and_finished(toy_archive, undisturbed, tmp_path):
-    """By SIGKILL while it computes or writes, by SIGTERM, and in a third process; each in a folder of its own."""
+def test_killed_torn_told_to_end_and_finished(toy_archive, undisturbed, tmp_path):
+    """By SIGKILL while it computes or writes, by SIGTERM, and in a third process; each in a folder of its own.
+
+    The checkpoint that the first one left is torn, which costs one interval.
+    """
     base = tmp_path / "checkpoints"
-    often = {"checkpoint_uri": str(base), "checkpoint_minutes": 0}
-    code, _, _ = end(start(toy_archive, tmp_path / "a", **often), base, signal.SIGKILL, after=250)
+    code, _, _ = killed(toy_archive, tmp_path / "a", base, signal.SIGKILL, after=170)
     assert code == -signal.SIGKILL
     assert not (tmp_path / "a" / "snapshots").exists()
-    killed_at = steps(base)[-1]
-    code, said, complained = end(
-        start(toy_archive, tmp_path / "b", **often), base, signal.SIGTERM, after=killed_at + 100
-    )
+    *_, killed_at, torn_at = steps(base)
+    (torn,) = base.rglob(f"checkpoint-{torn_at:012d}.safetensors")
+    torn.write_bytes(torn.read_bytes()[:-100])
+    code, said, complained = killed(toy_archive, tmp_path / "b", base, signal.SIGTERM, after=killed_at + 50)
     assert code == 1
+    assert "is torn" in said
     assert f"The training goes on at {killed_at / 1000:g} kimg." in said
     assert "told to end at" in complained
     assert "the same command goes on from there" in complained
@@ -99,25 +85,11 @@ def test_killed_told_to_end_and_finished(toy_archive, undisturbed, tmp_path):
     run(dataset=toy_archive, **paths(tmp_path / "c"), **LONG, checkpoint_uri=str(base))
     assert content(tmp_path / "c") == undisturbed
     page = (tmp_path / "c" / "page.html").read_text()
-    assert page.count("<figcaption>generated after") == 5
+    assert page.count("<figcaption>generated after") == 4
 
 
-def test_a_torn_checkpoint_costs_one_interval(toy_archive, undisturbed, tmp_path, capsys):
-    base = tmp_path / "checkpoints"
-    stop_at(toy_archive, tmp_path / "a", base, images=320)
-    newest = max(base.rglob("checkpoint-*.safetensors"))
-    newest.write_bytes(newest.read_bytes()[:-100])
-    run(dataset=toy_archive, **paths(tmp_path / "b"), **LONG, checkpoint_uri=str(base))
-    said = capsys.readouterr().out
-    assert "is torn" in said
-    assert "goes on at 0.312 kimg" in said
-    assert content(tmp_path / "b") == undisturbed
-
-
-def stop_at(dataset, folder, base, images, **options):
+def stop_at(dataset, folder, base, images, monkeypatch, **options):
     """Tells the own process to end, as a cluster does, once so many images were seen."""
-    from components.gan_train import resume
-
     plain = resume.Saver.after_iteration
 
     def after_iteration(self, images_seen):
@@ -125,61 +97,54 @@ def stop_at(dataset, folder, base, images, **options):
             signal.raise_signal(signal.SIGTERM)
         plain(self, images_seen)
 
-    resume.Saver.after_iteration = after_iteration
-    try:
+    kept = {"checkpoint_uri": str(base), "checkpoint_minutes": 0}
+    with monkeypatch.context() as patch:
+        patch.setattr(resume.Saver, "after_iteration", after_iteration)
         with pytest.raises(TrainingError, match=f"told to end at {images / 1000:g} kimg"):
-            run(
-                dataset=dataset,
-                **paths(folder),
-                **{**LONG, **options},
-                checkpoint_uri=str(base),
-                checkpoint_minutes=0,
-            )
-    finally:
-        resume.Saver.after_iteration = plain
+            run(dataset=dataset, **paths(folder), **{**LONG, **options}, **kept)
 
 
-def test_a_bucket_is_enough(toy_archive, undisturbed, tmp_path, bucket):
+def test_a_bucket_is_enough(toy_archive, undisturbed, tmp_path, bucket, monkeypatch):
     """Nothing of the first run's disk is left: state, snapshots and grids come from the bucket."""
-    stop_at(toy_archive, tmp_path / "a", bucket, images=320)
+    stop_at(toy_archive, tmp_path / "a", bucket, 240, monkeypatch)
     run(dataset=toy_archive, **paths(tmp_path / "b"), **LONG, checkpoint_uri=bucket)
     assert content(tmp_path / "b") == undisturbed
     names = [one.name for one in open_store(bucket).list()]
-    assert sum(name.endswith(".safetensors") and "outputs/" in name for name in names) == 5
+    assert sum(name.endswith(".safetensors") and "outputs/" in name for name in names) == 4
 
 
 def test_finished_it_is_made_again_at_once_and_may_grow(toy_archive, undisturbed, tmp_path):
     base = str(tmp_path / "checkpoints")
-    short = {**LONG, "kimg": 0.2, "checkpoint_uri": base}
+    short = {**LONG, "kimg": 0.16, "checkpoint_uri": base}
     run(dataset=toy_archive, **paths(tmp_path / "a"), **short)
     (last,) = Path(base).rglob("checkpoint-*.safetensors")
     written = last.stat().st_mtime_ns
     run(dataset=toy_archive, **paths(tmp_path / "b"), **short)
     assert last.stat().st_mtime_ns == written
     assert content(tmp_path / "b") == content(tmp_path / "a")
-    run(dataset=toy_archive, **paths(tmp_path / "c"), **{**short, "kimg": 0.64})
-    name = "network-snapshot-000000.640.safetensors"
+    run(dataset=toy_archive, **paths(tmp_path / "c"), **{**short, "kimg": 0.48})
+    name = "network-snapshot-000000.480.safetensors"
     assert content(tmp_path / "c")[0][name] == undisturbed[0][name]
 
 
-def test_another_configuration_is_refused_by_name(toy_archive, tmp_path):
+def test_another_configuration_is_refused_by_name(toy_archive, tmp_path, monkeypatch):
     base = tmp_path / "checkpoints"
-    stop_at(toy_archive, tmp_path / "a", base, images=16)
+    stop_at(toy_archive, tmp_path / "a", base, 16, monkeypatch)
     with pytest.raises(ConfigError, match=r"\(balanced False → True, gamma 0\.1 → 0\.2\)"):
         other = {**LONG, "gamma": 0.2, "balanced": True, "checkpoint_uri": str(base)}
         run(dataset=toy_archive, **paths(tmp_path / "b"), **other)
     assert not (tmp_path / "b").exists()
 
 
-def test_a_state_holds_everything(toy_archive, tmp_path):
+def test_a_state_holds_everything(toy_archive, tmp_path, monkeypatch):
     base = tmp_path / "checkpoints"
-    stop_at(toy_archive, tmp_path / "a", base, images=24)
+    stop_at(toy_archive, tmp_path / "a", base, 56, monkeypatch)
     state = read_state(max(base.rglob("checkpoint-*.safetensors"))).state
-    assert state["training"]["images_seen"] == 24
+    assert state["training"]["images_seen"] == 56
     assert {"G", "D", "G_ema", "optimizer_g", "optimizer_d", "ada", "pl_mean"} < set(state["training"])
     assert state["training"]["ada"]["count"] > 0
     assert state["settings"]["batch"] == 8
-    assert [row["kimg"] for row in state["outputs"]["rows"]] == [0.016]
+    assert [row["kimg"] for row in state["outputs"]["rows"]] == [0.016, 0.024, 0.04, 0.048]
     assert state["walk"]["meter"]["counts"]["loss_g"] == 1
     assert state["outputs"]["snapshots"][0]["kimg"] == 0
 

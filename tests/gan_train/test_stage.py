@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +14,13 @@ from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
 from components.gan_train.stage import run
 
+sys.path.insert(0, str(Path(__file__).parent))
+from trainings import OUTPUTS, paths
+
 FAST = {
     "batch": 8,
-    "channel_base": 256,
-    "channel_max": 32,
+    "channel_base": 128,
+    "channel_max": 16,
     "latent_dim": 16,
     "gamma": 0.1,
     "learning_rate": 0.005,
@@ -25,21 +30,17 @@ FAST = {
 
 
 def train(dataset, folder, **options):
-    paths = {key: str(folder / name) for key, name in OUTPUTS.items()}
-    run(dataset=dataset, **paths, **{**FAST, **options})
+    run(dataset=dataset, **paths(folder), **{**FAST, **options})
     return folder
-
-
-OUTPUTS = {"snapshots": "snapshots", "page": "page.html", "metrics": "metrics.json"}
 
 
 @pytest.fixture(scope="module")
 def trained(toy_archive, tmp_path_factory):
-    return train(toy_archive, tmp_path_factory.mktemp("trained"), kimg=1.2, snapshot_kimg=0.4)
+    return train(toy_archive, tmp_path_factory.mktemp("trained"), kimg=0.6, snapshot_kimg=0.2)
 
 
 def test_classes_are_told_apart(trained):
-    G = load_generator(trained / "snapshots/network-snapshot-000001.200.safetensors")
+    G = load_generator(trained / "snapshots/network-snapshot-000000.600.safetensors")
     seeds = list(range(24))
     red, blue = (
         np.mean([image.mean(axis=(0, 1)) for image in generate_images(G, seeds, [kind] * 24)], axis=0)
@@ -52,25 +53,33 @@ def test_classes_are_told_apart(trained):
 def test_numbers_are_finite_and_complete(trained):
     record = json.loads((trained / "metrics.json").read_text())
     assert (record["stage"], record["fold"], record["scheme"]) == ("gan_train", "3", "binary")
-    assert (record["kimg"], record["batch"], record["resolution"], record["device"]) == (1.2, 8, 16, "cpu")
+    assert (record["kimg"], record["batch"], record["resolution"], record["device"]) == (0.6, 8, 16, "cpu")
     assert record["upstream"][0]["stage"] == "pack"
     ticks = record["tables"]["ticks"]
-    assert ticks[-1]["kimg"] == 1.2
+    assert ticks[-1]["kimg"] == 0.6
     assert all(math.isfinite(tick[key]) for tick in ticks for key in ("loss_g", "loss_d", "score_real", "sec_per_kimg"))
     stats = [json.loads(line) for line in (trained / "snapshots/stats.jsonl").read_text().splitlines()]
     assert stats == ticks
+    settings = json.loads((trained / "snapshots/settings.json").read_text())
+    assert (settings["batch"], settings["pl_weight"], settings["symmetry"], settings["ada_kimg"]) == (
+        8,
+        2,
+        "mirror",
+        500,
+    )
 
 
 def test_folder_holds_everything_that_later_stages_read(trained):
     folder = trained / "snapshots"
     names = {path.name for path in folder.iterdir()}
-    numbers = ["000000.000", "000000.400", "000000.800", "000001.200"]
+    numbers = ["000000.000", "000000.200", "000000.400", "000000.600"]
     assert names == {
         *(f"network-snapshot-{number}{suffix}" for number in numbers for suffix in (".safetensors", ".json")),
         *(f"fakes{number}.png" for number in numbers[1:]),
         "fakes_init.png",
         "reals.png",
         "stats.jsonl",
+        "settings.json",
         "lineage.json",
         "classes.json",
         "records.json",
@@ -96,8 +105,8 @@ def test_page_needs_nothing_from_outside(trained):
 
 def test_same_seed_same_bytes(toy_archive, tmp_path):
     def final(name, seed):
-        folder = train(toy_archive, tmp_path / name, kimg=0.16, seed=seed)
-        return (folder / "snapshots/network-snapshot-000000.160.safetensors").read_bytes()
+        folder = train(toy_archive, tmp_path / name, kimg=0.048, seed=seed)
+        return (folder / "snapshots/network-snapshot-000000.048.safetensors").read_bytes()
 
     first = final("first", 3)
     assert final("again", 3) == first
@@ -105,7 +114,7 @@ def test_same_seed_same_bytes(toy_archive, tmp_path):
 
 
 def test_whole_kimg_have_six_digits(toy_archive, tmp_path):
-    tiny = {"channel_base": 16, "channel_max": 2, "latent_dim": 2, "batch": 32}
+    tiny = {"channel_base": 16, "channel_max": 2, "latent_dim": 2, "batch": 64}
     folder = train(toy_archive, tmp_path, kimg=1, snapshot_kimg=1, **tiny)  # the smallest networks there are
     names = sorted(path.stem for path in (folder / "snapshots").glob("*.safetensors"))
     assert names == [f"network-snapshot-00000{kimg}" for kimg in range(2)]
@@ -130,7 +139,7 @@ def test_without_labels_it_is_unconditional(make_archive, tmp_path):
         ({"tiles": 4}, {}, DataError, "4 tiles, fewer than one batch of 8"),
         ({}, {"batch": 6}, ConfigError, "must be divisible by 4"),
         ({}, {"batch": 1}, ConfigError, "batch is 1"),
-        ({}, {"kimg": 0.0}, ConfigError, "kimg is 0.0"),
+        ({}, {"kimg": -1.0}, ConfigError, "kimg is -1"),
         ({}, {"kimg": float("nan")}, ConfigError, "kimg is nan"),
         ({}, {"channel_base": 8}, ConfigError, "channel_base is 8"),
         ({}, {"gamma": -1.0}, ConfigError, "gamma is -1.0"),
