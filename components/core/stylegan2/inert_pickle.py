@@ -23,7 +23,7 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 # A set is read as a list: hashing what a stranger nested can overflow the stack.
 _EMPTY: dict[str, Builder] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, struct.error)
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, struct.error)
 
 
 class Readable(Protocol):
@@ -75,7 +75,7 @@ def read_pickle(
             if opcode.name == "STOP":
                 return machine.pop()
             machine.step(opcode.name, argument)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise torn(what, error) from None
     raise torn(what, "it does not end")
 
@@ -139,7 +139,9 @@ class _Machine:
         elif opcode not in ("PROTO", "FRAME"):
             raise ValueError(f"opcode {opcode}")
 
-    def _name(self, module: str, name: str) -> Name:
+    def _name(self, module: Any, name: Any) -> Name:
+        if not (isinstance(module, str) and isinstance(name, str)):  # to write down what is nested may never end
+            raise TypeError("a name that is no text")
         path = f"{module}.{name}"
         if path not in self._builders:
             raise DataError(

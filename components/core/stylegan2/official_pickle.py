@@ -6,6 +6,7 @@ over: the tensors and the recorded options are enough to build the network with 
 
 import functools
 import io
+import math
 import mmap
 import re
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from components.core.errors import DataError
 from components.core.stylegan2.discriminator import Discriminator
 from components.core.stylegan2.generator import Generator
-from components.core.stylegan2.inert_pickle import Builder, Shell, read_pickle, shell, torn
+from components.core.stylegan2.inert_pickle import MALFORMED, Builder, Shell, read_pickle, shell, torn
 
 Array = npt.NDArray[Any]
 Options = Mapping[str, Any]
@@ -109,8 +110,15 @@ def _content(path: Path) -> tuple[Any, int]:
 
 def _builders(what: str) -> dict[str, Builder]:
     """The globals that a network's pickle names. None of these functions copies or allocates more than a header."""
-    # Once per storage: a pickle may take the same bytes any number of times.
-    load_storage = functools.cache(functools.partial(_storage, what=what))
+    once = functools.cache(
+        functools.partial(_storage, what=what)
+    )  # a pickle may take the same bytes any number of times
+
+    def load_storage(data: bytes) -> Array:
+        if type(data) is not bytes:  # hashing what a stranger nested can overflow the stack
+            raise TypeError("a storage that is not bytes")
+        return once(data)
+
     builders: dict[str, Builder] = {
         "torch_utils.persistence._reconstruct_persistent_obj": _module,
         "dnnlib.util.EasyDict": _empty_dict,
@@ -144,6 +152,8 @@ def _scalar(dtype: Shell, data: bytes) -> Any:
 
 def _tensor(storage: Array, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Array:
     """A view of its storage; numpy refuses one that reaches beyond its end."""
+    if not all(type(one) is int for one in (offset, *size, *stride)):
+        raise TypeError("a tensor's geometry that is not of numbers")
     item = storage.itemsize
     strides = tuple(item * step for step in stride)
     if min(offset, *strides, 0) < 0:
@@ -181,7 +191,7 @@ def _network(
         arguments = arguments_of(arrays, network.state.get("_init_kwargs", {}))
         with torch.device("meta"):
             wanted = {name: tuple(value.shape) for name, value in build(**arguments).state_dict().items()}
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError) as error:
+    except (*MALFORMED, AssertionError, ArithmeticError, RuntimeError) as error:
         raise torn(what, error) from None
     found = {name: array.shape for name, array in arrays.items()}
     if odd := sorted(set(wanted.items()) ^ set(found.items())):
@@ -203,15 +213,18 @@ def _arrays(network: Shell) -> dict[str, Array]:
         seen.add(id(value))
         return value
 
+    def joined(prefix: str, name: str) -> str:
+        if len(prefix) + len(name) > _LONGEST_NAME:
+            raise ValueError("modules that are nested too deeply")
+        return prefix + name
+
     waiting = [("", network)]
     while waiting:
         prefix, module = waiting.pop()
-        if len(prefix) > _LONGEST_NAME:
-            raise ValueError("modules that are nested too deeply")
         state = once(module).state
         for kind in ("_parameters", "_buffers"):
-            found |= {prefix + name: value for name, value in once(state[kind]).items() if value is not None}
-        waiting += [(f"{prefix}{name}.", child) for name, child in once(state["_modules"]).items()]
+            found |= {joined(prefix, name): value for name, value in once(state[kind]).items() if value is not None}
+        waiting += [(joined(prefix, name) + ".", child) for name, child in once(state["_modules"]).items()]
     return found
 
 
@@ -257,8 +270,11 @@ def _discriminator_arguments(arrays: Mapping[str, Array], options: Options) -> d
 def _same_function(options: Options) -> Options:
     """The recorded options, once those that we have no counterpart for are found to change nothing."""
     for key, value in _FIXED.items():
-        if options.get(key, value) != value:
-            raise ValueError(f"{key} {options[key]!r}, where thygan has {value!r} only")
+        found = options.get(key, value)
+        if not isinstance(found, str | int | float):
+            raise TypeError(f"{key} is neither text nor number")
+        if found != value:
+            raise ValueError(f"{key} {found!r}, where thygan has {value!r} only")
     return options
 
 
@@ -268,7 +284,7 @@ def _reduced_precision(options: Options) -> dict[str, Any]:
 
 def _number(options: Options, key: str, default: float | None) -> float | None:
     value: float | None = options.get(key, default)
-    if not isinstance(value, int | float | None):
+    if not (value is None or (isinstance(value, int | float) and math.isfinite(value))):
         raise TypeError(f"{key} is no number")
     return value
 

@@ -1,5 +1,6 @@
 """Images from a generator: one latent per seed, so that an image does not depend on the batch it is drawn in."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,26 @@ from torch import Tensor
 from components.core.archive import Pixels
 from components.core.errors import ConfigError
 from components.core.stylegan2.generator import Generator
+
+_LAST_SEED = 2**32 - 1
+_SEEDS = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds of `1,2,5-10`, both ends of a range included, in their order and each once.
+
+    Raises:
+        ConfigError: Another form, a range that runs backwards, no seed, or one beyond 2³² - 1.
+    """
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        found = _SEEDS.fullmatch(part.strip())
+        first = int(found[1]) if found else 0
+        last = int(found[2] or found[1]) if found else -1
+        if not first <= last <= _LAST_SEED:
+            raise ConfigError(f"{text!r} gives no seeds: write numbers from 0 to {_LAST_SEED} as in 1,2,5-10.")
+        seeds |= dict.fromkeys(range(first, last + 1))
+    return list(seeds)
 
 
 def latents(seeds: Iterable[int], z_dim: int) -> npt.NDArray[np.float64]:
@@ -33,6 +54,14 @@ def one_hot(classes: Sequence[int], c_dim: int) -> Tensor:
     return F.one_hot(indices, c_dim).float()
 
 
+def check_centres(centres: Tensor | None, G: Generator) -> None:
+    """Raises ConfigError where class centres are another network's."""
+    if centres is not None and centres.shape != (G.c_dim, G.w_dim):
+        raise ConfigError(
+            f"The centres are {list(centres.shape)} and the generator's [{G.c_dim}, {G.w_dim}]: take its own."
+        )
+
+
 def to_uint8(images: Tensor) -> Pixels:
     """[N, C, H, W] in [-1, 1] to [N, H, W, 3], truncating as the official generator's PNGs do."""
     pixels = (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
@@ -46,6 +75,7 @@ def generate_images(
     classes: Sequence[int],
     *,
     psi: float = 1.0,
+    centres: Tensor | None = None,
     noise_mode: str = "const",
     batch: int = 32,
     device: str | torch.device = "cpu",
@@ -57,20 +87,23 @@ def generate_images(
         seeds: One per image, 0 to 2³² - 1.
         classes: The class of each; not looked at where the generator is unconditional.
         psi: Truncation; 1 = none.
+        centres: What each class is truncated towards, [c_dim, w_dim], as `class_centres` gives; None = the mean of all.
         noise_mode: "const" or "none" (an image depends on its seed alone), or "random" (noise seeded by the first
             seed of its batch).
         batch: Images drawn at once; it changes no image by more than a grey level.
         device: Where to draw.
 
     Raises:
-        ConfigError: A class that the network does not have, or not one class per seed.
+        ConfigError: A class that the network does not have, not one class per seed, or centres of another network.
     """
     if len(seeds) != len(classes):
         raise ConfigError(f"There are {len(seeds)} seeds and {len(classes)} classes: give one class per seed.")
+    check_centres(centres, G)
     G = G.to(device).eval()
     for start in range(0, len(seeds), batch):
         chosen = list(seeds[start : start + batch])
         z = torch.from_numpy(latents(chosen, G.z_dim)).to(device, torch.float32)  # [n, z_dim]
         c = one_hot(classes[start : start + batch], G.c_dim).to(device)
+        centre = None if centres is None else c @ centres.to(c)  # [n, w_dim]
         rng = torch.Generator(device).manual_seed(int(chosen[0]))
-        yield from to_uint8(G(z, c, truncation_psi=psi, noise_mode=noise_mode, rng=rng))
+        yield from to_uint8(G(z, c, truncation_psi=psi, truncation_centre=centre, noise_mode=noise_mode, rng=rng))

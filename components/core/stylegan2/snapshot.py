@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from components.core.errors import DataError
 from components.core.files import read_json, write_json, written
@@ -14,19 +16,31 @@ from components.core.stylegan2.generator import Generator
 ARTIFACT_FILE = "generator.safetensors"  # in the folder of a Generator artifact
 
 
-def save_snapshot(path: str | Path, G: Generator, kimg: float) -> None:
-    """Writes `path` (a .safetensors file) and the JSON beside it; the JSON comes last, so where it is both are whole.
+def save_snapshot(path: str | Path, G: Generator, kimg: float | None, centres: Tensor | None = None) -> None:
+    """Writes `path` (a .safetensors file) and the JSON beside it; the JSON comes last, so where it is all is whole.
 
     Args:
         path: The tensors' file; its suffix must be .safetensors.
         G: The network, on any device.
-        kimg: Thousand real images that it was trained with.
+        kimg: Thousand real images that it was trained with; None = nobody says.
+        centres: What `class_centres` gives for it; they lie in a file of their own, X.centres.npy.
     """
     path = Path(path)
+    if centres is None:
+        _centres_file(path).unlink(missing_ok=True)
+    else:
+        with written(_centres_file(path)) as beside, beside.open("wb") as file:
+            np.save(file, centres.cpu().numpy(), allow_pickle=False)
     tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
     with written(path) as beside:
         beside.write_bytes(save(tensors))
     write_json(path.with_suffix(".json"), {"network": "Generator", "kimg": kimg, "arguments": G.arguments})
+
+
+def snapshot_file(path: str | Path) -> Path:
+    """The .safetensors file that a path means: itself, or the one in the folder of a Generator artifact."""
+    path = Path(path)
+    return path / ARTIFACT_FILE if path.is_dir() else path
 
 
 def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Generator:
@@ -39,9 +53,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
     Raises:
         DataError: A file is missing, torn, or of another network.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / ARTIFACT_FILE
+    path = snapshot_file(path)
     arguments = _arguments(path.with_suffix(".json"))
     if not path.exists():
         raise DataError(f"There is no snapshot {path}: give a .safetensors file that gan_train wrote.")
@@ -59,6 +71,33 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
             "that gan_train wrote together."
         ) from None
     return G.eval().requires_grad_(False).to(device)
+
+
+def load_centres(path: str | Path) -> Tensor | None:
+    """The class centres [c_dim, w_dim] of a snapshot; None where it was saved without.
+
+    Args:
+        path: As in `load_generator`.
+
+    Raises:
+        DataError: They are torn, or of another network.
+    """
+    path = snapshot_file(path)
+    file = _centres_file(path)
+    if not file.exists():
+        return None
+    arguments = _arguments(path.with_suffix(".json"))
+    try:
+        centres = np.load(file, mmap_mode="r", allow_pickle=False)
+        if centres.shape != (arguments["c_dim"], arguments["w_dim"]) or centres.dtype != np.float32:
+            raise ValueError(f"{centres.dtype} {list(centres.shape)}")
+    except (ValueError, KeyError, EOFError, OSError) as error:
+        raise DataError(f"{file} is torn or of another network ({error}): delete it, it can be made again.") from None
+    return torch.from_numpy(np.array(centres))
+
+
+def _centres_file(path: Path) -> Path:
+    return path.with_suffix(".centres.npy")
 
 
 def _arguments(path: Path) -> dict[str, Any]:

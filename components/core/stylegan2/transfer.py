@@ -17,7 +17,7 @@ from components.core.lineage import Lineage
 from components.core.stylegan2.discriminator import Discriminator
 from components.core.stylegan2.generator import Generator
 from components.core.stylegan2.official_pickle import read_official
-from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
+from components.core.stylegan2.snapshot import load_generator, snapshot_file
 
 State = Mapping[str, Tensor]
 _EMBED, _FIRST = "mapping.embed.weight", "mapping.fc0.weight"
@@ -77,8 +77,7 @@ def read_start(path: str | Path) -> Start:
     if path.suffix == ".pkl":
         official = read_official(path)
         return Start(path, official.G.state, official.G_ema.state, official.D.state, None)
-    if path.is_dir():
-        path = path / ARTIFACT_FILE
+    path = snapshot_file(path)
     if path.suffix != ".safetensors":
         raise DataError(f"{path} is no network: give a .safetensors that gan_train wrote, or an official .pkl.")
     state = load_generator(path).state_dict()

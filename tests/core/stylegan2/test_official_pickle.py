@@ -42,6 +42,13 @@ def data(golden):
     return golden("generator"), golden("discriminator")
 
 
+ODD_OPTIONS = {
+    "swish": {"activation": "swish"},
+    "text": {"conv_clamp": "256"},
+    "infinite": {"conv_clamp": float("inf")},
+    "nested": {"activation": ["lrelu"]},
+    "none-left": {"channel_max": 0},
+}
 VARIANTS = {
     "plain": {},
     "resnet": {"architecture": "resnet"},
@@ -73,11 +80,10 @@ def files(networks, marker, tmp_path_factory):
             wanted[f"{name}-{c_dim}.pkl"] = {"networks": tiny(c_dim, **options)}
     small = tiny()
     wanted["small.pkl"] = {"networks": small, "source": f"open({str(marker)!r}, 'w')"}
-    swish = {"G": {"synthesis_kwargs": {"activation": "swish"}}, "D": {}}
-    wanted["swish.pkl"] = {"networks": small, "options": swish}
     attention = {**small["G"], "synthesis.b8.attention": torch.zeros(3)}
     wanted["attention.pkl"] = {"networks": {**small, "G": attention}}
-    wanted["text.pkl"] = {"networks": small, "options": {"G": {"synthesis_kwargs": {"conv_clamp": "256"}}, "D": {}}}
+    for name, options in ODD_OPTIONS.items():
+        wanted[f"{name}.pkl"] = {"networks": small, "options": {"G": {"synthesis_kwargs": options}, "D": {}}}
     return write_official(tmp_path_factory.mktemp("official"), wanted)
 
 
@@ -134,6 +140,9 @@ def test_nothing_of_the_source_text_or_of_the_support_modules_runs(files, marker
         ("swish.pkl", "activation 'swish'"),
         ("attention.pkl", r"'synthesis.b8.attention' of \[3\] has no counterpart"),
         ("text.pkl", "conv_clamp is no number"),
+        ("infinite.pkl", "conv_clamp is no number"),
+        ("nested.pkl", "activation is neither text nor number"),
+        ("none-left.pkl", "torn"),
     ],
 )
 def test_networks_that_ours_cannot_be_are_refused(files, name, said):
@@ -197,10 +206,28 @@ def test_the_hostile_pickles_do_run_elsewhere(tmp_path):
     assert marker.exists()
 
 
+def storage(values):
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "TypedStorage")
+        torch.save(torch.FloatStorage(values), file, _use_new_zipfile_serialization=False)
+    return file.getvalue()
+
+
+STORAGE = storage([1.0, 2.0])
 BOMBS = {
     "deep lists": b"\x80\x04" + b"]" * 300_000 + b"a" * 299_999 + b".",
     "deep tuples as a key": b"\x80\x04}" + b")" + b"\x85" * 300_000 + b"Ns.",
     "deep tuples in a set": b"\x80\x04\x8f(" + b")" + b"\x85" * 300_000 + b"\x90.",
+    "deep tuples as a storage": b"\x80\x02ctorch.storage\n_load_from_bytes\n)" + b"\x85" * 500_000 + b"\x85R.",
+    "deep tuples as a name": b"\x80\x04)" + b"\x85" * 300_000 + b"\x8c\x01x\x93.",
+    "lists that double": b"\x80\x04]\x94" + b"".join(b"](h%ch%ce\x94" % (n, n) for n in range(200)) + b"h\xc8\x93.",
+    "deep lists as a geometry": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(ctorch.storage\n_load_from_bytes\n(B"
+    + struct.pack("<I", len(STORAGE))
+    + STORAGE
+    + b"tR"
+    + (b"]" * 9_999 + b"a" * 9_998) * 3
+    + b"tR.",
     "a huge memo index": b"\x80\x04Nr\xff\xff\xff\xff.",
     "huge bytes": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b".",
     "a huge bytearray": b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b".",
@@ -222,19 +249,6 @@ def test_bombs_fizzle(tmp_path, name):
         read_official(path)
 
 
-@pytest.fixture(autouse=True)
-def quiet():
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "TypedStorage")
-        yield
-
-
-def storage(values):
-    file = io.BytesIO()
-    torch.save(torch.FloatStorage(values), file, _use_new_zipfile_serialization=False)
-    return file.getvalue()
-
-
 class Tensor:
     """A pickled tensor with a geometry of one's choice."""
 
@@ -242,7 +256,7 @@ class Tensor:
         self.geometry = offset, size, stride
 
     def __reduce__(self):
-        data = Call(torch.storage._load_from_bytes, storage([1.0, 2.0]))
+        data = Call(torch.storage._load_from_bytes, STORAGE)
         return torch._utils._rebuild_tensor_v2, (data, *self.geometry, False, OrderedDict())
 
 

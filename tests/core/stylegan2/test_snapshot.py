@@ -3,12 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from components.core.errors import DataError
 from components.core.stylegan2 import Generator
-from components.core.stylegan2.snapshot import load_generator, save_snapshot
+from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot
 
 
 @pytest.fixture
@@ -38,6 +39,33 @@ def test_a_generator_artifact_is_its_folder(written, tmp_path):
     for suffix in (".safetensors", ".json"):
         shutil.copy(path.with_suffix(suffix), folder / f"generator{suffix}")
     assert torch.equal(load_generator(folder).synthesis.b4.const, G.synthesis.b4.const)
+
+
+def test_class_centres_lie_beside(written):
+    path, G = written
+    assert load_centres(path) is None
+    tensors, centres = path.read_bytes(), torch.arange(16.0).view(2, 8) / 7
+    save_snapshot(path, G, 4.0, centres)
+    assert path.read_bytes() == tensors
+    assert torch.equal(load_centres(path), centres)
+    save_snapshot(path, G, 4.0)
+    assert load_centres(path) is None  # they were of the network before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", np.zeros((3, 8), np.float32), np.zeros((2, 8)), np.array([{}] * 16, object).reshape(2, 8)],
+    ids=["empty", "text", "shape", "type", "pickle"],
+)
+def test_other_centres_are_refused(written, content):
+    path, _ = written
+    file = path.with_name("network-snapshot-000004.centres.npy")
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        np.save(file, content, allow_pickle=True)
+    with pytest.raises(DataError, match=r"centres\.npy is torn or of another network"):
+        load_centres(path)
 
 
 def test_missing_files_are_named(written):
