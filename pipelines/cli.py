@@ -6,6 +6,7 @@ from components.core.files import write_text
 from components.core.progress import say
 from components.core.shell import execute, new_app
 from pipelines.data_check import check
+from pipelines.export import export, import_official
 from pipelines.run import run_command
 
 app = new_app(
@@ -14,6 +15,8 @@ app = new_app(
 data = new_app("data", "Look at data before anything runs; make demo data.")
 app.command(data)
 app.command(run_command(), name="run")
+app.command(export)
+app.command(import_official, name="import")
 data.command(check)
 
 
