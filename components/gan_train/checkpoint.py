@@ -21,11 +21,11 @@ from components.core.errors import ConfigError, DataError
 from components.core.files import digest
 from components.core.lease import EXPIRY_S, take_lease
 from components.core.progress import say
+from components.core.state_file import read_state, write_state
 from components.core.store import Store, is_bucket, local_folder, open_store
 from components.core.store.background import Errands
 from components.core.store.contract import checked_name
 from components.gan_train.likeness import differences, environment
-from components.gan_train.state_file import read_state, write_state
 
 UPLOAD_WAIT_S = 60.0
 _RETRIES = 3  # of one request; a whole upload is tried again for as long as it takes

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from components.core.device import pick_device
 from components.core.errors import ThyganError, TrainingError
-from components.gan_train.state_file import flatten, unflatten
+from components.core.state_file import flatten, unflatten
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from components.core.errors import ConfigError, StoreError
+from components.core.state_file import read_state
 from components.core.store import open_store
 from components.gan_train.checkpoint import Checkpoints, checkpoint_key
-from components.gan_train.state_file import read_state
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 pytest_plugins = ["real_s3"]

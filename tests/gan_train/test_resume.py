@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import ConfigError, TrainingError
+from components.core.state_file import read_state
 from components.core.store import open_store
 from components.gan_train import resume
 from components.gan_train.stage import run
-from components.gan_train.state_file import read_state
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
