@@ -23,6 +23,7 @@ from kfp import local
 from kfp.local import subprocess_task_handler
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
+from components.core import events
 from components.core.errors import ConfigError, ThyganError
 
 _SENTENCE = re.compile(r"^components\.core\.errors\.(\w+): (?P<sentence>.+)$")
@@ -43,6 +44,7 @@ class Streams:
     def __init__(self, logs: Path, terminal: TextIO, workers: int) -> None:
         threads = max(1, (os.cpu_count() or 1) // workers)
         self._environment = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+        self._environment |= {events.LOG_VARIABLE: "text", events.RUN_VARIABLE: events.context()["run"]}
         self._logs = logs
         self._terminal = terminal
         self._lock = threading.Lock()
@@ -56,7 +58,7 @@ class Streams:
         with self._lock:
             self._count += 1
             log = self._logs / f"{self._count:02d}-{stage}{where.replace(' ', '-')}.log"
-        self._say(f"{stage}{where}: started")
+        self._say(stage, where, "started")
         environment = {**os.environ, **(env_vars or {}), **self._environment}
         with (
             log.open("w", encoding="utf-8") as file,
@@ -68,7 +70,7 @@ class Streams:
             for line in process.stdout or ():
                 file.write(line)
                 if reader.is_words(line):
-                    self._say(f"{stage}{where}: {line.rstrip()}")
+                    self._say(stage, where, line.rstrip())
             code = process.wait()
         if code:
             why = reader.sentence or f"{reader.last or f'exit status {code}'} (the whole log: {log})"
@@ -76,9 +78,13 @@ class Streams:
                 self.failure = self.failure or f"stage {stage}{where} failed: {why}"
         return code
 
-    def _say(self, line: str) -> None:
+    def _say(self, stage: str, where: str, line: str) -> None:
+        seconds = time.monotonic() - self._started
         with self._lock:
-            print(f"{time.monotonic() - self._started:7.1f} s  {line}", file=self._terminal, flush=True)
+            if events.is_json():
+                events.write(line, to=self._terminal, stage=stage, where=where.strip(), seconds=round(seconds, 1))
+            else:
+                events.write(f"{seconds:7.1f} s  {stage}{where}: {line}", to=self._terminal)
 
 
 class _Reader:
@@ -162,7 +168,8 @@ def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int =
         enable_caching=True,
         cache_root=str(out / "cache"),
     )
-    streams = Streams(logs, sys.stdout, workers)
+    with events.bound(run=os.environ.get(events.RUN_VARIABLE) or f"local-{logs.name}"):
+        streams = Streams(logs, sys.stdout, workers)
     try:
         with _kfp_with(streams, workers):
             return pipeline(**arguments)

@@ -25,8 +25,10 @@ from components.core.lineage import Lineage
 from components.core.results import RECORDS, Record
 from components.core.splits import SplitPlan
 from components.core.study import StudyPlan
+from components.core.telemetry import watched
 
 
+@watched
 def run(
     *,
     tiles: str,

@@ -3,18 +3,25 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
+
+from components.core import events
 
 T = TypeVar("T")
 
 LINE_SECONDS = 10.0
 
 
-def say(message: str) -> None:
-    """One line for the person who watches, at once."""
-    print(message, flush=True)
+def say(message: str, **fields: Any) -> None:
+    """One line for the person who watches, at once; `fields` reach a log collector beside it."""
+    events.write(message, **fields)
+
+
+def shows_bars() -> bool:
+    """Whether somebody watches a terminal."""
+    return sys.stderr.isatty() and not events.is_json()
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "") -> Iterator[T]:
@@ -28,7 +35,7 @@ def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if sys.stderr.isatty():
+    if shows_bars():
         yield from tqdm(items, desc=what, total=total, unit=f" {unit}", dynamic_ncols=True)
         return
     started = shown = time.monotonic()
@@ -41,5 +48,6 @@ def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "
             shown = now
             of = f"/{total} ({100 * done // total} %)" if total else ""
             left = f", about {(now - started) / done * (total - done):.0f} s left" if total else ""
-            say(f"{what}: {done}{of} {unit}{left}")
-    say(f"{what}: {done} {unit} in {time.monotonic() - started:.1f} s")
+            say(f"{what}: {done}{of} {unit}{left}", done=done, total=total, unit=unit)
+    seconds = time.monotonic() - started
+    say(f"{what}: {done} {unit} in {seconds:.1f} s", done=done, total=total, unit=unit, seconds=round(seconds, 1))

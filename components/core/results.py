@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from components.core import events
 from components.core.files import write_json
 from components.core.progress import say
+from components.core.telemetry import series, watch
 
 RECORDS = "records.json"
 
@@ -38,6 +40,8 @@ class Record:
 
     def __enter__(self) -> "Record":
         self._start = time.monotonic()
+        events.bind(**{name: str(self._values[name]) for name in ("scheme", "fold") if name in self._values})
+        watch().set(series.STARTED, time.time())
         return self
 
     def __setitem__(self, name: str, value: str | float | bool) -> None:
@@ -64,7 +68,7 @@ class Record:
         own = self.own()
         write_json(self._path, {**own, "upstream": self._upstream})
         where = " · ".join(str(own[key]) for key in ("scheme", "fold") if key in own)
-        say(f"{own['stage']}{' · ' + where if where else ''}: done in {own['seconds']:.1f} s")
+        say(f"{own['stage']}{' · ' + where if where else ''}: done in {own['seconds']:.1f} s", seconds=own["seconds"])
 
 
 def _finite(value: Any) -> Any:

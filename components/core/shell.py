@@ -7,6 +7,7 @@ from typing import Any
 
 import cyclopts
 
+from components.core import events
 from components.core.errors import ConfigError, ThyganError
 
 Names = tuple[str, ...]
@@ -23,7 +24,10 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, result_action="return_value")
     except ThyganError as error:
-        sys.exit(f"error: {error}")
+        if events.is_json():
+            events.write(str(error), "error")
+            sys.exit(1)
+        sys.exit(events.struck(f"error: {error}"))
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

@@ -17,6 +17,7 @@ from components.core.progress import say
 from components.core.results import RECORDS, Record
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
+from components.core.telemetry import watched
 from components.fid_select.choice import check_rule, choose, why_not_held_out
 from components.fid_select.measure import LEAST, Sample, measure, read_sample
 from components.fid_select.page import draw_page
@@ -28,6 +29,7 @@ PROTOCOL_IMAGES = 50_000
 _SHOWN = 10  # images of each class on the page
 
 
+@watched
 def run(
     *,
     snapshots: str,

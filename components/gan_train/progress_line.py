@@ -1,11 +1,10 @@
 """How far a training is: a bar on a terminal, a line every few seconds anywhere else."""
 
-import sys
 import time
 
 from tqdm import tqdm
 
-from components.core.progress import LINE_SECONDS, say
+from components.core.progress import LINE_SECONDS, say, shows_bars
 from components.gan_train.ticks import Row
 
 
@@ -18,7 +17,7 @@ class Progress:
         self._started = self._shown = time.monotonic()
         self._rest = ""
         self._bar = None
-        if sys.stderr.isatty():
+        if shows_bars():
             self._bar = tqdm(desc=what, total=kimg, initial=begin_kimg, unit=" kimg", dynamic_ncols=True)
 
     def show(self, kimg: float, row: Row | None = None) -> None:

@@ -16,6 +16,7 @@ from components.core.lineage import Lineage, with_start
 from components.core.progress import say
 from components.core.results import RECORDS, Record
 from components.core.stylegan2.transfer import read_start
+from components.core.telemetry import watched
 from components.gan_train.checkpoint import checkpoint_key
 from components.gan_train.copies import Copies
 from components.gan_train.data import Tiles, load_tiles
@@ -33,6 +34,7 @@ from components.gan_train.ticks import Row, Tick
 SETTINGS = "settings.json"  # resolved: what a preset meant may change, or depend on the GPUs there were
 
 
+@watched
 def run(
     *,
     dataset: str,

@@ -19,6 +19,7 @@ from components.core.results import RECORDS, Record
 from components.core.splits import SplitPlan
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
+from components.core.telemetry import watched
 from components.generate.arms import added, arms_of, pool
 from components.generate.drawing import Seen, Source, draw_class
 from components.generate.memorisation import make_gate
@@ -28,6 +29,7 @@ COUNTS = "arms.json"
 _SHOWN = 18  # images of each class on the page
 
 
+@watched
 def run(
     *,
     generator: str,

@@ -11,6 +11,7 @@ from components.core.manifest import read_manifest
 from components.core.results import Record
 from components.core.splits import SplitPlan
 from components.core.study import StudyPlan
+from components.core.telemetry import watched
 from components.report.data import data_section
 from components.report.inputs import (
     Inputs,
@@ -32,6 +33,7 @@ from components.report.verdicts import verdict_section
 TITLE = "Do generated tiles help on another hospital's slides?"
 
 
+@watched
 def run(
     *,
     manifest: str,

@@ -19,6 +19,7 @@ from components.core.lineage import key_id, study_key
 from components.core.manifest import write_manifest
 from components.core.progress import track
 from components.core.results import RECORDS, Record
+from components.core.telemetry import watched
 from components.tile.band import NONE, REFERENCE_BAND, band_of
 from components.tile.crops import Crop
 from components.tile.cutting import begun
@@ -32,6 +33,7 @@ from components.tile.tally import SiteTally, size_rows
 KEY = "key.json"
 
 
+@watched
 def run(
     *,
     sources: Sequence[str],

@@ -16,6 +16,7 @@ from components.core.figures.page import document, gap_table
 from components.core.figures.pictures import thumbnail
 from components.core.files import write_json, write_text, written
 from components.core.results import RECORDS, Record
+from components.core.telemetry import watched
 from components.umap.domain_gap import domain_gap
 from components.umap.domains import SYNTHETIC, Tiles, gather
 from components.umap.layouts import projected
@@ -24,6 +25,7 @@ from components.umap.picture import map_picture
 BATCH = 32
 
 
+@watched
 def run(
     *,
     tiles: str,

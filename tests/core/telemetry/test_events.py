@@ -1,0 +1,77 @@
+"""What a stage says, read as a log collector would read it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+CODE = """
+import logging, sys, threading, warnings
+from components.core import events
+from components.core.errors import DataError
+from components.core.progress import say, track
+from components.core.results import Record
+from components.core.telemetry import watched
+
+def run(*, metrics, fails):
+    with Record(metrics, "gan_train", fold="1", scheme="binary"):
+        say("begun")
+        for _ in track(range(3), "looking", unit="tiles"):
+            pass
+        thread = threading.Thread(target=lambda: say("from a thread"))
+        thread.start(), thread.join()
+        logging.getLogger("library").warning("of a library")
+        if fails:
+            raise DataError("the key s3cret-of-the-bucket is no reason to print it")
+
+run.__module__ = "components.gan_train.stage"
+watched(run)(metrics=sys.argv[1], fails=sys.argv[2] == "fails")
+"""
+
+
+def spoken(tmp_path: Path, fails: bool, **environment: str) -> subprocess.CompletedProcess:
+    given = {"AWS_SECRET_ACCESS_KEY": "s3cret-of-the-bucket", "THYGAN_RUN_ID": "run-7", **environment}
+    return subprocess.run(
+        [sys.executable, "-c", CODE, str(tmp_path / "metrics.json"), "fails" if fails else "succeeds"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **given},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_in_a_pod_every_line_is_one_event_with_its_run_stage_and_fold(tmp_path):
+    said = spoken(tmp_path, fails=False, KUBERNETES_SERVICE_HOST="10.0.0.1", THYGAN_METRICS_PORT="0")
+    assert said.returncode == 0 and said.stderr == ""
+    events = [json.loads(line) for line in said.stdout.splitlines()]
+    inside = [one for one in events if one["message"] in ("begun", "from a thread", "of a library")]
+    assert len(inside) == 3 and {one["level"] for one in inside} == {"info", "warning"}
+    for one in inside:
+        assert (one["run"], one["pipeline"], one["stage"]) == ("run-7", "thygan-study", "gan_train")
+        assert (one["fold"], one["scheme"]) == ("1", "binary")
+    done = next(one for one in events if one["message"].startswith("looking"))
+    assert (done["done"], done["total"], done["unit"]) == (3, 3, "tiles")
+
+
+def test_a_failure_is_one_event_that_knows_where_it_happened(tmp_path):
+    said = spoken(tmp_path, fails=True, THYGAN_LOG="json")
+    assert said.returncode == 1 and said.stderr == ""
+    last = json.loads(said.stdout.splitlines()[-1])
+    assert (last["level"], last["stage"], last["fold"], last["run"]) == ("error", "gan_train", "1", "run-7")
+    assert last["message"].startswith("DataError: ") and "in run" in last["traceback"]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_line_carries_a_secret(tmp_path, form):
+    said = spoken(tmp_path, fails=True, THYGAN_LOG=form)
+    everything = said.stdout + said.stderr
+    assert "is no reason to print it" in everything and "s3cret-of-the-bucket" not in everything
+    assert "the key *** is" in everything
+
+
+def test_on_a_terminal_lines_are_for_people(tmp_path):
+    said = spoken(tmp_path, fails=False, THYGAN_LOG="text")
+    assert said.stdout.splitlines()[0] == "begun" and "{" not in said.stdout
