@@ -59,8 +59,9 @@ def free_ports(count: int) -> list[int]:
 class Server:
     """One server; what it was given survives `kill` and `start`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.ports = folder, free_ports(5)
+    def __init__(self, folder: Path, identities: dict | None = None) -> None:
+        """`identities` are known beside the one that may do everything."""
+        self.folder, self.ports, self._others = folder, free_ports(5), identities or {}
         self.key, self.secret = f"test-{secrets.token_hex(4)}", secrets.token_hex(20)
         self.host = f"127.0.0.1:{self.ports[0]}"
         self.process = None
@@ -70,7 +71,7 @@ class Server:
         credentials = [{"accessKey": self.key, "secretKey": self.secret}]
         rights = {"name": "test", "actions": ["Admin", "Read", "Write", "List", "Tagging"], "credentials": credentials}
         config = self.folder / "identities.json"
-        config.write_text(json.dumps({"identities": [rights]}))
+        config.write_text(json.dumps({**self._others, "identities": [rights, *self._others.get("identities", [])]}))
         (self.folder / "data").mkdir(exist_ok=True)
         options = {
             "dir": self.folder / "data", "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "s3.port": s3, "s3.config": config,

@@ -1,0 +1,1 @@
+"""What keeps a cluster's object store in order: identities, buckets and their rules, weights, how full it is."""
