@@ -1,13 +1,12 @@
-"""How a stage becomes a KFP component: its image, its help, and what it shows in the UI.
+"""How a stage becomes a KFP component: its image and its help.
 
-A component's function is shipped as source text, so it stays thin: it calls `run` of its own stage. The help that the
-KFP UI shows is `run`'s docstring, read as text, because importing a stage to compile a pipeline would import torch.
+A component's function is shipped as source text, so it stays thin: it hands its arguments to `work` (kfp_work.py). The
+help that the KFP UI shows is `run`'s docstring, read as text, because importing a stage to compile a pipeline would
+import torch.
 """
 
 import ast
 import hashlib
-import json
-import math
 import os
 from collections.abc import Callable
 from functools import cache
@@ -20,7 +19,6 @@ ROOT = Path(__file__).parent.parent
 REGISTRY_VARIABLE, TAG_VARIABLE = "THYGAN_REGISTRY", "THYGAN_TAG"
 DEFAULT_REGISTRY = "ghcr.io/thygan"
 _ENTERS_IMAGES = ("components", "images", "requirements", "pyproject.toml")
-_SCALARS = (str, int, float, bool)
 
 
 def image(stage: str) -> str:
@@ -60,26 +58,3 @@ def stage_component(function: Callable[..., Any]) -> Any:
     stage = function.__name__
     function.__doc__ = documentation(stage)
     return dsl.component(function, base_image=image(stage), install_kfp_package=False)
-
-
-def publish(metrics: dsl.Metrics, *artifacts: dsl.Artifact) -> None:
-    """Shows a stage's record in the UI: numbers as metrics, and all its scalars as metadata of what it made.
-
-    Metadata is flat and finite; tables stay in the file.
-    """
-    record = json.loads(Path(metrics.path).read_text(encoding="utf-8"))
-    flat = {key: value for key, value in record.items() if isinstance(value, _SCALARS)}
-    for key, value in flat.items():
-        if isinstance(value, int | float) and math.isfinite(value):
-            metrics.log_metric(key, float(value))
-    for artifact in artifacts:
-        artifact.metadata.update({key: str(v) if isinstance(v, bool) else v for key, v in flat.items()})
-
-
-def draw_roc(roc: dsl.ClassificationMetrics) -> None:
-    """Shows the ROC curve and the confusion matrix that a stage wrote to `roc`'s file."""
-    drawn = json.loads(Path(roc.path).read_text(encoding="utf-8"))
-    if drawn.get("fpr"):
-        roc.log_roc_curve(drawn["fpr"], drawn["tpr"], drawn["threshold"])
-    if drawn.get("confusion"):
-        roc.log_confusion_matrix(drawn["classes"], drawn["confusion"])

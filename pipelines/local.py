@@ -143,7 +143,7 @@ def _kfp_with(streams: Streams, workers: int) -> Iterator[None]:
         subprocess_task_handler.run_local_subprocess, parallel.__init__ = stock
 
 
-def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int = 2) -> Any:
+def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int = 2, *, caching: bool = True) -> Any:
     """Runs a pipeline in this environment, one process a task, finished stages taken from the cache.
 
     Args:
@@ -151,6 +151,7 @@ def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int =
         arguments: Its parameters.
         out: Folder for artifacts, cache and logs; nothing outside it is written.
         workers: Loop iterations at a time.
+        caching: Take finished stages from kfp's cache in `out`; otherwise every task starts and looks for itself.
 
     Returns:
         The finished run; `outputs` holds the pipeline's outputs.
@@ -165,7 +166,7 @@ def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int =
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(out / "artifacts"),
-        enable_caching=True,
+        enable_caching=caching,
         cache_root=str(out / "cache"),
     )
     with events.bound(run=os.environ.get(events.RUN_VARIABLE) or f"local-{logs.name}"):

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,10 +16,12 @@ from cyclopts import Parameter
 
 from components.core.errors import ConfigError, DataError
 from components.core.files import digest
+from components.core.kept import RESULTS
 from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
 from components.core.progress import say
 from components.core.shell import mapping, with_options
-from components.core.store import is_bucket, open_store
+from components.core.store import is_bucket, local_folder, open_store
+from components.kfp_work import OBJECTS_VARIABLE, RUN_VARIABLE, STORE_VARIABLE
 
 PROFILES = Path(__file__).parent / "profiles"
 _SOURCE_FOLDERS = ("source", "import_splits", "weights_dir")
@@ -37,6 +40,7 @@ def _study(
     profile: str = "",
     out: Path = Path("runs/study"),
     local_workers: int = 2,
+    store: str = "",
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     **given: Any,
 ) -> None:
@@ -48,6 +52,8 @@ def _study(
         profile: Name of a profile, or a YAML file with parameters; options given here override it.
         out: Folder for the report, artifacts, cache, logs and the study key.
         local_workers: Folds that run at a time.
+        store: s3://bucket/prefix or a folder that keeps every artifact of every run, found again by its content: on
+            another machine, too, with the same study key. `thygan artifacts` shows what is there.
         as_json: Print the outcome as JSON, last.
     """
     from pipelines.local import run_here
@@ -58,7 +64,9 @@ def _study(
     arguments = _arguments(_profile(profile, _pipeline_parameters()), given, out)
     if not os.environ.get(KEY_VARIABLE):
         os.environ.setdefault(KEY_FILE_VARIABLE, str(out / "study.key"))
-    outputs = run_here(study, arguments, out, workers=local_workers).outputs
+    if store:
+        _keep_in(store, out)
+    outputs = run_here(study, arguments, out, workers=local_workers, caching=not store).outputs
     for name, file in _SHOWN.items():
         shutil.copyfile(outputs[name].path, out / file)
     shutil.copytree(outputs["gap"].path, out / "domain-gap", dirs_exist_ok=True)
@@ -67,6 +75,17 @@ def _study(
     say(f"report: {out / 'report.html'}")
     if as_json:
         print(json.dumps({"report": str(out / "report.html"), "seconds": round(seconds, 1)}))
+
+
+def _keep_in(store: str, out: Path) -> None:
+    """Has every stage keep what it makes; refuses a store that cannot be used before anything runs."""
+    address = store if is_bucket(store) else str(local_folder(store).resolve())
+    opened = open_store(address)
+    opened.exists(RESULTS)
+    os.environ[STORE_VARIABLE] = address
+    os.environ[OBJECTS_VARIABLE] = str(out / "objects")
+    os.environ[RUN_VARIABLE] = f"thygan-study/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    say(f"keeping every artifact in {opened.uri} as run {os.environ[RUN_VARIABLE]}")
 
 
 def run_command() -> Callable[..., None]:

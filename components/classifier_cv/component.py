@@ -33,33 +33,8 @@ def classifier_cv(
     allow_leakage: bool = False,
     trust_origin: str = "",
 ) -> None:
+    given = locals()
     from components.classifier_cv.stage import run
-    from components.kfp_stage import publish
+    from components.kfp_work import work
 
-    run(
-        tiles=tiles.path,
-        plan=plan.path,
-        study=study.path,
-        synthetic=synthetic.path,
-        fold=fold,
-        predictions=predictions.path,
-        classifiers=classifiers.path,
-        page=page.path,
-        metrics=metrics.path,
-        scheme=scheme,
-        arms=arms,
-        backbone=backbone,
-        pretrained=pretrained,
-        weights_dir=weights_dir,
-        input_px=input_px,
-        epochs=epochs,
-        patience=patience,
-        batch=batch,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        seed=seed,
-        device=device,
-        allow_leakage=allow_leakage,
-        trust_origin=trust_origin,
-    )
-    publish(metrics, predictions, classifiers)
+    work(run, classifier_cv, given)

@@ -20,19 +20,9 @@ def external_eval(
     batch: int = 128,
     device: str = "auto",
 ) -> None:
+    given = locals()
     from components.external_eval.stage import run
-    from components.kfp_stage import draw_roc, publish
+    from components.kfp_work import draw_roc, work
 
-    run(
-        classifiers=[artifact.path for artifact in classifiers],
-        study=study.path,
-        tiles=tiles.path,
-        labels=labels.path,
-        predictions=predictions.path,
-        roc=roc.path,
-        metrics=metrics.path,
-        batch=batch,
-        device=device,
-    )
-    publish(metrics, predictions)
+    work(run, external_eval, given)
     draw_roc(roc)

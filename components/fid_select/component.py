@@ -23,23 +23,8 @@ def fid_select(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
+    given = locals()
     from components.fid_select.stage import run
-    from components.kfp_stage import publish
+    from components.kfp_work import work
 
-    run(
-        snapshots=snapshots.path,
-        dataset=dataset.path,
-        held_out=held_out.path,
-        generator=generator.path,
-        page=page.path,
-        metrics=metrics.path,
-        rule=rule,
-        images=images,
-        extractor=extractor,
-        extractor_px=extractor_px,
-        weights_dir=weights_dir,
-        batch=batch,
-        seed=seed,
-        device=device,
-    )
-    publish(metrics, generator)
+    work(run, fid_select, given)

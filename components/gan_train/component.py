@@ -49,50 +49,8 @@ def gan_train(
     device: str = "auto",
     dry_run: bool = False,
 ) -> None:
+    given = locals()
     from components.gan_train.stage import run
-    from components.kfp_stage import publish
+    from components.kfp_work import work
 
-    run(
-        dataset=dataset.path,
-        snapshots=snapshots.path,
-        page=page.path,
-        metrics=metrics.path,
-        preset=preset,
-        kimg=kimg,
-        batch=batch,
-        batch_gpu=batch_gpu,
-        memory_gb=memory_gb,
-        channel_base=channel_base,
-        channel_max=channel_max,
-        mapping_layers=mapping_layers,
-        d_mapping_layers=d_mapping_layers,
-        latent_dim=latent_dim,
-        gamma=gamma,
-        pl_weight=pl_weight,
-        style_mixing=style_mixing,
-        learning_rate=learning_rate,
-        ema_kimg=ema_kimg,
-        mirror=mirror,
-        symmetry=symmetry,
-        balanced=balanced,
-        augment=augment,
-        augment_p=augment_p,
-        augment_pipe=augment_pipe,
-        ada_target=ada_target,
-        ada_kimg=ada_kimg,
-        freeze_d=freeze_d,
-        precision=precision,
-        snapshot_kimg=snapshot_kimg,
-        keep_best=keep_best,
-        stop_on_collapse=stop_on_collapse,
-        resume_from=resume_from,
-        trust_origin=trust_origin,
-        checkpoint_uri=checkpoint_uri,
-        checkpoint_minutes=checkpoint_minutes,
-        compile=compile,
-        seed=seed,
-        device=device,
-        dry_run=dry_run,
-    )
-    if not dry_run:
-        publish(metrics, snapshots)
+    work(run, gan_train, given)

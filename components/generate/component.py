@@ -29,29 +29,8 @@ def generate(
     allow_leakage: bool = False,
     trust_origin: str = "",
 ) -> None:
+    given = locals()
     from components.generate.stage import run
-    from components.kfp_stage import publish
+    from components.kfp_work import work
 
-    run(
-        generator=generator.path,
-        dataset=dataset.path,
-        held_out=held_out.path,
-        plan=plan.path,
-        fold=fold,
-        synthetic=synthetic.path,
-        page=page.path,
-        metrics=metrics.path,
-        scheme=scheme,
-        arms=arms,
-        psi=psi,
-        seed=seed,
-        batch=batch,
-        extractor=extractor,
-        extractor_px=extractor_px,
-        weights_dir=weights_dir,
-        device=device,
-        near_copy_gate=near_copy_gate,
-        allow_leakage=allow_leakage,
-        trust_origin=trust_origin,
-    )
-    publish(metrics, synthetic)
+    work(run, generate, given)

@@ -16,16 +16,8 @@ def pack(
     metrics: dsl.Output[dsl.Metrics],
     scheme: str = "binary",
 ) -> None:
-    from components.kfp_stage import publish
+    given = locals()
+    from components.kfp_work import work
     from components.pack.stage import run
 
-    run(
-        tiles=tiles.path,
-        plan=plan.path,
-        fold=fold,
-        dataset=dataset.path,
-        held_out=held_out.path,
-        metrics=metrics.path,
-        scheme=scheme,
-    )
-    publish(metrics, dataset, held_out)
+    work(run, pack, given)

@@ -32,30 +32,8 @@ def report(
     metrics: dsl.Output[dsl.Metrics],
     title: str = "",
 ) -> None:
-    from components.kfp_stage import publish
+    given = locals()
+    from components.kfp_work import work
     from components.report.stage import run
 
-    run(
-        manifest=manifest.path,
-        tiles=tiles.path,
-        plan=plan.path,
-        study=study.path,
-        external_labels=external_labels.path,
-        external_tiles=external_tiles.path,
-        synthetic=[artifact.path for artifact in synthetic],
-        predictions=[artifact.path for artifact in predictions],
-        external_predictions=external_predictions.path,
-        gap=gap.path,
-        tile_metrics=tile_metrics.path,
-        external_tile_metrics=external_tile_metrics.path,
-        split_metrics=split_metrics.path,
-        final_metrics=[artifact.path for artifact in final_metrics],
-        fold_metrics=[artifact.path for artifact in fold_metrics],
-        external_metrics=external_metrics.path,
-        umap_metrics=umap_metrics.path,
-        page=page.path,
-        markdown=markdown.path,
-        metrics=metrics.path,
-        title=title,
-    )
-    publish(metrics)
+    work(run, report, given)

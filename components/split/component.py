@@ -28,29 +28,8 @@ def split(
     tile_level: list = [],
     demonstration: bool = False,
 ) -> NamedTuple("Items", [("final", list), ("cross_validation", list)]):
-    from collections import namedtuple
-
-    from components.kfp_stage import publish
+    given = locals()
+    from components.kfp_work import work
     from components.split.stage import run
 
-    final, cross_validation = run(
-        manifest=manifest.path,
-        plan=plan.path,
-        study=study.path,
-        metrics=metrics.path,
-        folds=folds,
-        val_fraction=val_fraction,
-        seed=seed,
-        import_splits=import_splits,
-        preserve_sites=preserve_sites,
-        arms=arms,
-        classifier_seeds=classifier_seeds,
-        vote=vote,
-        threshold=threshold,
-        relevant_difference=relevant_difference,
-        external_sites=external_sites,
-        tile_level=tile_level,
-        demonstration=demonstration,
-    )
-    publish(metrics, plan, study)
-    return namedtuple("Items", ["final", "cross_validation"])(final, cross_validation)
+    return tuple(work(run, split, given))

@@ -37,38 +37,8 @@ def tile(
     seed: int = 0,
     data_version: str = "",
 ) -> NamedTuple("Cut", [("mpp_of_study", float)]):
-    from collections import namedtuple
-
-    from components.kfp_stage import publish
+    given = locals()
+    from components.kfp_work import work
     from components.tile.stage import run
 
-    mpp_of_study = run(
-        sources=sources,
-        tiles=tiles.path,
-        manifest=manifest.path,
-        page=page.path,
-        card=card.path,
-        card_values=card_values.path,
-        metrics=metrics.path,
-        labels=labels,
-        sites=sites,
-        mpp=mpp,
-        study_mpp=study_mpp,
-        tile_px=tile_px,
-        resolution=resolution,
-        small=small,
-        patient_pattern=patient_pattern,
-        tile_level=tile_level,
-        licences=licences,
-        blind=blind,
-        skip_bad=skip_bad,
-        slide_tiles=slide_tiles,
-        min_tissue=min_tissue,
-        slide_filter=slide_filter,
-        reference=reference.path if reference else "",
-        plan=plan.path if plan else "",
-        seed=seed,
-        data_version=data_version,
-    )
-    publish(metrics, tiles, manifest)
-    return namedtuple("Cut", ["mpp_of_study"])(mpp_of_study)
+    return (work(run, tile, given),)

@@ -26,24 +26,8 @@ def umap(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    from components.kfp_stage import publish
+    given = locals()
+    from components.kfp_work import work
     from components.umap.stage import run
 
-    run(
-        tiles=tiles.path,
-        external_tiles=external_tiles.path,
-        external_labels=external_labels.path,
-        synthetic=[artifact.path for artifact in synthetic],
-        page=page.path,
-        gap=gap.path,
-        metrics=metrics.path,
-        extractor=extractor,
-        extractor_px=extractor_px,
-        weights_dir=weights_dir,
-        neighbors=neighbors,
-        min_dist=min_dist,
-        max_tiles=max_tiles,
-        seed=seed,
-        device=device,
-    )
-    publish(metrics, gap)
+    work(run, umap, given)
