@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,6 +60,10 @@ class Checkpoints:
         if found := checkpoints.latest():
             ...
         checkpoints.save(state, images_seen)
+
+    Attributes:
+        uri: Where they lie.
+        write_s: What writing the last one took, seconds.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Checkpoints:
         work = work or self._temporary
         self._folder = work / digest(self.uri)[:12] if self._bucket and work else Path(self.uri)
         self._disk, self._is_closed = open_store(self._folder), False
+        self._safe, self.write_s = time.monotonic(), 0.0
         for unfinished in self._folder.glob(".*.part"):  # of an owner that was killed
             unfinished.unlink()
 
@@ -148,12 +154,20 @@ class Checkpoints:
             StoreError: The disk refuses, or another run has taken the place over.
         """
         self._lease.check()
+        began = time.monotonic()
         path = self._folder / f"checkpoint-{step:012d}.safetensors"
         write_state(path, state, {"step": step, "config": self._config, "environment": self._environment})
         _remove_others(self._disk, path.name, self._keep)
         if self._errands:
             self._errands.submit("checkpoint", lambda: self._upload(path))
+        else:
+            self._safe = began
+        self.write_s = time.monotonic() - began
         return path
+
+    def age_s(self) -> float:
+        """Seconds since the state was taken that a killed training would go on from; without one, since the start."""
+        return time.monotonic() - self._safe
 
     def check(self) -> None:
         """Raises StoreError where another run has taken the place over. Costs nothing."""
@@ -191,7 +205,9 @@ class Checkpoints:
     def _upload(self, path: Path) -> None:
         if self._bucket and self._lease.confirm():  # where it is lost, `check` tells the training
             with suppress(FileNotFoundError):  # a newer one has taken its place
+                taken = time.monotonic() - (time.time() - path.stat().st_mtime)
                 self._bucket.put(path, path.name)
+                self._safe = taken
                 _remove_others(self._bucket, path.name, self._keep)
 
 

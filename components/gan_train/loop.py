@@ -191,10 +191,10 @@ class Training:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         self.team.average([*gradients, w_avg])
-        is_lost = sanitize(gradients)
+        is_lost, norm = sanitize(gradients)
         optimizer.step()
         means = {key: torch.stack([one[key] for one in measured]).mean() for key in measured[0]}
-        return {**means, f"lost_{name}": is_lost}
+        return {**means, f"lost_{name}": is_lost, f"norm_{name}": norm}
 
     def _show_p(self) -> None:
         if self.pipe is not None and self._p_shown != self.ada.p:  # a new value makes the pipe wait for its device
@@ -202,13 +202,18 @@ class Training:
             self._p_shown = self.ada.p
 
 
-def sanitize(gradients: list[Tensor]) -> Tensor:
-    """Makes gradients finite in place, as float16 has no loss scaling; whether they were not, as 0 or 1."""
-    is_lost = ~torch.nn.utils.get_total_norm(gradients).isfinite()
+def sanitize(gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Makes gradients finite in place, as float16 has no loss scaling.
+
+    Returns:
+        Whether they were not, as 0 or 1, and their norm, 0 where they were not.
+    """
+    norm = torch.nn.utils.get_total_norm(gradients)
+    is_lost = ~norm.isfinite()
     if is_lost.is_cuda or is_lost:  # a GPU is not waited for
         for gradient in gradients:
             torch.nan_to_num(gradient, nan=0, posinf=GRADIENT_LIMIT, neginf=-GRADIENT_LIMIT, out=gradient)
-    return is_lost.float()
+    return is_lost.float(), torch.where(is_lost, 0, norm)
 
 
 def lazy_adam(network: nn.Module, learning_rate: float, interval: int) -> torch.optim.Adam:

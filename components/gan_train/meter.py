@@ -22,6 +22,10 @@ class Meter:
             self._sums[name] = self._sums.get(name, 0) + value.detach().double()
             self._counts[name] = self._counts.get(name, 0) + 1
 
+    def counts(self) -> dict[str, int]:
+        """How often each was measured since `take`."""
+        return dict(self._counts)
+
     def take(self) -> dict[str, float]:
         """Means since the last call. Every process calls it when the others do."""
         names = sorted(self._sums)

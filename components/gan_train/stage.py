@@ -21,6 +21,7 @@ from components.gan_train.checkpoint import checkpoint_key
 from components.gan_train.copies import Copies
 from components.gan_train.data import Tiles, load_tiles
 from components.gan_train.describe import describe
+from components.gan_train.dials import Dials
 from components.gan_train.distributed import joined
 from components.gan_train.loop import Training
 from components.gan_train.outputs import Outputs
@@ -226,6 +227,7 @@ def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float,
     if session.is_kept:
         saver = Saver(team, session.checkpoints, checkpoint_minutes, state, training.images_seen)
     progress = Progress(f"{name}: training", training.settings.kimg, training.images_seen / 1000) if outputs else None
+    dials = Dials(training, session.checkpoints)
     with saver.listening() if saver else nullcontext():
         why = team.lead(lambda: after(None))
         for tick in () if why else walk.iterations():
@@ -233,6 +235,7 @@ def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float,
                 why = team.lead(partial(after, tick))
             if progress:
                 progress.show(training.images_seen / 1000, tick.row if tick else None)
+                dials.show(training.images_seen / 1000, outputs.rows[-1] if outputs and tick else None)
             if why:
                 break
             if saver:

@@ -28,7 +28,8 @@ class Tick:
     """A tick.
 
     Attributes:
-        row: Means of what was measured, with kimg, augment_p, lost_steps, sec_per_kimg and memory_gb.
+        row: Means of what was measured, with kimg, augment_p, lost_steps, sec_per_kimg and memory_gb; of each phase the
+            steps whose gradients were no numbers, and the gradients' norm.
         is_snapshot: Whether one is due.
     """
 
@@ -87,6 +88,7 @@ class Walk:
 
     def _row(self) -> Row:
         training = self._training
+        steps = self._meter.counts()
         means = self._meter.take()
         kimg = training.images_seen / 1000
         lost = {phase: means.get(f"lost_{phase}", 0.0) for phase in PHASES}
@@ -97,6 +99,8 @@ class Walk:
             **row,
             "augment_p": training.ada.p,
             "lost_steps": max(lost.values()),
+            **{f"lost_{phase}": round(share * steps.get(f"lost_{phase}", 0)) for phase, share in lost.items()},
+            **{f"norm_{phase}": means.get(f"norm_{phase}") for phase in PHASES},
             "sec_per_kimg": self._seconds() / (training.images_seen - self._since) * 1000,
             "memory_gb": memory_gb(training.device),
         }

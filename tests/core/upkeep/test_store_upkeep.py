@@ -15,7 +15,7 @@ from components.core.errors import ConfigError
 from components.core.upkeep.buckets import read_buckets
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from real_s3 import Server  # noqa: E402
+from real_s3 import Server
 
 ROOT = Path(__file__).parents[3]
 STORE = ROOT / "manifests/base/store"
@@ -35,13 +35,19 @@ MADE = {stage: f"thygan-artifacts/kfp/study/run-1/{stage}/7/made" for stage in S
 RECORD = {stage: f"thygan-artifacts/kfp/study/run-1/{stage}/7/task.json" for stage in STAGES}
 RESULT = {stage: f"thygan-artifacts/kfp/results/{stage.replace('-', '_')}/key.json" for stage in STAGES}
 KEPT = [where[stage] for where in (MADE, RECORD, RESULT) for stage in STAGES]
-CHECKPOINT, SLIDE = "thygan-checkpoints/binary/0/abc/checkpoint", "thygan-data/sources/hospital/slide.svs"
+SLIDE = "thygan-data/sources/hospital/slide.svs"
+CHECKPOINTS = {
+    "gan-train": "thygan-checkpoints/binary/0/abc/checkpoint",
+    "classifier-cv": "thygan-checkpoints/classifier_cv/binary/0/abc/state",
+    "fid-select": "thygan-checkpoints/features/abc.npy",
+    "generate": "thygan-checkpoints/features/abc.npy",
+}
 WEIGHTS = "thygan-weights/resnet50.pth"
-OBJECTS = [*KEPT, CHECKPOINT, SLIDE, WEIGHTS]
+OBJECTS = [*KEPT, *dict.fromkeys(CHECKPOINTS.values()), SLIDE, WEIGHTS]
 ALLOWED = {  # identity, what it does, where
     *{(stage, "read", where[stage]) for where in (MADE, RECORD, RESULT) for stage in STAGES},
     *{(stage, "write", where[stage]) for where in (RECORD, RESULT) for stage in STAGES},
-    *{("gan-train", does, CHECKPOINT) for does in ("read", "write", "delete")},
+    *{(stage, does, where) for stage, where in CHECKPOINTS.items() for does in ("read", "write", "delete")},
     *{("launcher", does, where) for does in ("read", "write") for where in KEPT},
     *{("reader", "read", where) for where in KEPT},
     *{("weights-mirror", does, WEIGHTS) for does in ("read", "write")},
@@ -113,10 +119,11 @@ def test_an_identity_may_do_what_its_work_needs_and_nothing_else(store):
 
 
 def test_a_big_checkpoint_goes_up_in_parts_and_a_stranger_cannot_list_it(store):
-    client(store, "gan-train").put_object("thygan-checkpoints", "big", BytesIO(bytes(6 << 20)), -1, part_size=5 << 20)
-    assert [one.object_name for one in client(store, "gan-train").list_objects("thygan-checkpoints")].count("big") == 1
+    trainer, place = client(store, "gan-train"), ("thygan-checkpoints", "binary/0/abc/")
+    trainer.put_object(place[0], f"{place[1]}big", BytesIO(bytes(6 << 20)), -1, part_size=5 << 20)
+    assert f"{place[1]}big" in [one.object_name for one in trainer.list_objects(*place)]
     with pytest.raises(S3Error, match="AccessDenied"):
-        list(client(store, "classifier-cv").list_objects("thygan-checkpoints"))
+        list(client(store, "classifier-cv").list_objects(*place))
 
 
 def test_buckets_have_their_rules_and_a_second_time_changes_nothing(store):
