@@ -254,6 +254,8 @@ def study(
     classifier_batch: int = 64,
     classifier_learning_rate: float = 0.001,
     weight_decay: float = 1e-6,
+    stain_method: str = "macenko",
+    published: bool = False,
     umap_extractor: str = "efficientnet_lite0",
     umap_neighbors: int = 15,
     umap_max_tiles: int = 2000,
@@ -322,8 +324,9 @@ def study(
         ada_kimg: Thousands of images in which ADA can raise its probability from 0 to 1; 0 = 500.
         precision: Of the GAN's highest resolutions: fp32, fp16, bf16; auto = fp16 on a GPU, fp32 on a CPU.
         snapshot_kimg: Thousands of images between snapshots; 0 = a fifth of kimg.
-        checkpoint_uri: Folder or s3://bucket/prefix from which a killed GAN training goes on; empty = it begins anew.
-        checkpoint_minutes: Between the GAN's checkpoints.
+        checkpoint_uri: Folder or s3://bucket/prefix from which killed trainings, of GAN and classifiers, go on; empty =
+            they begin anew.
+        checkpoint_minutes: Between two checkpoints of a training.
         selection_rule: "kid_held_out" (lowest class-mean KID to the held-out patients) or "fid_train".
         selection_images: Generated images per snapshot for its metrics.
         extractor: Feature network of FID, KID and the near-copy gate.
@@ -338,6 +341,9 @@ def study(
         classifier_batch: Tiles per classifier step.
         classifier_learning_rate: Adam's for the classifier.
         weight_decay: Of the classifier.
+        stain_method: What the arm stain-norm normalises by: macenko or reinhard.
+        published: Train and test the classifiers in Thy-GAN's way where that changes numbers: on a random square of
+            each rebuilt field, one prediction a field, batch statistics frozen after the first step of an epoch.
         umap_extractor: Feature network of the UMAP and the domain gap.
         umap_neighbors: Neighbours of the UMAP.
         umap_max_tiles: Most tiles in the UMAP; more are sampled.

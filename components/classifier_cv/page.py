@@ -21,6 +21,7 @@ svg text { font-size: 11px; fill: var(--soft) }
 
 def page_html(
     title: str,
+    notes: Sequence[str],
     counts: Sequence[dict[str, Any]],
     arms: Sequence[dict[str, Any]],
     history: Sequence[dict[str, Any]],
@@ -31,6 +32,7 @@ def page_html(
 
     Args:
         title: What this fold is.
+        notes: What must be known before the numbers.
         counts: A row per part of the fold: part, patients, tiles.
         arms: The record's table "arms".
         history: The record's table "history".
@@ -41,7 +43,7 @@ def page_html(
     colour = colours(list(dict.fromkeys(row["arm"] for row in arms)))
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        *(f'<p class="bad">{html.escape(mark)}</p>' for mark in marks),
+        *(f'<p class="bad">{html.escape(note)}</p>' for note in (*notes, *marks)),
         "<h2>Patients and tiles</h2>",
         _table(counts),
         "<h2>Arms</h2>",

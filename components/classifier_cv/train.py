@@ -1,6 +1,12 @@
-"""One training: Adam, cross-entropy, plateau schedule, early stop; the best weights on real validation tiles stay."""
+"""One training: Adam, cross-entropy, plateau schedule, early stop; the best weights on real validation tiles stay.
+
+Every draw follows from (seed, epoch), so a training that was killed goes on from the end of an epoch as if it had not
+been.
+"""
 
 import copy
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +16,7 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
-from components.classifier_cv.augment import augment, draw, order
+from components.classifier_cv.augment import SQUARE, augment, draw, order
 from components.classifier_cv.data import ArmTiles
 from components.core.classifier.predictions import logits, positive
 from components.core.classifier.stain import AUGMENT
@@ -20,6 +26,8 @@ from components.core.progress import track
 
 PLATEAU_EPOCHS, PLATEAU_FACTOR = 10, 0.5
 BATCH_NORM_MOMENTUM = 0.1
+
+State = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Settings:
         batch: Tiles per step, at most.
         learning_rate: Adam's.
         weight_decay: Adam's.
+        published: After the first step of each epoch the network is in evaluation mode, as Thy-GAN's was: validating
+            within the epoch left it there.
     """
 
     input_px: int
@@ -41,6 +51,7 @@ class Settings:
     batch: int
     learning_rate: float
     weight_decay: float
+    published: bool = False
 
     def check(self) -> "Settings":
         """Refuses settings that cannot be meant; returns itself."""
@@ -48,6 +59,11 @@ class Settings:
             raise ConfigError("Epochs and patience are at least 1.")
         if self.batch < 2:
             raise ConfigError(f"A batch of {self.batch} has no batch statistics: give at least 2.")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise ConfigError(
+                f"A learning rate of {self.learning_rate:g} with a weight decay of {self.weight_decay:g} cannot train: "
+                "the first is above 0, the second 0 or more."
+            )
         return self
 
 
@@ -56,7 +72,7 @@ class Trained:
     """What a training leaves besides the weights in its backbone.
 
     Attributes:
-        history: A row per epoch: epoch, train_loss, val_loss, val_auroc.
+        history: A row per epoch: epoch, learning_rate, train_loss, val_loss, val_auroc.
         best_epoch: The epoch whose weights stayed.
         val_auroc: AUROC over the validation tiles with these weights; None with one class.
         threshold: From "0.5", or Youden's on the validation tiles.
@@ -68,7 +84,34 @@ class Trained:
     threshold: float
 
 
-def train(backbone: Backbone, data: ArmTiles, settings: Settings, seed: int, threshold: str, what: str) -> Trained:
+class Keeper:
+    """Where a training finds its last state and leaves the next: nowhere, unless told."""
+
+    def __init__(
+        self,
+        read: Callable[[], State | None] = lambda: None,
+        write: Callable[[State], None] = lambda state: None,
+        minutes: float = 10.0,
+    ) -> None:
+        self.read, self._write, self._minutes = read, write, minutes
+        self._last = time.monotonic()
+
+    def offer(self, state: Callable[[], State], is_last: bool) -> None:
+        """Keeps a state when it is time, and the last one in any case."""
+        if is_last or time.monotonic() - self._last >= 60 * self._minutes:
+            self._write(state())
+            self._last = time.monotonic()
+
+
+def train(
+    backbone: Backbone,
+    data: ArmTiles,
+    settings: Settings,
+    seed: int,
+    threshold: str,
+    what: str,
+    keeper: Keeper | None = None,
+) -> Trained:
     """Trains the backbone's module in place.
 
     Args:
@@ -78,18 +121,18 @@ def train(backbone: Backbone, data: ArmTiles, settings: Settings, seed: int, thr
         seed: Of order, augmentation and dropout.
         threshold: "0.5" or "youden".
         what: For the progress line.
+        keeper: Where it goes on from, and what it leaves for another time.
     """
-    device = data.training.images.device
+    device = data.training.labels.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)  # dropout draws from the global generator
-        history, best_epoch = _epochs(backbone, data, settings, seed, what)
+        history, best_epoch = _epochs(backbone, data, settings, seed, what, keeper or Keeper())
     scores = positive(logits(backbone, data.validation.images, settings.input_px, settings.batch, device))
     truth = data.validation.labels.cpu().numpy()
     return Trained(history, best_epoch, auroc(truth, scores), choose_threshold(threshold, truth, scores))
 
 
 def _epochs(
-    backbone: Backbone, data: ArmTiles, settings: Settings, seed: int, what: str
+    backbone: Backbone, data: ArmTiles, settings: Settings, seed: int, what: str, keeper: Keeper
 ) -> tuple[list[dict[str, Any]], int]:
     module, validation = backbone.module.to(memory_format=torch.channels_last), data.validation
     _follow_fast(module)
@@ -99,19 +142,42 @@ def _epochs(
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=PLATEAU_FACTOR, patience=PLATEAU_EPOCHS)
     history: list[dict[str, Any]] = []
     best, best_epoch, best_weights = float("inf"), 0, {}
-    for epoch in track(range(1, settings.epochs + 1), what, settings.epochs, "epochs"):
+    if state := keeper.read():
+        module.load_state_dict(state["module"])
+        optimiser.load_state_dict(state["optimiser"])
+        plateau.load_state_dict(state["plateau"])
+        history, best, best_epoch, best_weights = (state[key] for key in ("history", "best", "best_epoch", "weights"))
+
+    def now() -> State:
+        return {
+            "module": module.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "plateau": plateau.state_dict(),
+            "history": history,
+            "best": best,
+            "best_epoch": best_epoch,
+            "weights": best_weights,
+        }
+
+    def is_over() -> bool:
+        return len(history) >= settings.epochs or len(history) - best_epoch >= settings.patience
+
+    for epoch in track(range(len(history) + 1, settings.epochs + 1), what, settings.epochs - len(history), "epochs"):
+        if is_over():
+            break
+        rate = optimiser.param_groups[0]["lr"]
         train_loss = _epoch(backbone, data, optimiser, settings, seed, epoch)
         answers = logits(backbone, validation.images, settings.input_px, settings.batch, validation.images.device)
         val_loss = float(F.cross_entropy(answers, validation.labels))
         if not np.isfinite(train_loss + val_loss):
             raise TrainingError(f"{what}: the loss is not a number in epoch {epoch}; use a lower learning rate.")
         val_auroc = auroc(validation.labels.cpu().numpy(), positive(answers))
-        history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_auroc": val_auroc})
+        losses = {"train_loss": train_loss, "val_loss": val_loss, "val_auroc": val_auroc}
+        history.append({"epoch": epoch, "learning_rate": rate, **losses})
         plateau.step(val_loss)
         if val_loss < best:
             best, best_epoch, best_weights = val_loss, epoch, copy.deepcopy(module.state_dict())
-        elif epoch - best_epoch >= settings.patience:
-            break
+        keeper.offer(now, is_over())
     module.load_state_dict(best_weights)
     return history, best_epoch
 
@@ -125,22 +191,27 @@ def _epoch(
     epoch: int,
 ) -> float:
     """One pass over the training tiles; mean loss per tile."""
-    training, device = data.training, data.training.images.device
+    training, device = data.training, data.training.labels.device
     stain = data.stain if data.stain and data.stain.use == AUGMENT else None
-    backbone.module.train()
+    torch.manual_seed(seed * 100_003 + epoch)  # dropout draws from the global generator
     noise = torch.Generator(device).manual_seed(seed * 100_003 + epoch)
     draws = draw(len(training.labels), seed, epoch)
+    images = training.of_epoch(draws[:, SQUARE])  # [N, 3, H, W] uint8
+    references = images[: training.real]
     steps = -(-len(draws) // settings.batch)
-    draws, places = draws.to(device), order(draws).to(device)
     total = torch.zeros((), device=device)
-    for part in places.tensor_split(steps):  # even parts: a batch of one tile has no batch statistics
-        images = augment(training.images[part], draws[part], noise, stain)  # [n, 3, H, W] uint8
-        inputs = backbone.prepare(images, settings.input_px).contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(backbone.module(inputs), training.labels[part])
+    backbone.module.train()
+    for part in order(draws).tensor_split(steps):  # even parts: a batch of one tile has no batch statistics
+        places = part.to(device)
+        tiles = augment(images[places], draws[part], references, noise, stain)  # [n, 3, H, W] uint8
+        inputs = backbone.prepare(tiles, settings.input_px).contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(backbone.module(inputs), training.labels[places])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         total += loss.detach() * len(part)
+        if settings.published:
+            backbone.module.eval()
     return float(total) / len(draws)
 
 

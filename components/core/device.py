@@ -17,3 +17,15 @@ def pick_device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ConfigError(f"This machine has no device {name!r}: use cpu, cuda or auto.") from None
+
+
+def pick_devices(name: str) -> list[torch.device]:
+    """The devices of one name, or of several with commas; "auto" and "cuda" = every GPU, "auto" without one = CPU.
+
+    Raises:
+        ConfigError: Not a device, or not one of this machine.
+    """
+    gpus = [torch.device("cuda", place) for place in range(torch.cuda.device_count())]
+    if gpus and name in ("auto", "cuda"):
+        return gpus
+    return [pick_device(one.strip()) for one in name.split(",")]

@@ -64,9 +64,9 @@ def test_validation_and_test_tiles_are_real_in_every_arm(toy, fold):
     with ImageArchive(toy.synthetic) as synthetic:
         for name in ("none", "bi100", "bi100-real"):
             data = arm_tiles(fold, compose(name, fold.parts["train"].table, synthetic, "binary", 0), 0, CPU)
-            assert torch.equal(data.validation.images, fold.parts["val"].images)
-            assert torch.equal(data.test, fold.parts["test"].images)
-            assert torch.equal(data.training.images[:24], fold.parts["train"].images)
+            assert torch.equal(data.validation.images, fold.parts["val"].tiles)
+            assert torch.equal(data.test, fold.parts["test"].tiles)
+            assert torch.equal(data.training.images[:24], fold.parts["train"].tiles)
 
 
 def test_too_few_synthetic_tiles_are_refused(fold, lineage, tmp_path):

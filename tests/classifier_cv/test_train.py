@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.classifier_cv.data import ArmTiles, Tiles
+from components.classifier_cv.data import ArmTiles, Tiles, TrainingTiles
 from components.classifier_cv.train import Settings, choose_threshold, train
 from components.core.errors import ConfigError, TrainingError
 from components.core.features.backbones import build_backbone
@@ -19,7 +19,10 @@ def toy_tiles(count: int, seed: int) -> Tiles:
 
 
 def arm(training: int) -> ArmTiles:
-    return ArmTiles(toy_tiles(training, 0), toy_tiles(8, 1), toy_tiles(4, 2).images, None, 0)
+    tiles = toy_tiles(training, 0)
+    return ArmTiles(
+        TrainingTiles(tiles.labels, training, tiles.images), toy_tiles(8, 1), toy_tiles(4, 2).images, None, 0
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet101"])
@@ -57,6 +60,20 @@ def test_leaves_the_global_generator_alone():
     network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
     train(network, arm(4), Settings(32, 1, 1, 4, 1e-3, 0.0), 0, "0.5", "global")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_published_way_trains_in_evaluation_mode_after_the_first_step():
+    def modes(published):
+        network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
+        seen = []
+        network.module.register_forward_pre_hook(
+            lambda module, given: seen.append((torch.is_grad_enabled(), module.training))
+        )
+        train(network, arm(12), Settings(32, 2, 2, 4, 1e-3, 0.0, published), 0, "0.5", "published")
+        return [training for learning, training in seen if learning]
+
+    assert modes(True) == [True, False, False] * 2
+    assert modes(False) == [True] * 6
 
 
 def test_a_diverging_training_says_so():

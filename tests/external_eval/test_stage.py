@@ -88,7 +88,9 @@ def write_external(folder: Path, sites: dict[str, list[tuple[str, int]]], **chan
     return folder / "external.zip", folder / "labels.csv"
 
 
-def write_folder(folder: Path, scheme: str, arms: dict[str, Stain | None], patients: list[str]) -> Path:
+def write_folder(
+    folder: Path, scheme: str, arms: dict[str, Stain | None], patients: list[str], study: str
+) -> Path:
     """Classifiers of random weights, two seeds an arm, with the files around them."""
     made = []
     for place, (arm, stain) in enumerate(arms.items()):
@@ -113,6 +115,7 @@ def write_folder(folder: Path, scheme: str, arms: dict[str, Stain | None], patie
                     threshold=0.5,
                     stain=stain.to_dict() if stain else None,
                     mark="LEAKED: for the test" if arm == "mc" else "",
+                    study=study,
                 )
             )
     write_classifiers(folder, made)
@@ -136,8 +139,8 @@ def outside(tmp_path_factory):
     binary = {"none": None, "stain-norm": stain, "bi100": None, "bi100-real": None}
     return Outside(
         [
-            write_folder(folder / "binary", "binary", binary, seen),
-            write_folder(folder / "diagnosis", "diagnosis", {"mc": None}, seen),
+            write_folder(folder / "binary", "binary", binary, seen, study.digest),
+            write_folder(folder / "diagnosis", "diagnosis", {"mc": None}, seen, study.digest),
         ],
         folder / "study.json",
         *write_external(folder, SITES),
@@ -251,7 +254,7 @@ def test_twice_gives_the_same_bytes(outside, out, tmp_path):
 
 def test_a_seen_patient_is_refused(outside, tmp_path):
     seen = person("north", 2)
-    folder = write_folder(tmp_path / "own", "binary", {"none": None}, [seen])
+    folder = write_folder(tmp_path / "own", "binary", {"none": None}, [seen], StudyPlan.read(outside.study).digest)
     with pytest.raises(LeakageError, match=seen):
         replace(outside, classifiers=[folder]).run(tmp_path / "out")
     assert not (tmp_path / "out" / "predictions.csv").exists()

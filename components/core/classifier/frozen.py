@@ -33,6 +33,7 @@ class Frozen:
         threshold: Probability of class 1 from which a tile is called class 1.
         stain: A fitted `Stain` as a dictionary; None for the arms without one.
         mark: What every number of this classifier carries; '' = nothing.
+        study: Digest of the study plan that it was trained for.
     """
 
     arm: str
@@ -48,6 +49,7 @@ class Frozen:
     threshold: float
     stain: dict[str, Any] | None
     mark: str
+    study: str
 
     def load(self, folder: str | Path, device: torch.device) -> Backbone:
         """The network in eval mode; refuses weights that are not the ones that were frozen."""

@@ -15,6 +15,7 @@ import torch
 from torchstain.numpy.normalizers.macenko import NumpyMacenkoNormalizer
 from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
 
+from components.core.errors import ConfigError
 from components.core.macenko import LIGHT, TISSUE_OD, fitted_macenko
 from components.core.pixels import Pixels
 
@@ -49,8 +50,14 @@ class Stain:
         return asdict(self)
 
 
-def fit_stain(tiles: torch.Tensor, use: str, seed: int) -> Stain:
-    """Fits stain vectors on pooled pixels of training tiles.
+def check_method(method: str) -> None:
+    """Refuses what is no way to normalise stain."""
+    if method not in (MACENKO, REINHARD):
+        raise ConfigError(f"There is no stain method {method!r}: use {MACENKO} or {REINHARD}.")
+
+
+def fit_stain(tiles: torch.Tensor, use: str, seed: int, method: str = MACENKO) -> Stain:
+    """Fits a stain on pooled pixels of training tiles.
 
     Where they hold no two stains, normalisation falls back to Reinhard's Lab statistics and augmentation to
     Macenko's published vectors; the note says so.
@@ -59,20 +66,21 @@ def fit_stain(tiles: torch.Tensor, use: str, seed: int) -> Stain:
         tiles: Training tiles [N, 3, H, W] uint8.
         use: "normalise" or "augment".
         seed: Of the pixels that are drawn where there are more than half a million.
+        method: "macenko", or "reinhard" to normalise by; stains are varied along Macenko's vectors in any case.
     """
     pixels = tiles.permute(0, 2, 3, 1).reshape(-1, 3).numpy()  # [P, 3]
     if len(pixels) > _FIT_PIXELS:
         pixels = pixels[np.sort(np.random.default_rng(seed).choice(len(pixels), _FIT_PIXELS, replace=False))]
     image = pixels[None]  # [1, P, 3]: torchstain reads images
+    if use == NORMALISE and method == REINHARD:
+        return Stain(use, REINHARD, _lab_statistics(image))
     macenko = fitted_macenko(image)
     if macenko is not None:
         return Stain(use, MACENKO, _parameters(macenko))
     if use == AUGMENT:
         return Stain(use, MACENKO, _parameters(NumpyMacenkoNormalizer()), "no two stains found: published vectors used")
-    reinhard = NumpyReinhardNormalizer()
-    reinhard.fit(image)
-    parameters = {"means": reinhard.target_means.tolist(), "deviations": reinhard.target_stds.tolist()}
-    return Stain(use, REINHARD, parameters, "no two stains found: Reinhard's Lab statistics used instead of Macenko's")
+    note = "no two stains found: Reinhard's Lab statistics used instead of Macenko's"
+    return Stain(use, REINHARD, _lab_statistics(image), note)
 
 
 def normalise(stain: Stain, tiles: torch.Tensor, sources: Sequence[str]) -> tuple[torch.Tensor, int]:
@@ -123,6 +131,12 @@ def vary(stain: Stain, tiles: torch.Tensor, draws: torch.Tensor, spread: float =
 
 def _parameters(macenko: NumpyMacenkoNormalizer) -> dict[str, list[Any]]:
     return {"vectors": macenko.HERef.tolist(), "strengths": macenko.maxCRef.tolist()}
+
+
+def _lab_statistics(image: Pixels) -> dict[str, list[Any]]:
+    reinhard = NumpyReinhardNormalizer()
+    reinhard.fit(image)
+    return {"means": reinhard.target_means.tolist(), "deviations": reinhard.target_stds.tolist()}
 
 
 def _normalised(stain: Stain, image: Pixels) -> Pixels | None:
