@@ -100,6 +100,7 @@ MAPPING = StageOptions(
     extractor="umap_extractor",
     neighbors="umap_neighbors",
     max_tiles="umap_max_tiles",
+    synthetic_each="umap_synthetic_each",
 )
 TELLING = StageOptions(report, "title")
 CHAINED = (TRAINING, SELECTION, GENERATION, CLASSIFICATION)

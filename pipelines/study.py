@@ -259,6 +259,7 @@ def study(
     umap_extractor: str = "efficientnet_lite0",
     umap_neighbors: int = 15,
     umap_max_tiles: int = 2000,
+    umap_synthetic_each: int = 0,
     weights_dir: str = "",
     seed: int = 0,
     device: str = "auto",
@@ -347,6 +348,8 @@ def study(
         umap_extractor: Feature network of the UMAP and the domain gap.
         umap_neighbors: Neighbours of the UMAP.
         umap_max_tiles: Most tiles in the UMAP; more are sampled.
+        umap_synthetic_each: Synthetic tiles of each class in the UMAP, besides at most umap_max_tiles real ones; 0 = as
+            many as of every domain.
         weights_dir: Folder with network weights for places without a network.
         seed: Every random draw follows from it.
         device: "auto", "cpu" or "cuda".

@@ -7,6 +7,7 @@ that follow from a seed; theirs were unseeded, so every test gave another score.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -28,7 +29,10 @@ def field_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rebuilt(table: pd.DataFrame, tiles: torch.Tensor, tile_px: int) -> Iterator[Field]:
-    """The fields of `field_rows`, put together by x and y; what no tile covers is black.
+    """The fields of `field_rows`, put together by x and y.
+
+    The tile stage leaves out strips narrower than half a tile (of 1053 px rows 512 to 540): they are filled by their
+    neighbours' mirror image. What lies in no row or no column of strips, where a whole tile is missing, is black.
 
     Args:
         table: Manifest rows of the tiles.
@@ -43,7 +47,18 @@ def rebuilt(table: pd.DataFrame, tiles: torch.Tensor, tile_px: int) -> Iterator[
         for place in own.index:
             top, left = corners[place]
             field[:, top : top + side, left : left + side] = tiles[place]
-        yield field
+        rows, columns = (_mirrored(edges, side) for edges in corners[own.index].T)
+        yield field[:, rows][:, :, columns]
+
+
+def _mirrored(edges: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
+    """Where each row (or column) comes from: itself where a tile lies, else the mirror image beyond the nearer tile."""
+    starts = np.unique(edges)
+    lines = np.arange(starts[-1] + side)
+    before = starts[np.searchsorted(starts, lines, side="right") - 1] + side - 1  # the last line of the tile before
+    after = starts[np.searchsorted(starts, lines).clip(max=len(starts) - 1)]
+    beyond = np.where(lines - before <= after - lines, 2 * before - lines + 1, 2 * after - lines - 1)
+    return np.where(lines <= before, lines, beyond)
 
 
 def squares(fields: Sequence[Field], draws: torch.Tensor, side: int) -> torch.Tensor:

@@ -88,6 +88,33 @@ def refuse_seen(table: pd.DataFrame, lineage: Lineage, folder: str | Path) -> No
         )
 
 
+def refuse_other_plan(classifiers: Sequence[Frozen], study: StudyPlan) -> None:
+    """Refuses classifiers that are not the plan's: of another plan, twice, or fewer than its arms and seeds."""
+    if not classifiers:
+        raise ConfigError("There are no classifiers to evaluate: give at least one folder of classifier_cv.")
+    for one in classifiers:
+        if one.study != study.digest:
+            raise ConfigError(
+                f"Arm {one.arm!r}, seed {one.seed} was trained for the study plan {one.study[:12]}, this one is "
+                f"{study.digest[:12]}: arms, threshold and endpoint are stated before anything is trained; give the "
+                "plan that classifier_cv was given."
+            )
+    given = [(one.arm, one.seed) for one in classifiers]
+    twice = [pair for pair in dict.fromkeys(given) if given.count(pair) > 1]
+    if twice:
+        raise ConfigError(
+            f"Arm {twice[0][0]!r}, seed {twice[0][1]} stands in two folders: give the folders of one fold."
+        )
+    absent = [(arm, seed) for arm in study.arms for seed in study.seeds if (arm, seed) not in given]
+    if absent:
+        named = ", ".join(f"{arm} seed {seed}" for arm, seed in absent[:_SHOWN])
+        raise ConfigError(
+            f"The study plan names {len(absent)} classifier(s) that are not there ({named}"
+            f"{' …' if len(absent) > _SHOWN else ''}): an arm left out is a result hidden; give the folders of all "
+            "schemes."
+        )
+
+
 def refuse_unfit(table: pd.DataFrame, resolution: int, classifiers: Sequence[Frozen]) -> None:
     """Refuses tiles of another size or another known magnification than the classifiers were trained on."""
     for one in classifiers:

@@ -26,7 +26,7 @@ from components.core.study import StudyPlan
 from components.core.telemetry import watched
 from components.external_eval.measure import roc as roc_of
 from components.external_eval.measure import site_rows
-from components.external_eval.sites import admitted, labelled, refuse_seen, refuse_unfit
+from components.external_eval.sites import admitted, labelled, refuse_other_plan, refuse_seen, refuse_unfit
 
 
 @watched
@@ -60,7 +60,8 @@ def run(
         device: "auto", "cpu" or "cuda".
 
     Raises:
-        ConfigError: A site or an arm that the study plan does not name, an arm given twice.
+        ConfigError: A site that the study plan does not name; classifiers that were trained for another plan, are
+            given twice, or are not all that it names.
         DataError: Labels of other tiles, another tile size or magnification, tiles without a class or a patient.
         LeakageError: A classifier has seen an external patient, or it cannot be proven that it has not.
         WeightsError: Weights that are not the frozen ones.
@@ -69,8 +70,7 @@ def run(
         raise ConfigError(f"A batch holds at least 1 tile, not {batch}.")
     decided, place = StudyPlan.read(study), pick_device(device)
     frozen = [(folder, one) for folder in classifiers for one in read_classifiers(folder)]
-    _refuse_twice([one for _, one in frozen])
-    decided.refuse_other(list(dict.fromkeys(one.arm for _, one in frozen)))
+    refuse_other_plan([one for _, one in frozen], decided)
     with ImageArchive(tiles) as archive, Record(metrics, "external_eval", upstream=_upstream(classifiers)) as record:
         table = admitted(labelled(archive.manifest, labels), decided)
         for folder in classifiers:
@@ -90,7 +90,8 @@ def run(
         write_json(roc, roc_of(rows, decided, names))
         record["tiles"], record["sites"] = len(table), table["site"].nunique()
         record["patients"] = len(set(table["identity"]) - {""})
-        record["classifiers"] = len(frozen)
+        record["classifiers"], record["study"] = len(frozen), decided.digest
+        record["endpoint"], record["vote"], record["threshold"] = decided.endpoint, decided.vote, decided.threshold
         record["note"] = "" if len(table) else "no external tiles were given"
         record.table("sites", site_rows(rows, decided, names, marks))
 
@@ -116,17 +117,6 @@ def _predict(
 
 def _mark(one: Frozen, unknown_mpp: bool) -> str:
     return "; ".join(text for text in (one.mark, "um/px unknown" if unknown_mpp else "") if text)
-
-
-def _refuse_twice(frozen: Sequence[Frozen]) -> None:
-    if not frozen:
-        raise ConfigError("There are no classifiers to evaluate: give at least one folder of classifier_cv.")
-    pairs = [(one.arm, one.seed) for one in frozen]
-    twice = [pair for pair in dict.fromkeys(pairs) if pairs.count(pair) > 1]
-    if twice:
-        raise ConfigError(
-            f"Arm {twice[0][0]!r}, seed {twice[0][1]} stands in two folders: give the folders of one fold."
-        )
 
 
 def _upstream(folders: Sequence[str]) -> list[dict[str, object]]:

@@ -23,6 +23,7 @@ def umap(
     neighbors: int = 15,
     min_dist: float = 0.1,
     max_tiles: int = 2000,
+    synthetic_each: int = 0,
     seed: int = 0,
     device: str = "auto",
 ) -> None:

@@ -40,14 +40,22 @@ class Tiles:
         for archive, file in zip(self.table["archive"], self.table["file"], strict=True):
             yield self.archives[archive].read(file)
 
-    def sampled(self, most: int, rng: np.random.Generator) -> "Tiles":
-        """At most `most` tiles, the same number from every domain where it has as many."""
-        sizes = self.table.groupby("domain", sort=True).size()
-        quotas = _quotas(sizes.to_dict(), most)
-        chosen = [
-            rng.choice(np.flatnonzero(self.table["domain"] == domain), quota, replace=False)
-            for domain, quota in quotas.items()
-        ]
+    def sampled(self, most: int, rng: np.random.Generator, synthetic_each: int = 0) -> "Tiles":
+        """At most `most` tiles, the same number from every domain where it has as many.
+
+        Args:
+            most: Tiles.
+            rng: Draws them.
+            synthetic_each: Above 0, `most` counts real tiles, and so many synthetic ones of each class come besides.
+        """
+        counted, besides = self.table, self.table[:0]
+        if synthetic_each:
+            is_synthetic = self.table["role"] == SYNTHETIC
+            counted, besides = self.table[~is_synthetic], self.table[is_synthetic]
+        quotas = _quotas(counted.groupby("domain", sort=True).size().to_dict(), most)
+        groups = [(rows.index, quotas[domain]) for domain, rows in counted.groupby("domain", sort=True)]
+        groups += [(rows.index, synthetic_each) for _, rows in besides.groupby(["domain", "class"], sort=True)]
+        chosen = [rng.choice(places, min(most_of, len(places)), replace=False) for places, most_of in groups]
         places = np.sort(np.concatenate(chosen))
         return replace(self, table=self.table.iloc[places].reset_index(drop=True))
 

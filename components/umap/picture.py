@@ -20,38 +20,40 @@ def map_picture(points: Sequence[dict[str, Any]]) -> Pixels:
     """The map, [H, W, 3]. Filled dots are source tiles, diamonds external ones, rings synthetic ones.
 
     Args:
-        points: Each with `x`, `y`, `role`, `domain`, `class`.
+        points: Each with `x`, `y`, `role`, `domain`, `class`; with `xs`, `ys` a second row shows the map that is fitted
+            with the synthetic tiles.
     """
     panels = [("by domain", "domain"), ("by class", "class")]
+    fits = [("fitted on real tiles", ("x", "y")), ("fitted with synthetic tiles", ("xs", "ys"))]
+    fits = [fit for fit in fits if points and fit[1][0] in points[0]]
     named = {key: colours(sorted({point[key] for point in points if point[key]})) for _, key in panels}
-    lines = max(len(names) for names in named.values())
-    height = PANEL_PX + 2 * MARGIN_PX + LEGEND_PX * lines + 16
-    width = len(panels) * (PANEL_PX + MARGIN_PX) + MARGIN_PX
+    row = PANEL_PX + MARGIN_PX
+    legend = MARGIN_PX + len(fits) * row
+    height = legend + MARGIN_PX + LEGEND_PX * max(len(names) for names in named.values()) + 16
+    width = len(panels) * row + MARGIN_PX
     image = Image.new("RGB", (width * SCALE, height * SCALE), "white")
     draw = ImageDraw.Draw(image)
-    places = _placed(points)
-    for column, (title, key) in enumerate(panels):
-        left = MARGIN_PX + column * (PANEL_PX + MARGIN_PX)
-        _panel(
-            draw,
-            left,
-            title,
-            [
+    for line, (fit, axes) in enumerate(fits):
+        places = _placed(points, axes)
+        for column, (title, key) in enumerate(panels):
+            marks = [
                 (place, point["role"], named[key].get(point[key], GREY))
                 for place, point in zip(places, points, strict=True)
-            ],
-        )
+            ]
+            _panel(draw, MARGIN_PX + column * row, MARGIN_PX + line * row, f"{fit}, {title}", marks)
+    for column, (_, key) in enumerate(panels):
+        left = MARGIN_PX + column * row
         for line, (name, colour) in enumerate(named[key].items()):
-            top = PANEL_PX + 2 * MARGIN_PX + LEGEND_PX * line
+            top = legend + MARGIN_PX // 2 + LEGEND_PX * line
             role = next(point["role"] for point in points if point[key] == name) if key == "domain" else ""
             _mark(draw, left + 10, top, role, colour, 7)
             _text(draw, left + 28, top - 11, name, 18)
     return np.array(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _placed(points: Sequence[dict[str, Any]]) -> np.ndarray:
+def _placed(points: Sequence[dict[str, Any]], axes: Sequence[str]) -> np.ndarray:
     """Coordinates within a panel in pixels, both axes at the same scale, [n, 2]."""
-    xy = np.array([[point["x"], point["y"]] for point in points], float).reshape(-1, 2)
+    xy = np.array([[point[axis] for axis in axes] for point in points], float).reshape(-1, 2)
     if not len(xy):
         return xy
     low, high = xy.min(axis=0), xy.max(axis=0)
@@ -61,12 +63,12 @@ def _placed(points: Sequence[dict[str, Any]]) -> np.ndarray:
     return centred * [1, -1] + PANEL_PX / 2
 
 
-def _panel(draw: ImageDraw.ImageDraw, left: int, title: str, marks: list[tuple[Any, str, str]]) -> None:
-    _text(draw, left, 12, title, 22)
-    box = [left, MARGIN_PX, left + PANEL_PX, MARGIN_PX + PANEL_PX]
+def _panel(draw: ImageDraw.ImageDraw, left: int, top: int, title: str, marks: list[tuple[Any, str, str]]) -> None:
+    _text(draw, left, top - 36, title, 22)
+    box = [left, top, left + PANEL_PX, top + PANEL_PX]
     draw.rectangle([side * SCALE for side in box], outline=FRAME, width=SCALE)
     for (x, y), role, colour in marks:
-        _mark(draw, left + x, MARGIN_PX + y, role, colour, 4.5)
+        _mark(draw, left + x, top + y, role, colour, 4.5)
 
 
 def _mark(draw: ImageDraw.ImageDraw, x: float, y: float, role: str, colour: str, radius: float) -> None:

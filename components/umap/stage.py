@@ -23,6 +23,8 @@ from components.umap.layouts import projected
 from components.umap.picture import map_picture
 
 BATCH = 32
+# names of the coordinates: fitted on real tiles, and on the synthetic ones, too
+AXES = ((("x", "y"), ("xs", "ys")), (("x3", "y3", "z3"), ("xs3", "ys3", "zs3")))
 
 
 @watched
@@ -41,6 +43,7 @@ def run(
     neighbors: int = 15,
     min_dist: float = 0.1,
     max_tiles: int = 2000,
+    synthetic_each: int = 0,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
@@ -60,6 +63,8 @@ def run(
         neighbors: UMAP's neighbourhood size, also of the kNN mixing; at least 2.
         min_dist: Least distance of two points on the map, 0..1.
         max_tiles: Most tiles that enter, the same number from every domain.
+        synthetic_each: Synthetic tiles of each class that enter, besides at most max_tiles real ones (Thy-GAN's figure
+            has 750); 0 = as many as of every domain.
         seed: Of sampling, UMAP and the intervals.
         device: "auto", "cpu", "cuda" or "cuda:N".
 
@@ -72,7 +77,7 @@ def run(
     with Record(metrics, "umap", upstream=upstream, seed=seed) as record:
         chosen = gather(tiles, external_tiles, external_labels, synthetic)
         record["tiles_there_are"] = len(chosen.table)
-        chosen = chosen.sampled(max_tiles, np.random.default_rng(seed))
+        chosen = chosen.sampled(max_tiles, np.random.default_rng(seed), synthetic_each)
         network = load_extractor(extractor, weights_dir=weights_dir, device=device, input_px=extractor_px)
         features = features_of(network, chosen.images(), BATCH, "umap: features", len(chosen.table))  # [n, d]
         table = domain_gap(chosen, features, neighbors, seed)
@@ -94,18 +99,18 @@ def run(
 def _layouts(
     tiles: Tiles, features: npt.NDArray[np.float32], neighbors: int, min_dist: float, seed: int
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Coordinates by axis name: fitted on real tiles in 2-D and 3-D; `xs`, `ys` fitted on the synthetic ones too."""
+    """Coordinates by axis name, 2-D and 3-D: fitted on real tiles; on the synthetic ones, too (`xs`, …, `zs3`)."""
     synthetic = (tiles.table["role"] == SYNTHETIC).to_numpy()
     axes: dict[str, npt.NDArray[np.float32]] = {}
-    for names in (("x", "y"), ("x3", "y3", "z3")):
-        placed = np.empty((len(features), len(names)), np.float32)
+    for apart, together in AXES:
+        placed = np.empty((len(features), len(apart)), np.float32)
         placed[~synthetic], placed[synthetic] = projected(
-            features[~synthetic], features[synthetic], len(names), neighbors, min_dist, seed
+            features[~synthetic], features[synthetic], len(apart), neighbors, min_dist, seed
         )
-        axes |= dict(zip(names, placed.T, strict=True))
-    if synthetic.any():
-        placed, _ = projected(features, features[:0], 2, neighbors, min_dist, seed)
-        axes |= dict(zip(("xs", "ys"), placed.T, strict=True))
+        axes |= dict(zip(apart, placed.T, strict=True))
+        if synthetic.any():
+            placed, _ = projected(features, features[:0], len(together), neighbors, min_dist, seed)
+            axes |= dict(zip(together, placed.T, strict=True))
     return axes
 
 
@@ -133,8 +138,9 @@ def _page(points: list[dict[str, object]], gap: pd.DataFrame, extractor: Extract
         "Domains and synthetic tiles",
         "<h1>Domains and synthetic tiles</h1>"
         f"<p>{len(points)} tiles by features of <b{tone}>{html.escape(extractor.title)}</b>. "
-        "The map is fitted on real tiles; synthetic ones are placed on it afterwards. Dots are source tiles, diamonds "
-        "external ones, rings synthetic ones. Point at one to see the tile.</p>"
+        "The map is fitted on real tiles, and synthetic ones are placed on it afterwards: they cannot bring domains "
+        "together that lie apart. Where it is fitted with them, too, they can; the buttons show both. Dots are source "
+        "tiles, diamonds external ones, rings synthetic ones. Point at one to see the tile.</p>"
         f"{embedding_html(points, 'umap')}"
         "<h2>Domain gap</h2>"
         "<p>Source to each external site, alone and with each arm's synthetic tiles in the training's proportion. The "

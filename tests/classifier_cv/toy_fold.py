@@ -53,28 +53,28 @@ class Toy:
     def split(self) -> SplitPlan:
         return SplitPlan.read(self.plan)
 
+    def options(self, out: Path) -> dict[str, Any]:
+        return {
+            "tiles": str(self.tiles),
+            "plan": str(self.plan),
+            "study": str(self.study),
+            "synthetic": str(self.synthetic),
+            "fold": "0",
+            "predictions": str(out / "predictions.csv"),
+            "classifiers": str(out / "classifiers"),
+            "page": str(out / "page.html"),
+            "metrics": str(out / "metrics.json"),
+            "backbone": "shufflenet_v2_x0_5",
+            "pretrained": False,
+            "input_px": 32,
+            "epochs": 1,
+            "batch": 16,
+            "device": "cpu",
+        }
+
     def run(self, name: str, **options: Any) -> "Result":
         out = self.folder / name
-        run(
-            **{
-                "tiles": str(self.tiles),
-                "plan": str(self.plan),
-                "study": str(self.study),
-                "synthetic": str(self.synthetic),
-                "fold": "0",
-                "predictions": str(out / "predictions.csv"),
-                "classifiers": str(out / "classifiers"),
-                "page": str(out / "page.html"),
-                "metrics": str(out / "metrics.json"),
-                "backbone": "shufflenet_v2_x0_5",
-                "pretrained": False,
-                "input_px": 32,
-                "epochs": 1,
-                "batch": 16,
-                "device": "cpu",
-                **options,
-            }
-        )
+        run(**{**self.options(out), **options})
         return Result(out)
 
 

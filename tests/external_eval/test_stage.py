@@ -1,5 +1,6 @@
 """Frozen classifiers on external sites: joined labels, admitted sites, complete predictions, scikit-learn's numbers."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,7 @@ def write_external(folder: Path, sites: dict[str, list[tuple[str, int]]], **chan
     return folder / "external.zip", folder / "labels.csv"
 
 
-def write_folder(
-    folder: Path, scheme: str, arms: dict[str, Stain | None], patients: list[str], study: str
-) -> Path:
+def write_folder(folder: Path, scheme: str, arms: dict[str, Stain | None], patients: list[str], study: str) -> Path:
     """Classifiers of random weights, two seeds an arm, with the files around them."""
     made = []
     for place, (arm, stain) in enumerate(arms.items()):
@@ -243,6 +242,7 @@ def test_roc_is_of_the_last_generator_arm_over_patients(out, table):
 def test_record_carries_both_chains_once(out):
     record = read_json(out / "metrics.json")
     assert [one["stage"] for one in record["upstream"]] == ["pack", "binary", "diagnosis"]
+    assert (record["vote"], record["threshold"]) == ("majority", "0.5") and "AUROC" in record["endpoint"]
     assert (record["tiles"], record["patients"], record["classifiers"], record["sites"]) == (30, 7, 10, 3)
 
 
@@ -254,7 +254,10 @@ def test_twice_gives_the_same_bytes(outside, out, tmp_path):
 
 def test_a_seen_patient_is_refused(outside, tmp_path):
     seen = person("north", 2)
-    folder = write_folder(tmp_path / "own", "binary", {"none": None}, [seen], StudyPlan.read(outside.study).digest)
+    plan = replace(StudyPlan.read(outside.study), arms=["none"])
+    plan.write(tmp_path / "study.json")
+    outside = replace(outside, study=tmp_path / "study.json")
+    folder = write_folder(tmp_path / "own", "binary", {"none": None}, [seen], plan.digest)
     with pytest.raises(LeakageError, match=seen):
         replace(outside, classifiers=[folder]).run(tmp_path / "out")
     assert not (tmp_path / "out" / "predictions.csv").exists()
@@ -286,24 +289,45 @@ def test_labels_may_come_in_another_order(outside, out, tmp_path):
     assert (tmp_path / "predictions.csv").read_bytes() == (out / "predictions.csv").read_bytes()
 
 
+def under(outside, folder, **changes):
+    """The same study under another plan, with classifiers that were trained for it."""
+    plan = replace(StudyPlan.read(outside.study), **changes)
+    plan.write(folder / "study.json")
+    copies = []
+    for old in outside.classifiers:
+        new = folder / old.name
+        shutil.copytree(old, new)
+        write_classifiers(new, [replace(one, study=plan.digest) for one in read_classifiers(old)])
+        copies.append(new)
+    return replace(outside, study=folder / "study.json", classifiers=copies)
+
+
 def test_sites_outside_the_plan_are_refused(outside, tmp_path):
-    plan = StudyPlan.read(outside.study)
-    replace(plan, external_sites=["north"], tile_level_sites=[]).write(tmp_path / "study.json")
+    (tmp_path / "tiles").mkdir()
     with pytest.raises(ConfigError, match="slides, south, only north"):
-        replace(outside, study=tmp_path / "study.json").run(tmp_path)
-    replace(plan, tile_level_sites=[]).write(tmp_path / "study.json")
+        under(outside, tmp_path, external_sites=["north"], tile_level_sites=[]).run(tmp_path)
     with pytest.raises(DataError, match="tile-level"):
-        replace(outside, study=tmp_path / "study.json").run(tmp_path)
-    replace(plan, arms=["none", "bi100"]).write(tmp_path / "study.json")
-    with pytest.raises(ConfigError, match="mc"):
-        replace(outside, study=tmp_path / "study.json").run(tmp_path)
+        under(outside, tmp_path / "tiles", tile_level_sites=[]).run(tmp_path)
+
+
+def test_another_plan_is_refused(outside, tmp_path):
+    plan = StudyPlan.read(outside.study)
+    for changes in ({"threshold": "youden"}, {"arms": ["none", "bi100"]}, {"endpoint": "what came out best"}):
+        replace(plan, **changes).write(tmp_path / "study.json")
+        with pytest.raises(ConfigError, match="was trained for the study plan"):
+            replace(outside, study=tmp_path / "study.json").run(tmp_path)
+
+
+def test_an_arm_or_a_seed_left_out_is_refused(outside, tmp_path):
+    with pytest.raises(ConfigError, match=r"2 classifier.s. that are not there .mc seed 0, mc seed 1"):
+        replace(outside, classifiers=outside.classifiers[:1]).run(tmp_path)
+    with pytest.raises(ConfigError, match="bi100-real seed 2"):
+        under(outside, tmp_path, seeds=[0, 1, 2]).run(tmp_path)
 
 
 def test_no_site_list_admits_every_site(outside, tmp_path):
-    plan = replace(StudyPlan.read(outside.study), external_sites=[])
-    plan.write(tmp_path / "study.json")
-    only = replace(outside, study=tmp_path / "study.json", classifiers=outside.classifiers[1:])
-    assert len(read_predictions(only.run(tmp_path) / "predictions.csv")) == 30 * 2
+    only = under(outside, tmp_path, external_sites=[])
+    assert len(read_predictions(only.run(tmp_path) / "predictions.csv")) == 30 * 5 * 2
 
 
 def test_another_magnification_is_refused(outside, tmp_path):

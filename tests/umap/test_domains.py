@@ -68,6 +68,14 @@ def test_sampling_takes_the_same_number_of_every_domain(everything):
     assert len(everything.sampled(10_000, np.random.default_rng(0)).table) == len(everything.table)
 
 
+def test_synthetic_tiles_may_be_counted_apart_and_by_class(everything):
+    sample = everything.sampled(60, np.random.default_rng(0), synthetic_each=7).table
+    synthetic = sample["role"] == "synthetic"
+    assert (~synthetic).sum() == 60
+    assert (sample[synthetic].groupby(["domain", "class"]).size() == 7).all()
+    assert sample.loc[synthetic, "domain"].nunique() == 2
+
+
 def test_an_external_tile_without_a_row_is_refused(study, tmp_path):
     labels = pd.read_csv(study["external_labels"], dtype=str, keep_default_na=False)
     write_manifest(tmp_path / "short.csv", labels.iloc[1:])

@@ -39,7 +39,8 @@ def test_every_sampled_tile_is_a_point_with_its_picture(points):
     assert len(points) == 90
     assert {point["role"] for point in points} == {"source", "external", "synthetic"}
     assert all(point["tile"].startswith("data:image/jpeg;base64,") for point in points)
-    axes = np.array([[point[axis] for axis in ("x", "y", "xs", "ys", "x3", "y3", "z3")] for point in points])
+    axis_names = ("x", "y", "xs", "ys", "x3", "y3", "z3", "xs3", "ys3", "zs3")
+    axes = np.array([[point[axis] for axis in axis_names] for point in points])
     assert np.isfinite(axes).all() and (axes.std(axis=0) > 0.1).all()
 
 

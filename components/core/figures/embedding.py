@@ -15,6 +15,7 @@ LAYOUTS = {
     "2-D": ("x", "y"),
     "2-D, fitted with synthetic": ("xs", "ys"),
     "3-D": ("x3", "y3", "z3"),
+    "3-D, fitted with synthetic": ("xs3", "ys3", "zs3"),
 }
 COLOURINGS = ("domain", "class", "diagnosis", "patient", "arm")
 _HERE = Path(__file__).parent

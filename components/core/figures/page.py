@@ -10,6 +10,7 @@ import pandas as pd
 from components.core.figures.plots import plotly_script
 
 PAGE_CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+_MOST_DIGITS = 9
 _CHANGE = {
     "fell": '<span class="small good">gap fell</span>',
     "rose": '<span class="small bad">gap rose</span>',
@@ -26,10 +27,16 @@ def document(title: str, body: str) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A number to so many significant digits, large ones in full; a dash where there is none."""
+    """A number to so many significant digits, large ones in full; a dash where there is none.
+
+    What is below 1 is not written as 1: a share or an AUC of 0.9996 isn't perfect, so it gets the digits that say so.
+    """
     if value is None or pd.isna(value):
         return "–"
-    return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}"
+    text = f"{value:.{digits}g}"
+    return significant(value, digits + 1) if abs(value) < 1 == abs(float(text)) and digits < _MOST_DIGITS else text
 
 
 def gap_table(gap: pd.DataFrame, marks: Mapping[str, Sequence[str]] | None = None) -> str:

@@ -31,7 +31,7 @@ def folder(tmp_path):
         build_backbone(NETWORK, num_classes=2, pretrained=False, seed=3), tmp_path, "none/seed3.safetensors"
     )
     one = Frozen(
-        "none", 3, "all", "binary", file, file_sha256(tmp_path / file), NETWORK, 32, 16, None, 0.5, None, "a mark", "plan"
+        "none", 3, "all", "binary", file, file_sha256(tmp_path / file), NETWORK, 32, 16, None, 0.5, None, "a mark", "p"
     )
     write_classifiers(tmp_path, [one, replace(one, arm="mc", threshold=0.25)])
     return tmp_path

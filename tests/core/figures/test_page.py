@@ -1,7 +1,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from components.core.figures.page import document, gap_table
+from components.core.figures.page import document, gap_table, significant
 from components.core.figures.plots import figure_html, plain, styled
 
 
@@ -38,6 +38,12 @@ def test_gap_table_marks_sites_and_escapes_names():
 def test_undefined_numbers_are_dashes():
     page = gap_table(pd.DataFrame([row(value=float("nan")), row(metric="FD", low=float("nan"))]))
     assert page.count("–") == 1 and "nan" not in page
+
+
+def test_what_is_below_one_is_never_written_as_one():
+    written = [significant(value) for value in (0.998, 0.9996, -0.99997, 1.0, 0.5, 1234.6)]
+    assert written == ["0.998", "0.9996", "-0.99997", "1", "0.5", "1235"]
+    assert "0.9999 to 1<" in gap_table(pd.DataFrame([row(value=0.99995, low=0.9999, high=1.0)]))
 
 
 def test_no_sites_no_table():
