@@ -20,10 +20,11 @@ import pandas as pd
 
 from components.core.ahead import computed_ahead
 from components.core.destination import writing
-from components.core.errors import DataError
+from components.core.errors import DataError, plain
 from components.core.files import written
 from components.core.manifest import COLUMNS, SYNTHETIC_COLUMNS, parse_manifest, to_csv, typed
 from components.core.pixels import Pixels, decode, encode_png
+from components.core.zips import why_bomb
 
 __all__ = [
     "CLASSES",
@@ -129,6 +130,7 @@ class ImageArchive:
         try:
             self._zip = zipfile.ZipFile(self.path)
             self._zip.getinfo(MANIFEST)
+            self._bytes = self.path.stat().st_size
         except FileNotFoundError:
             raise DataError(f"There is no archive {self.path}.") from None
         except KeyError:
@@ -136,7 +138,9 @@ class ImageArchive:
                 f"{self.path} is no image archive (it has no {MANIFEST}): make it again with the tile stage."
             ) from None
         except _DAMAGED as error:
-            raise DataError(f"{self.path} is no image archive ({error}): make it again with the tile stage.") from None
+            raise DataError(
+                f"{self.path} is no image archive ({plain(error)}): make it again with the tile stage."
+            ) from None
         self.manifest = parse_manifest(self.read_bytes(MANIFEST), f"{MANIFEST} in {self.path}")
 
     def __len__(self) -> int:
@@ -159,13 +163,17 @@ class ImageArchive:
                 f"{file!r} in {self.path} claims {entry.file_size:,} bytes, more than the {LARGEST_ENTRY_BYTES:,} that "
                 "are read: it is none of ours, get a sound copy."
             )
+        if why := why_bomb(entry, self._bytes):
+            raise DataError(f"{file!r} in {self.path} {why}: it is none of ours, get a sound copy.")
         if entry.flag_bits & 1:
             raise DataError(f"{file!r} in {self.path} is encrypted: make the archive without a password.")
         try:
             with self._lock:  # ZipFile counts its readers without one
                 return self._zip.read(entry)
         except _DAMAGED as error:
-            raise DataError(f"{file!r} in {self.path} is damaged ({error}): get a sound copy of the archive.") from None
+            raise DataError(
+                f"{file!r} in {self.path} is damaged ({plain(error)}): get a sound copy of the archive."
+            ) from None
 
     def read(self, file: str) -> Pixels:
         """The pixels of one entry, [H, W, 3] uint8."""
@@ -181,8 +189,10 @@ class ImageArchive:
             return None
         try:
             return json.loads(self.read_bytes(name))
-        except ValueError as error:
-            raise DataError(f"{name} in {self.path} is not valid JSON ({error}): make the archive again.") from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{name} in {self.path} is not valid JSON ({plain(error)}): make the archive again."
+            ) from None
 
     @property
     def resolution(self) -> int:

@@ -38,3 +38,9 @@ class TrainingError(ThyganError):
 
 class StoreError(ThyganError):
     """A folder or bucket that cannot be reached, read, written, or had for oneself."""
+
+
+def plain(reason: object, longest: int = 160) -> str:
+    """What a library says, or a stranger wrote, as a part of a sentence: on one line, and no longer than so much."""
+    text = " ".join(str(reason).split()).rstrip(".")
+    return text if len(text) <= longest else f"{text[:longest]} …"

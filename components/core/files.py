@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.core.errors import DataError
+from components.core.errors import DataError, plain
 
 
 @contextmanager
@@ -48,8 +48,10 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not valid JSON ({error}): make it again with the stage that writes it.") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not valid JSON ({plain(error)}): make it again with the stage that writes it."
+        ) from None
 
 
 def digest(value: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.files import read_json
+from components.core.stated import stated
 
 KEY_VARIABLE = "THYGAN_STUDY_KEY"
 KEY_FILE_VARIABLE = "THYGAN_STUDY_KEY_FILE"
@@ -100,9 +101,9 @@ class Lineage:
         return asdict(self)
 
     @staticmethod
-    def from_dict(value: dict[str, Any]) -> "Lineage":
-        """From `to_dict`'s form."""
-        return Lineage(**value)
+    def from_dict(value: Any, where: str = "lineage.json") -> "Lineage":
+        """From `to_dict`'s form; DataError for another, whose sentence `where` opens."""
+        return stated(Lineage, value, where)
 
     @staticmethod
     def read(path: str | Path) -> "Lineage":
@@ -110,7 +111,7 @@ class Lineage:
         path = Path(path)
         if not path.exists():
             raise LeakageError(f"{path.parent.name} has no lineage.json: its patients cannot be proven disjoint.")
-        return Lineage.from_dict(read_json(path))
+        return Lineage.from_dict(read_json(path), str(path))
 
 
 def with_start(own: Lineage | None, start: Lineage | None, what: str, trust_origin: str) -> Lineage | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.core.errors import DataError
+from components.core.errors import DataError, plain
 from components.core.files import written
 
 COLUMNS = [
@@ -64,7 +64,7 @@ def _numbers(column: pd.Series, whole: bool, where: str) -> pd.Series:
     if odd.any():
         row = int(np.flatnonzero(odd)[0])
         raise DataError(
-            f"{where} has the {column.name} {str(column.iloc[row])!r} in row {row + 1}, which is no "
+            f"{where} has the {column.name} {plain(repr(str(column.iloc[row])))} in row {row + 1}, which is no "
             f"{'whole ' if whole else ''}number: correct it, or leave it empty."
         )
     return numbers.astype("Int64") if whole else numbers
@@ -88,7 +88,9 @@ def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
     except ValueError as error:
-        raise DataError(f"{where} is no manifest ({error}): make it again with the stage that writes it.") from None
+        raise DataError(
+            f"{where} is no manifest ({plain(error)}): make it again with the stage that writes it."
+        ) from None
     lacking = [column for column in COLUMNS if column not in table.columns]
     if lacking:
         raise DataError(
@@ -97,9 +99,9 @@ def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
         )
     table = typed(table, where)
     if table["file"].duplicated().any():
-        twice = table.loc[table["file"].duplicated(), "file"].iloc[0]
+        twice = plain(repr(table.loc[table["file"].duplicated(), "file"].iloc[0]))
         raise DataError(
-            f"{where} names {twice!r} twice: a tile has one row; make it again with the stage that writes it."
+            f"{where} names {twice} twice: a tile has one row; make it again with the stage that writes it."
         )
     return table
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from components.core.errors import DataError, StoreError, TrainingError
+from components.core.errors import DataError, StoreError, TrainingError, plain
 from components.core.files import written
 from components.core.store.folder import sync
 
@@ -60,7 +60,9 @@ def write_state(path: Path, state: Mapping[str, Any], meta: Mapping[str, Any]) -
             sync(beside)
         sync(path.parent)
     except (OSError, SafetensorError) as error:
-        raise StoreError(f"{path} cannot be written ({error}): see to the disk's free space and rights.") from None
+        raise StoreError(
+            f"{path} cannot be written ({plain(error)}): see to the disk's free space and rights."
+        ) from None
 
 
 def read_state(path: Path) -> Saved:
@@ -79,13 +81,12 @@ def read_state(path: Path) -> Saved:
             raise ValueError("its bytes are not those that were written")
         if header["format"] != FORMAT:
             raise TrainingError(
-                f"{path} has format {header['format']} and this thygan reads {FORMAT}: go on with the version that "
-                "wrote it, or give another checkpoint folder."
+                f"{path} has format {plain(header['format'])} and this thygan reads {FORMAT}: go on with the version "
+                "that wrote it, or give another checkpoint folder."
             )
         return Saved(unflatten(header["tree"], tensors), header["meta"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path} is torn or is no checkpoint ({reason}).") from None
+        raise DataError(f"{path} is torn or is no checkpoint ({plain(error)}).") from None
 
 
 def flatten(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:

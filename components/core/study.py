@@ -2,10 +2,10 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from components.core.errors import ConfigError
 from components.core.files import digest, read_json, write_json
+from components.core.stated import stated
 
 BINARY, DIAGNOSIS = "binary", "diagnosis"
 CONTROL = "-real"
@@ -99,10 +99,10 @@ class StudyPlan:
     @staticmethod
     def read(path: str | Path) -> "StudyPlan":
         """Reads a plan; refuses one that was changed after it was made."""
-        value: dict[str, Any] = read_json(path)
-        stated = value.pop("digest")
-        plan = StudyPlan(**value)
-        if plan.digest != stated:
+        value = read_json(path)
+        noted = value.pop("digest", "") if isinstance(value, dict) else ""
+        plan = stated(StudyPlan, value, str(path))
+        if plan.digest != noted:
             raise ConfigError(f"{path} was changed after it was made: its digest does not fit; split again.")
         return plan
 

@@ -1,8 +1,11 @@
 """Strict reading: a field is one 8-bit RGB image that is what its name says, or it is odd and says how."""
 
+import struct
 from pathlib import Path
 
 from PIL import Image, ImageOps
+
+from components.core.errors import plain
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
 _WORDS = {
@@ -14,7 +17,7 @@ _WORDS = {
     "RGBA": "RGB with alpha",
     "CMYK": "for print",
 }
-_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError)
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, ArithmeticError, LookupError, struct.error)
 
 
 class OddImageError(Exception):
@@ -57,4 +60,4 @@ def _check(image: Image.Image, expected: str | None) -> None:
 
 
 def _plain(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    return (isinstance(error, OSError) and error.strerror) or plain(error)

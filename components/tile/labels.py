@@ -10,18 +10,20 @@ A row says what it knows; an empty value is not a statement, so a CSV may add th
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 from unicodedata import normalize
 
-from components.core.errors import DataError
+from components.core.errors import DataError, plain
 from components.core.manifest import is_missing
 from components.core.store import open_store
 from components.tile.places import IMAGES, Place
 
 Row = dict[str, str]
+Stated = Mapping[str, str | None]
+Tables = dict[str, list[tuple[str, Stated]]]
 
 FIELDS = ("label", "patient", "case", "diagnosis", "site")
 NAMES = ("labels.json", "dataset.json", "meta.csv", "labels.csv")
@@ -95,7 +97,8 @@ def merged(files: Iterable[LabelFile]) -> dict[str, Row]:
                     continue
                 if known[field] and value != known[field]:
                     raise DataError(
-                        f"{file} has the {field} {known[field]!r} in {said[file, field]} and {value!r} in {where}: "
+                        f"{plain(file)} has the {field} {plain(repr(known[field]))} in {said[file, field]} and "
+                        f"{plain(repr(value))} in {where}: "
                         "correct one of them, or name the right file with --labels."
                     )
                 known[field] = value
@@ -108,7 +111,7 @@ def _tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
     try:
         text = file.data.decode("utf-8-sig")
         tables = _json_tables(text) if file.is_json else _csv_table(text)
-    except (ValueError, TypeError, AttributeError, LookupError):
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         raise DataError(f"{file.where} cannot be read as labels: give {_FORMS}.") from None
     for name, stated in tables.items():
         where = f"{file.where} ({name})" if len(tables) > 1 else file.where
@@ -118,17 +121,17 @@ def _tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
             if image in rows:
                 labels = sorted({rows[image]["label"], row["label"]})
                 what = f"two labels ({' and '.join(labels)})" if len(labels) > 1 else "two rows"
-                raise DataError(f"{image} has {what} in {where}: an image has one; remove the other.")
+                raise DataError(f"{plain(image)} has {what} in {where}: an image has one; remove the other.")
             rows[image] = row
         yield where, rows
 
 
-def _json_tables(text: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+def _json_tables(text: str) -> Tables:
     value = json.loads(text)
-    tables = {
-        "labels": [(_name(file), {"label": label}) for file, label in value.get("labels") or []],
+    tables: Tables = {
+        "labels": [(_name(file), {"label": _text(label)}) for file, label in value.get("labels") or []],
         "meta": [
-            (_name(file), {"label": label, "patient": patient, "diagnosis": diagnosis})
+            (_name(file), {"label": _text(label), "patient": _text(patient), "diagnosis": _text(diagnosis)})
             for file, label, patient, diagnosis in value.get("meta") or []
         ],
     }
@@ -138,7 +141,7 @@ def _json_tables(text: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
     return stated
 
 
-def _csv_table(text: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+def _csv_table(text: str) -> Tables:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = set(reader.fieldnames or [])
     if "file" not in columns or not columns & {"class", "label", "patient"}:
@@ -147,15 +150,24 @@ def _csv_table(text: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
 
 
 def _name(file: Any) -> str:
-    return PurePosixPath(normalize("NFC", str(file).strip()).replace("\\", "/")).as_posix()
+    if not isinstance(file, str):
+        raise TypeError("a file name that is no text")
+    return PurePosixPath(normalize("NFC", file.strip()).replace("\\", "/")).as_posix()
 
 
-def _row(where: str, file: str, stated: dict[str, Any]) -> Row:
-    row = {field: "" if stated.get(field) is None else str(stated[field]).strip() for field in FIELDS}
+def _text(value: Any) -> str:
+    if isinstance(value, list | dict):
+        raise TypeError("a value that is neither text nor number")
+    return "" if value is None else str(value)
+
+
+def _row(where: str, file: str, stated: Stated) -> Row:
+    row = {field: (stated.get(field) or "").strip() for field in FIELDS}
     if row["label"] not in _CLASSES:
         raise DataError(
-            f"{file} has the label {row['label']!r} in {where}: a label is 0 or 1 (1 = positive, such as PTC-like); "
-            "of more than two classes give the binary one, and the others as diagnosis, in `meta` or a CSV."
+            f"{plain(file)} has the label {plain(repr(row['label']))} in {where}: a label is 0 or 1 (1 = positive, "
+            "such as PTC-like); of more than two classes give the binary one, and the others as diagnosis, in `meta` "
+            "or a CSV."
         )
     row["label"] = _CLASSES[row["label"]]
     return row | {field: "" for field in ("patient", "case", "site") if is_missing(row[field])}

@@ -14,13 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from components.core.destination import writing
-from components.core.errors import ConfigError, DataError
+from components.core.errors import ConfigError, DataError, plain
 from components.core.store import Store, is_bucket, local_folder, open_store
+from components.core.zips import why_bomb
 from components.tile.images import OddImageError
 
 IMAGES = "images"
 _COMPANIONS = ".mrxs"  # a slide of this kind has a folder of its own name beside it
-_BOMB_BYTES, _BOMB_RATIO = 64 << 20, 100
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
@@ -125,10 +125,12 @@ class Zip:
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, *_DAMAGED) as error:
-            raise DataError(f"{where} is no zip that can be read ({error}): name a folder or a sound zip.") from None
-        files = [one for one in self._zip.infolist() if not one.is_dir()]
+            raise DataError(
+                f"{where} is no zip that can be read ({plain(error)}): name a folder or a sound zip."
+            ) from None
+        files = [one for one in self._zip.infolist() if not one.filename.endswith("/")]
         for entry in files:
-            _refuse_hostile(entry, where)
+            _refuse_hostile(entry, where, path.stat().st_size)
         entries = {one.filename: one for one in files if not _hidden_path(one.filename)}
         top = _common_folder(entries)
         self._entries = {name.removeprefix(top): entry for name, entry in entries.items()}
@@ -144,16 +146,16 @@ class Zip:
             return None
         try:
             return self._zip.read(_readable(self._entries[name]))
-        except (OddImageError, *_DAMAGED) as error:
-            raise DataError(f"{name} in {self.where} cannot be read ({error}): make the zip again.") from None
+        except (OddImageError, OSError, *_DAMAGED) as error:
+            raise DataError(f"{name} in {self.where} cannot be read ({plain(error)}): make the zip again.") from None
 
     def bring(self, name: str, scratch: Path) -> Path:
         for one, target in _copies(name, self._entries, scratch).items():
             try:
                 with self._zip.open(_readable(self._entries[one])) as member, _made(target) as file:
                     shutil.copyfileobj(member, file, 1 << 20)
-            except _DAMAGED as error:
-                raise OddImageError(f"is damaged in the zip ({error})") from None
+            except (OSError, *_DAMAGED) as error:
+                raise OddImageError(f"is damaged in the zip ({plain(error)})") from None
         return _copy(scratch, name)
 
 
@@ -207,20 +209,17 @@ def _copy(scratch: Path, name: str) -> Path:
     return scratch / f"image{PurePosixPath(name).suffix.lower()}"
 
 
-def _refuse_hostile(entry: zipfile.ZipInfo, where: str) -> None:
+def _refuse_hostile(entry: zipfile.ZipInfo, where: str, zip_bytes: int) -> None:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or not path.parts or ":" in path.parts[0]:
         raise DataError(
-            f"{where} has an entry {entry.filename!r}, which leads out of it: do not trust this zip; make it anew from "
-            "the folder of images."
+            f"{where} has an entry {plain(repr(entry.filename))}, which leads out of it: do not trust this zip; make "
+            "it anew from the folder of images."
         )
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise DataError(f"{where} has a link ({entry.filename}): make the zip anew, with files only.")
-    if entry.file_size > max(_BOMB_BYTES, _BOMB_RATIO * entry.compress_size):
-        raise DataError(
-            f"{where} has an entry {entry.filename} that grows from {entry.compress_size:,} to {entry.file_size:,} "
-            "bytes, as no image does: do not trust this zip."
-        )
+        raise DataError(f"{where} has a link ({plain(entry.filename)}): make the zip anew, with files only.")
+    if why := why_bomb(entry, zip_bytes):
+        raise DataError(f"{where} has an entry {plain(entry.filename)} that {why}: do not trust this zip.")
 
 
 def _readable(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from components.core.archive import Pixels
-from components.core.errors import ConfigError
+from components.core.errors import ConfigError, plain
 from components.core.files import file_sha256
 from components.tile.crops import LANCZOS
 from components.tile.images import OddImageError
@@ -130,7 +130,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (openslide.OpenSlideError, OSError) as error:
-        raise OddImageError(f"cannot be read as a slide ({str(error).rstrip('.')})") from None
+        raise OddImageError(f"cannot be read as a slide ({plain(error)})") from None
 
 
 def _openslide() -> Any:

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from components.core.errors import DataError, WeightsError
+from components.core.errors import DataError, WeightsError, plain
 from components.core.features.backbones import Backbone, build_backbone
 from components.core.files import file_sha256, read_json, write_json
+from components.core.stated import stated
+from components.core.store.contract import checked_name
 
 CLASSIFIERS = "classifiers.json"
 
@@ -53,9 +55,13 @@ class Frozen:
 
     def load(self, folder: str | Path, device: torch.device) -> Backbone:
         """The network in eval mode; refuses weights that are not the ones that were frozen."""
-        path = Path(folder) / self.file
-        if not path.exists() or file_sha256(path) != self.sha256:
-            raise WeightsError(f"{path} is missing or not the file that was frozen: run classifier_cv again.")
+        path = Path(folder) / checked_name(self.file)
+        try:
+            found = file_sha256(path)
+        except OSError:
+            found = ""
+        if found != self.sha256:
+            raise WeightsError(f"{plain(path)} is missing or not the file that was frozen: run classifier_cv again.")
         backbone = build_backbone(self.backbone, num_classes=2, pretrained=False)
         backbone.module.load_state_dict(load_file(path))
         backbone.module.to(device).eval()
@@ -79,4 +85,7 @@ def read_classifiers(folder: str | Path) -> list[Frozen]:
     path = Path(folder) / CLASSIFIERS
     if not path.exists():
         raise DataError(f"{folder} is no folder of classifiers: it has no {CLASSIFIERS}; make it with classifier_cv.")
-    return [Frozen(**one) for one in read_json(path)]
+    found = read_json(path)
+    if not isinstance(found, list):
+        raise DataError(f"{path} is no list of classifiers: make it again with classifier_cv.")
+    return [stated(Frozen, one, str(path)) for one in found]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.core.errors import DataError
+from components.core.errors import DataError, plain
 from components.core.manifest import is_missing
 
 COLUMNS = [
@@ -38,7 +38,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path} cannot be read as a prediction CSV: {error}") from error
+        raise DataError(
+            f"{path} cannot be read as a prediction CSV ({plain(error)}): name one that thygan or Thy-GAN wrote."
+        ) from None
     return as_predictions(table, str(path))
 
 

@@ -1,6 +1,8 @@
 """Generators as files: safetensors with the official names, and a JSON of the same name that says how to build them."""
 
+import hashlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from components.core.errors import DataError
-from components.core.files import read_json, write_json, written
+from components.core.errors import DataError, plain
+from components.core.files import file_sha256, read_json, write_json, written
 from components.core.stylegan2.generator import Generator
 
+_LARGEST = 2**20  # that any number of a network's description may be
 ARTIFACT_FILE = "generator.safetensors"  # in the folder of a Generator artifact
 
 
@@ -32,9 +35,11 @@ def save_snapshot(path: str | Path, G: Generator, kimg: float | None, centres: T
         with written(_centres_file(path)) as beside, beside.open("wb") as file:
             np.save(file, centres.cpu().numpy(), allow_pickle=False)
     tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
+    data = save(tensors)
     with written(path) as beside:
-        beside.write_bytes(save(tensors))
-    write_json(path.with_suffix(".json"), {"network": "Generator", "kimg": kimg, "arguments": G.arguments})
+        beside.write_bytes(data)
+    about = {"network": "Generator", "kimg": kimg, "arguments": G.arguments}
+    write_json(path.with_suffix(".json"), {**about, "sha256": hashlib.sha256(data).hexdigest()})
 
 
 def snapshot_file(path: str | Path) -> Path:
@@ -54,21 +59,21 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
         DataError: A file is missing, torn, or of another network.
     """
     path = snapshot_file(path)
-    arguments = _arguments(path.with_suffix(".json"))
+    description = _description(path.with_suffix(".json"))
     if not path.exists():
         raise DataError(f"There is no snapshot {path}: give a .safetensors file that gan_train wrote.")
     try:
+        if "sha256" in description and file_sha256(path) != description["sha256"]:
+            raise ValueError(f"its sha256 is not the one in {path.stem}.json")
         tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is torn or is no safetensors file ({error}): copy or train it again.") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path} is torn or is no safetensors file ({plain(error)}): copy or train it again.") from None
     try:
-        G = Generator(**arguments)
-        G.load_state_dict(tensors)
-    except (TypeError, AssertionError, ArithmeticError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        G = _built(description["arguments"], tensors)
+    except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError) as error:
         raise DataError(
-            f"{path} does not hold the network that {path.stem}.json describes ({reason}): keep the pair of files "
-            "that gan_train wrote together."
+            f"{path} does not hold the network that {path.stem}.json describes ({plain(error)}): keep the pair of "
+            "files that gan_train wrote together."
         ) from None
     return G.eval().requires_grad_(False).to(device)
 
@@ -86,22 +91,40 @@ def load_centres(path: str | Path) -> Tensor | None:
     file = _centres_file(path)
     if not file.exists():
         return None
-    arguments = _arguments(path.with_suffix(".json"))
+    arguments = _description(path.with_suffix(".json"))["arguments"]
     try:
         centres = np.load(file, mmap_mode="r", allow_pickle=False)
         if centres.shape != (arguments["c_dim"], arguments["w_dim"]) or centres.dtype != np.float32:
             raise ValueError(f"{centres.dtype} {list(centres.shape)}")
-    except (ValueError, KeyError, EOFError, OSError) as error:
-        raise DataError(f"{file} is torn or of another network ({error}): delete it, it can be made again.") from None
+    except (ValueError, KeyError, EOFError, OSError, SyntaxError, TokenError, RecursionError) as error:
+        raise DataError(
+            f"{file} is torn or of another network ({plain(error)}): delete it, it can be made again."
+        ) from None
     return torch.from_numpy(np.array(centres))
+
+
+def _built(arguments: dict[str, Any], tensors: dict[str, Tensor]) -> Generator:
+    """The network, which is made only once its size is known to be the tensors'."""
+    for name, value in arguments.items():
+        if isinstance(value, int | float) and not abs(value) <= (
+            len(tensors) if name == "mapping_layers" else _LARGEST
+        ):
+            raise ValueError(f"{name} {value}")
+    with torch.device("meta"):
+        wanted = {name: one.shape for name, one in Generator(**arguments).state_dict().items()}
+    if odd := sorted(wanted.items() ^ {name: one.shape for name, one in tensors.items()}.items()):
+        raise ValueError(f"{odd[0][0]} of {list(odd[0][1])} has no counterpart")
+    G = Generator(**arguments)
+    G.load_state_dict(tensors)
+    return G
 
 
 def _centres_file(path: Path) -> Path:
     return path.with_suffix(".centres.npy")
 
 
-def _arguments(path: Path) -> dict[str, Any]:
-    description = read_json(path)
+def _description(path: Path) -> dict[str, Any]:
+    description: Any = read_json(path)
     if not isinstance(description, dict) or not isinstance(description.get("arguments"), dict):
         raise DataError(f"{path} does not describe a generator: copy the snapshot's JSON again.")
-    return description["arguments"]
+    return description
