@@ -4,7 +4,7 @@ The environment says where results are kept:
 
     THYGAN_STORE      s3://bucket/prefix, minio://bucket/prefix or a folder; none = nothing is kept or looked up
     THYGAN_OBJECTS    folder for objects by sha256, on a machine of one's own
-    THYGAN_RUN        pipeline/run, where artifacts lie on a local disk; on a cluster their addresses say it
+    THYGAN_PIPELINE, THYGAN_RUN_ID    name the place where artifacts lie on a local disk; on a cluster they name it
 """
 
 import json
@@ -19,6 +19,7 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.types.type_annotations import is_artifact_wrapped_in_Output, is_Input_Output_artifact_annotation
 
+from components.core import events
 from components.core.content import content
 from components.core.errors import DataError, StoreError
 from components.core.files import digest
@@ -28,7 +29,7 @@ from components.core.progress import say
 from components.core.store import is_bucket
 from components.kfp_stage import TAG_VARIABLE, source_tag
 
-STORE_VARIABLE, OBJECTS_VARIABLE, RUN_VARIABLE = "THYGAN_STORE", "THYGAN_OBJECTS", "THYGAN_RUN"
+STORE_VARIABLE, OBJECTS_VARIABLE = "THYGAN_STORE", "THYGAN_OBJECTS"
 CONTENT, KEPT = "content", "kept"
 _SCALARS = (str, int, float, bool)
 _SHOWN = (dsl.Metrics, dsl.ClassificationMetrics, dsl.HTML, dsl.Markdown)
@@ -129,7 +130,8 @@ class _Task:
         return digest([self._stage, self._tag, made_from, options, identities])
 
     def _local_task(self) -> str:
-        return f"{os.environ.get(RUN_VARIABLE, 'thygan/local')}/{self._stage}/{uuid.uuid4().hex[:12]}"
+        of = events.context()
+        return f"{of['pipeline']}/{of['run'] or 'local'}/{self._stage.replace('_', '-')}/{uuid.uuid4().hex[:12]}"
 
 
 def _keeper() -> Keeper | None:

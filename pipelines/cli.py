@@ -27,11 +27,12 @@ def compile_study(out: Path = Path("pipelines/compiled")) -> None:
     Args:
         out: Folder for study.yaml.
     """
-    from pipelines.compiled_ir import study_yaml
+    from pipelines.compiled_ir import executor_tasks, study_yaml
 
     target = out / "study.yaml"
     write_text(target, study_yaml())
-    say(f"compiled: {target}")
+    tasks = [sum(executor_tasks(arms, 5).values()) for arms in (["bi100"], ["bi100", "mc100"])]
+    say(f"compiled: {target}; a run with five folds has {tasks[0]} tasks, with generators of both schemes {tasks[1]}")
 
 
 @data.command

@@ -5,6 +5,7 @@ iterations at a time. `run_here` mends the three from outside and changes nothin
 """
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -143,6 +144,21 @@ def _kfp_with(streams: Streams, workers: int) -> Iterator[None]:
         subprocess_task_handler.run_local_subprocess, parallel.__init__ = stock
 
 
+def _for_here(pipeline: Any) -> Any:
+    """The pipeline without what holds on a cluster alone.
+
+    A stage that fails here fails at once, and whoever started it reads why. Tiles may come from the cache: the data's
+    version is part of their key.
+    """
+    own = copy.deepcopy(pipeline)
+    spec = own.component_spec.implementation.graph
+    for component in (spec.root, *spec.components.values()):
+        for task in component.dag.tasks.values():
+            task.ClearField("retry_policy")
+            task.caching_options.enable_cache = True
+    return own
+
+
 def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int = 2, *, caching: bool = True) -> Any:
     """Runs a pipeline in this environment, one process a task, finished stages taken from the cache.
 
@@ -173,6 +189,6 @@ def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int =
         streams = Streams(logs, sys.stdout, workers)
     try:
         with _kfp_with(streams, workers):
-            return pipeline(**arguments)
+            return _for_here(pipeline)(**arguments)
     except RuntimeError as error:
         raise StageError(streams.failure or str(error)) from None

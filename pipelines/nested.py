@@ -18,12 +18,12 @@ class StageOptions:
         """Names parameters.
 
         Args:
-            stage: The stage's component.
+            stage: The stage's component, or a function that has its parameters.
             same: Parameters that the study calls as the stage does.
             renamed: Parameter of the stage = parameter of the study.
         """
         self._names = {name: name for name in same} | renamed
-        self._stage = inspect.signature(stage.python_func).parameters
+        self._stage = inspect.signature(getattr(stage, "python_func", stage)).parameters
 
     def of(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The stage's arguments out of the study's options."""

@@ -10,6 +10,7 @@ from components.split.component import split
 from components.tile.component import tile
 from components.umap.component import umap
 from pipelines.nested import StageOptions
+from pipelines.scheduling import POOLS
 
 EVERYWHERE = ("seed", "device")
 NETWORKS = ("extractor", "extractor_px", "weights_dir")
@@ -103,5 +104,5 @@ MAPPING = StageOptions(
     synthetic_each="umap_synthetic_each",
 )
 TELLING = StageOptions(report, "title")
-CHAINED = (TRAINING, SELECTION, GENERATION, CLASSIFICATION)
+CHAINED = (TRAINING, SELECTION, GENERATION, CLASSIFICATION, POOLS)
 READ = (EVALUATION, MAPPING, TELLING)

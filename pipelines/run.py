@@ -15,13 +15,14 @@ import yaml
 from cyclopts import Parameter
 
 from components.core.errors import ConfigError, DataError
+from components.core.events import RUN_VARIABLE
 from components.core.files import digest
 from components.core.kept import RESULTS
 from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
 from components.core.progress import say
 from components.core.shell import mapping, with_options
 from components.core.store import is_bucket, local_folder, open_store
-from components.kfp_work import OBJECTS_VARIABLE, RUN_VARIABLE, STORE_VARIABLE
+from components.kfp_work import OBJECTS_VARIABLE, STORE_VARIABLE
 
 PROFILES = Path(__file__).parent / "profiles"
 _SOURCE_FOLDERS = ("source", "import_splits", "weights_dir")
@@ -84,8 +85,8 @@ def _keep_in(store: str, out: Path) -> None:
     opened.exists(RESULTS)
     os.environ[STORE_VARIABLE] = address
     os.environ[OBJECTS_VARIABLE] = str(out / "objects")
-    os.environ[RUN_VARIABLE] = f"thygan-study/{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    say(f"keeping every artifact in {opened.uri} as run {os.environ[RUN_VARIABLE]}")
+    run = os.environ.setdefault(RUN_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+    say(f"keeping every artifact in {opened.uri} as run {run}")
 
 
 def run_command() -> Callable[..., None]:

@@ -45,6 +45,7 @@ from pipelines.options import (
     TELLING,
     TRAINING,
 )
+from pipelines.scheduling import schedule
 
 
 class Chain(NamedTuple):
@@ -112,6 +113,7 @@ def chain(
         arms=arms,
         **CLASSIFICATION.of(options),
     )
+    schedule(options, packed, trained, selected, generated, classified)
     return Chain(
         generated.outputs["synthetic"],
         classified.outputs["predictions"],
@@ -177,6 +179,7 @@ def evidence(
         umap_metrics=mapped.outputs["metrics"],
         **TELLING.of(options),
     )
+    schedule(options, outside, mapped, told)
     return Evidence(
         told.outputs["page"],
         told.outputs["markdown"],
@@ -266,6 +269,14 @@ def study(
     allow_leakage: bool = False,
     trust_origin: str = "",
     title: str = "",
+    gpu_type: str = "nvidia.com/gpu",
+    gpu_count: str = "1",
+    train_gpu_count: str = "1",
+    gpu_node_selector: dict = {},
+    gpu_affinity: dict = {},
+    gpu_tolerations: list = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    cpu_node_selector: dict = {},
+    spot_tolerations: list = [],
 ) -> Study:
     """Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?
 
@@ -356,6 +367,15 @@ def study(
         allow_leakage: Go on although a generator saw validation or test patients; every number is marked.
         trust_origin: A statement of where a network comes from that cannot be proven disjoint; it is printed.
         title: Heading of the report.
+        gpu_type: Resource that a GPU is asked for by, for example nvidia.com/gpu or nvidia.com/mig-3g.40gb.
+        gpu_count: GPUs of each stage that computes on one; "0" = none.
+        train_gpu_count: GPUs of a GAN training, on one node; they share each batch.
+        gpu_node_selector: Labels of the nodes for stages with a GPU: {"pool": "a100"}.
+        gpu_affinity: Kubernetes' NodeAffinity for the same stages, where labels do not say enough.
+        gpu_tolerations: Taints of the GPU nodes that these stages bear.
+        cpu_node_selector: Labels of the nodes for the other stages.
+        spot_tolerations: Taints of nodes that can be taken away; borne by stages that are short or go on from a
+            checkpoint. With a checkpoint_uri that is every stage.
     """
     given = locals()
     cut = tile(
@@ -364,7 +384,7 @@ def study(
         sites=[site],
         study_mpp=study_mpp,
         **CUTTING.of(given),
-    )
+    ).set_caching_options(False)
     planned = split(manifest=cut.outputs["manifest"], **SPLITTING.of(given))
     outside = tile(
         sources=external,
@@ -377,7 +397,9 @@ def study(
         reference=cut.outputs["tiles"],
         plan=planned.outputs["plan"],
         **CUTTING.of(given),
-    ).set_display_name("tile external")
+    ).set_caching_options(False)
+    outside.set_display_name("tile external")
+    schedule(given, cut, planned, outside)
     shown = evidence(
         manifest=cut.outputs["manifest"],
         tiles=cut.outputs["tiles"],

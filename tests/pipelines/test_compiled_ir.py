@@ -1,0 +1,173 @@
+"""The IR that is uploaded: what a cluster would refuse, silently drop or silently misread is found here."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from components.kfp_stage import DEFAULT_REGISTRY
+from pipelines.compiled_ir import executor_tasks, study_ir, study_yaml
+from pipelines.scheduling import NEEDS, SHARED_MEMORY
+
+LARGEST_ARGUMENT_BYTES = 64 * 1024  # Linux takes 128 KiB, and executor inputs come on top
+LARGEST_PARAMETERS_BYTES = 10_000  # what KFP's server takes for a whole run
+EVERY_ARM = ["none", "bi100", "mc"]
+
+
+@pytest.fixture(scope="module")
+def ir():
+    return study_ir()
+
+
+@pytest.fixture(scope="module")
+def executors(ir):
+    pipeline, kubernetes = ir
+    settings = kubernetes["deploymentSpec"]["executors"]
+    return {
+        name: (stage_of(name), one["container"], settings[name])
+        for name, one in pipeline["deploymentSpec"]["executors"].items()
+    }
+
+
+def stage_of(executor):
+    return re.sub(r"(-\d+)?$", "", executor.removeprefix("exec-")).replace("-", "_")
+
+
+def dags(pipeline):
+    return [one["dag"] for one in (pipeline["root"], *pipeline["components"].values()) if "dag" in one]
+
+
+def test_every_stage_is_there(executors):
+    assert {stage for stage, _, _ in executors.values()} == set(NEEDS)
+
+
+def test_images_are_immutable_and_from_the_registry(executors):
+    for name, (_, container, _) in executors.items():
+        assert re.fullmatch(re.escape(DEFAULT_REGISTRY) + r"/python-[a-z-]+:src-[0-9a-f]{12}", container["image"]), name
+
+
+def test_registry_and_tag_come_from_the_environment():
+    environment = {**os.environ, "THYGAN_REGISTRY": "registry.example/lab", "THYGAN_TAG": "v7"}
+    code = "from pipelines.compiled_ir import study_yaml; print(study_yaml())"
+    text = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True)
+    images = set(re.findall(r"image: (\S+)", text.stdout))
+    assert all(re.fullmatch(r"registry\.example/lab/python-[a-z-]+:v7", one) for one in images), images
+
+
+def test_nothing_is_installed_at_run_time(executors):
+    for name, (_, container, _) in executors.items():
+        assert not re.search(r"\bpip\b|ensurepip", " ".join(container["command"])), name
+
+
+def test_no_argument_is_too_long_for_linux(executors):
+    for name, (_, container, _) in executors.items():
+        assert max(len(one.encode()) for one in [*container["command"], *container["args"]]) < LARGEST_ARGUMENT_BYTES, (
+            name
+        )
+
+
+def test_gpu_stages_ask_for_gpus_bear_taints_and_share_memory(executors):
+    for name, (stage, container, settings) in executors.items():
+        needs = NEEDS[stage]
+        resources = container["resources"]
+        assert resources["resourceMemoryLimit"] == f"{needs.memory}Gi", name
+        assert ("accelerator" in resources) == bool(needs.gpus), name
+        assert settings["podMetadata"]["labels"]["app.kubernetes.io/part-of"] == "thygan"
+        assert int(settings["activeDeadlineSeconds"]) > 0
+        if not needs.gpus:
+            continue
+        assert resources["accelerator"]["resourceCount"].endswith(f"pipelinechannel--{needs.gpus}']}}}}")
+        borne = [one["tolerationJson"]["componentInputParameter"] for one in settings["tolerations"]]
+        assert borne == ["gpu_tolerations", "spot_tolerations"], name
+        assert settings["nodeSelector"]["nodeSelectorJson"] == {"componentInputParameter": "gpu_node_selector"}
+        shared = [one for one in settings["emptyDirMounts"] if one["volumeName"] == "dshm"]
+        assert [(one["mountPath"], one["medium"], one["sizeLimit"]) for one in shared] == [
+            (SHARED_MEMORY, "Memory", f"{needs.shm}Gi")
+        ], name
+        assert needs.shm < needs.memory, "shared memory counts in the pod's limit"
+
+
+def test_only_tile_holds_the_study_key(executors):
+    for name, (stage, _, settings) in executors.items():
+        secrets = {one["secretName"] for one in settings["secretAsEnv"]}
+        assert ("thygan-study-key" in secrets) == (stage == "tile"), name
+        assert secrets - {"thygan-study-key"} == {f"thygan-s3-{stage.replace('_', '-')}"}, name
+
+
+def test_no_resource_parameter_is_a_number(ir):
+    """The driver reads a number as an empty text, and the pod starts without a GPU."""
+    pipeline, _ = ir
+    asked = re.findall(r"inputs\.parameters\['pipelinechannel--(\w+)'\]", json.dumps(pipeline["deploymentSpec"]))
+    assert set(asked) == {"gpu_type", "gpu_count", "train_gpu_count"}
+    for component in (pipeline["root"], *pipeline["components"].values()):
+        for name, one in component.get("inputDefinitions", {}).get("parameters", {}).items():
+            if name.removeprefix("pipelinechannel--") in asked:
+                assert one["parameterType"] == "STRING", name
+
+
+def test_what_a_pod_setting_names_reaches_its_pipeline(ir):
+    """A setting names an input of the pipeline that holds the task; a name that is none is dropped without a word."""
+    pipeline, kubernetes = ir
+    for component in (pipeline["root"], *pipeline["components"].values()):
+        inputs = component.get("inputDefinitions", {}).get("parameters", {})
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            label = pipeline["components"][task["componentRef"]["name"]].get("executorLabel")
+            settings = json.dumps(kubernetes["deploymentSpec"]["executors"].get(label, {}))
+            for named in re.findall(r'"componentInputParameter": "(\w+)"', settings):
+                assert named in inputs or f"pipelinechannel--{named}" in inputs, (label, named)
+
+
+def test_tiles_are_never_taken_from_kfps_cache(ir):
+    pipeline, _ = ir
+    for dag in dags(pipeline):
+        for name, task in dag["tasks"].items():
+            if "executorLabel" in pipeline["components"][task["componentRef"]["name"]]:
+                cached = task.get("cachingOptions", {}).get("enableCache", False)
+                assert cached != name.startswith(("tile", "outcome")), name
+
+
+def test_metadata_and_defaults_are_flat_and_finite(ir):
+    pipeline, _ = ir
+    for dag in dags(pipeline):
+        for outputs in dag.get("outputs", {}).get("artifacts", {}).values():
+            assert "metadata" not in outputs
+    defaults = {
+        name: one.get("defaultValue") for name, one in pipeline["root"]["inputDefinitions"]["parameters"].items()
+    }
+    assert all(math.isfinite(one) for one in defaults.values() if isinstance(one, float))
+    assert len(json.dumps(defaults)) < LARGEST_PARAMETERS_BYTES
+
+
+def test_the_end_of_a_run_is_told_whatever_happens(ir):
+    pipeline, kubernetes = ir
+    tasks = pipeline["root"]["dag"]["tasks"]
+    end = tasks["outcome"]
+    assert end["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert end["dependentTasks"] == ["exit-handler-1"]
+    assert kubernetes["pipelineConfig"]["activeDeadlineSeconds"] > max(one.hours for one in NEEDS.values()) * 3600
+
+
+def test_the_whole_ir_fits_into_a_workflow(ir):
+    """Argo keeps a workflow in etcd, which takes 1.5 MiB; KFP's own templates take the like again."""
+    assert sum(len(json.dumps(part)) for part in ir) < 384 * 1024
+
+
+def test_a_study_with_every_generator_stays_below_eighty_tasks():
+    default = executor_tasks(["none", "stain-aug", "bi100", "bi100-real"], 5)
+    assert default["gan_train"] == 6
+    assert sum(default.values()) == 37
+    both = executor_tasks(EVERY_ARM, 5)
+    assert both["gan_train"] == 12
+    assert sum(both.values()) == 67 < 80
+
+
+def test_yaml_is_what_kfp_loads(ir):
+    from kfp import components
+
+    assert components.load_component_from_text(study_yaml()).name == "thygan-study"
+    assert yaml.safe_load_all(study_yaml())
