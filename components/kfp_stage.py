@@ -18,7 +18,7 @@ from kfp import dsl
 ROOT = Path(__file__).parent.parent
 REGISTRY_VARIABLE, TAG_VARIABLE = "THYGAN_REGISTRY", "THYGAN_TAG"
 DEFAULT_REGISTRY = "ghcr.io/thygan"
-_ENTERS_IMAGES = ("components", "images", "requirements", "pyproject.toml")
+_ENTERS_IMAGES = ("components", "images/Dockerfile", "images/requirements")
 
 
 def image(stage: str) -> str:
