@@ -8,6 +8,7 @@ from components.core.shell import execute, new_app
 from pipelines.data_check import check
 from pipelines.export import export, import_official
 from pipelines.run import run_command
+from pipelines.score import score
 
 app = new_app(
     "thygan", "Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?"
@@ -15,6 +16,7 @@ app = new_app(
 data = new_app("data", "Look at data before anything runs; make demo data.")
 app.command(data)
 app.command(run_command(), name="run")
+app.command(score)
 app.command(export)
 app.command(import_official, name="import")
 data.command(check)

@@ -1,5 +1,6 @@
 """Statistics: distances between feature sets, and patient-level evidence from predictions."""
 
+from components.core.statistics.breakdown import by_diagnosis, by_site
 from components.core.statistics.endpoint import Contrast
 from components.core.statistics.frechet import frechet_distance
 from components.core.statistics.intervals import (
@@ -28,6 +29,7 @@ from components.core.statistics.patients import (
     ties,
     tile_predictions,
 )
+from components.core.statistics.power import detectable_auroc
 from components.core.statistics.precision_recall import Coverage, mutual_coverage, precision_recall
 from components.core.statistics.predictions import COLUMNS, as_predictions, read_predictions
 from components.core.statistics.verdict import (
@@ -37,6 +39,9 @@ from components.core.statistics.verdict import (
     WORSE,
     ArmComparison,
     compare_arms,
+    endpoints,
+    tiles_help,
+    verdict_of,
 )
 
 __all__ = [
@@ -58,9 +63,13 @@ __all__ = [
     "as_predictions",
     "auroc_difference",
     "bootstrap_interval",
+    "by_diagnosis",
+    "by_site",
     "compare_arms",
     "constant_predictors",
     "delong",
+    "detectable_auroc",
+    "endpoints",
     "frechet_distance",
     "holm",
     "kernel_distance",
@@ -76,5 +85,7 @@ __all__ = [
     "read_predictions",
     "ties",
     "tile_predictions",
+    "tiles_help",
+    "verdict_of",
     "wilson_interval",
 ]

@@ -9,6 +9,8 @@ import pandas as pd
 from components.core.statistics.metrics import patient_metrics, weighted_metrics
 from components.core.statistics.paired_tests import AurocDifference, auroc_difference, holm
 from components.core.statistics.patients import patient_predictions, qualifying_sites
+from components.core.statistics.resampled import Resampled
+from components.core.wording import fraction
 
 LEVEL = 0.05
 
@@ -49,24 +51,32 @@ class Contrast:
         """What speaks against calling the arm better (sign 1) or worse (-1), whatever its p."""
         winner = self.arm if sign > 0 else self.baseline
         balanced = self.balanced_accuracy if sign > 0 else self.baseline_balanced_accuracy
-        agreeing = sum(sign * one > 0 for one in self.seed_differences.values())
+        seeds, agreeing = len(self.seed_differences), sum(sign * one > 0 for one in self.seed_differences.values())
         found = []
-        if not self.seed_differences or agreeing < len(self.seed_differences):
-            found.append(f"only {agreeing} of {len(self.seed_differences)} seeds agree")
+        if not seeds:
+            found.append("the two have no seed in common")
+        elif agreeing < seeds:
+            found.append(f"only {agreeing} of {seeds} seeds agree")
         if balanced is None or balanced <= 0.5:
-            found.append(f"the balanced accuracy of {winner}, {balanced or 0:.2f}, is not above 0.5")
+            found.append(f"the balanced accuracy of {winner}, {fraction(balanced, 2)}, is not above 0.5")
         return found
 
 
 class Arms:
-    """Every arm's cases, over all seeds and seed by seed, voted on once."""
+    """Every arm's cases, over all seeds and seed by seed, voted on once; and the bootstrap's draws of patients."""
 
-    def __init__(self, table: pd.DataFrame, vote: str) -> None:
-        self._all = dict(tuple(patient_predictions(table, vote).groupby("arm")))
-        self._seeds = {
-            str(seed): dict(tuple(patient_predictions(rows, vote).groupby("arm")))
-            for seed, rows in table.groupby("seed")
-        }
+    def __init__(self, table: pd.DataFrame, vote: str, *, resamples: int, seed: int) -> None:
+        self._all = _by_arm(table, vote)
+        self._seeds = {str(one): _by_arm(rows, vote) for one, rows in table.groupby("seed")}
+        self._resamples, self._seed = resamples, seed
+        self._drawn: dict[bytes, Resampled] = {}
+
+    def drawn(self, cases: pd.DataFrame) -> Resampled:
+        """The bootstrap's draws of these cases; drawn once for equal patients and classes."""
+        key = pd.util.hash_pandas_object(cases[["site", "patient", "class"]], index=False).to_numpy().tobytes()
+        if key not in self._drawn:
+            self._drawn[key] = Resampled(cases, resamples=self._resamples, seed=self._seed)
+        return self._drawn[key]
 
     def common(self, baseline: str, arm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Two arms' cases, those of both in one order; class, patient and fold are the baseline's."""
@@ -81,7 +91,7 @@ class Arms:
         }
 
 
-def contrast(arms: Arms, baseline: str, arm: str, *, family: int, resamples: int, seed: int) -> Contrast:
+def contrast(arms: Arms, baseline: str, arm: str, *, family: int) -> Contrast:
     """The endpoint for one arm, its p not yet adjusted; minimal detectable difference at alpha 0.05 / family."""
     first, second = arms.common(baseline, arm)
     sites = qualifying_sites(first)
@@ -97,7 +107,7 @@ def contrast(arms: Arms, baseline: str, arm: str, *, family: int, resamples: int
         arm,
         sites,
         patients=len(first[["site", "patient"]].drop_duplicates()),
-        test=auroc_difference(first, second, resamples=resamples, seed=seed, level=1 - LEVEL, alpha=LEVEL / family),
+        test=auroc_difference(first, second, arms.drawn(first), level=1 - LEVEL, alpha=LEVEL / family),
         seed_differences=differences,
         balanced_accuracy=_number(patient_metrics(second)["balanced_accuracy"]),
         baseline_balanced_accuracy=_number(patient_metrics(first)["balanced_accuracy"]),
@@ -121,12 +131,17 @@ def _p(one: Contrast) -> float:
     return one.test.p if one.test else 1.0
 
 
+def _by_arm(table: pd.DataFrame, vote: str) -> dict[str, pd.DataFrame]:
+    cases = patient_predictions(table, vote)
+    return {str(arm): rows.reset_index(drop=True) for arm, rows in cases.groupby("arm")}
+
+
 def _aligned(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    one, two = first.set_index(["site", "case"]), second.set_index(["site", "case"])
-    both = one.index.intersection(two.index, sort=False)
-    one, two = one.loc[both], two.loc[both]
-    two = two.assign(**{column: one[column] for column in ("class", "patient", "fold")})
-    return one.reset_index(), two.reset_index()
+    keys = ["site", "case"]
+    if not first[keys].equals(second[keys]):
+        both = first[keys].merge(second[keys])  # in the order of `first`
+        first, second = both.merge(first), both.merge(second)
+    return first, second.assign(**{column: first[column] for column in ("class", "patient", "fold")})
 
 
 def _at(sites: list[str], cases: pd.DataFrame) -> pd.DataFrame:

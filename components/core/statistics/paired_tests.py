@@ -9,10 +9,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from components.core.statistics.auroc import Flags, Floats, Groups, pair_shares
-from components.core.statistics.intervals import resampled_weights
-from components.core.statistics.patients import patient_codes
-
-_POWER = 0.80
+from components.core.statistics.power import POWER
+from components.core.statistics.resampled import Resampled
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class AurocDifference:
     """A difference in within-site AUROC, second minus first.
 
     Attributes:
+        first: The first arm's AUROC, 0..1.
+        second: The second's.
         difference: -1..1.
         low: Of the interval that belongs to `p`.
         high: Of the same.
@@ -48,6 +48,8 @@ class AurocDifference:
         minimal_detectable: Smallest difference found with 80 % power at the stated alpha, at most 1.
     """
 
+    first: float
+    second: float
     difference: float
     low: float
     high: float
@@ -81,9 +83,11 @@ def delong(first: pd.DataFrame, second: pd.DataFrame) -> DeLong | None:
     if min(positive.sum(), (~positive).sum()) < 2:
         return None
     everyone = np.arange(len(first))
-    shares = [_shares(one, positive, np.zeros_like(everyone), np.ones((1, len(first)))) for one in (first, second)]
+    alone = np.ones((1, len(first)))
+    scores = [one["prob_positive"].to_numpy(dtype=float) for one in (first, second)]
+    shares = [pair_shares(one, positive, np.zeros_like(everyone), alone) for one in scores]
     areas = [float(one[0, positive].sum()) for one in shares]
-    _, error = _estimate(shares[1] - shares[0], positive, positive.astype(int), everyone, np.ones((1, len(first))))
+    _, error = _estimate(shares[1] - shares[0], positive, positive.astype(int), everyone, alone)
     difference, standard_error = areas[1] - areas[0], float(error[0])
     p = 1.0 if abs(difference) < 1e-12 else None
     if standard_error > 0:
@@ -94,9 +98,8 @@ def delong(first: pd.DataFrame, second: pd.DataFrame) -> DeLong | None:
 def auroc_difference(
     first: pd.DataFrame,
     second: pd.DataFrame,
+    drawn: Resampled,
     *,
-    resamples: int = 2000,
-    seed: int = 0,
     level: float = 0.95,
     alpha: float = 0.05,
 ) -> AurocDifference:
@@ -109,42 +112,36 @@ def auroc_difference(
     Args:
         first: Cases with `site, patient, class, prob_positive`; at least two patients per class and site.
         second: The same cases in the same order.
-        resamples: Of patients within site and class.
-        seed: Of the resampling.
+        drawn: The same cases with the bootstrap's draws.
         level: Of the interval, 0..1.
         alpha: Of the minimal detectable difference, two-sided.
 
     Returns:
         Difference, interval, p and minimal detectable difference.
     """
-    positive = first["class"].to_numpy() == 1
-    sites, patients = pd.factorize(first["site"])[0].astype(np.intp), patient_codes(first)
-    drawn = resampled_weights(first, resamples=resamples, seed=seed)
-    weights = np.concatenate([np.ones((1, len(first))), drawn])  # row 0 is the sample itself
-    shares = _shares(second, positive, sites, weights) - _shares(first, positive, sites, weights)
-    values, errors = _estimate(shares, positive, 2 * sites + positive, patients, weights)
+    positive, weights = drawn.positive, drawn.weights
+    one, two = drawn.shares(first), drawn.shares(second)
+    values, errors = _estimate(two - one, positive, 2 * drawn.sites + positive, drawn.patients, weights)
     difference, standard_error = float(values[0]), float(errors[0])
     statistic = _studentised(values[1:] - difference, errors[1:])  # [resamples]
     observed = _studentised(values[:1], errors[:1])[0]
-    p = (1 + (statistic >= observed * (1 - 1e-9)).sum()) / (resamples + 1)
+    p = (1 + (statistic >= observed * (1 - 1e-9)).sum()) / len(weights)
     margin, needed = (_times(np.quantile(statistic, q, method="higher"), standard_error) for q in (level, 1 - alpha))
     return AurocDifference(
+        first=float(one[0, positive].sum()),
+        second=float(two[0, positive].sum()),
         difference=difference,
         low=max(difference - margin, -1.0),
         high=min(difference + margin, 1.0),
         standard_error=standard_error,
         p=float(p) if observed > 0 else 1.0,
-        minimal_detectable=min(needed + float(stats.norm.ppf(_POWER)) * standard_error, 1.0),
+        minimal_detectable=min(needed + float(stats.norm.ppf(POWER)) * standard_error, 1.0),
     )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjusted p-values (1979), in the given order."""
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
-
-
-def _shares(cases: pd.DataFrame, positive: Flags, groups: Groups, weights: Floats) -> Floats:
-    return pair_shares(cases["prob_positive"].to_numpy(dtype=float), positive, groups, weights)
 
 
 def _estimate(

@@ -8,6 +8,7 @@ from components.core.statistics.auroc import Groups
 from components.core.statistics.predictions import as_predictions
 
 VOTES = ("majority", "probability")
+LEAST_PER_CLASS = 5  # patients of each class at a site that takes part in the primary endpoint
 
 
 def patient_predictions(table: pd.DataFrame, vote: str = "majority") -> pd.DataFrame:
@@ -89,7 +90,7 @@ def label_conflicts(cases: pd.DataFrame) -> list[str]:
     return sorted({str(case) for _, case in classes[classes > 1].index})
 
 
-def qualifying_sites(cases: pd.DataFrame, least: int = 5) -> list[str]:
+def qualifying_sites(cases: pd.DataFrame, least: int = LEAST_PER_CLASS) -> list[str]:
     """Sites with at least `least` patients in each class, in the table's order."""
     patients = cases.groupby(["site", "class"])["patient"].nunique().unstack(fill_value=0)
     smaller = patients.reindex(columns=[0, 1], fill_value=0).min(axis=1)

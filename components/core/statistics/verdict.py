@@ -4,42 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from components.core.errors import ConfigError, DataError
 from components.core.statistics.endpoint import LEVEL, Arms, Contrast, adjusted, contrast
-from components.core.statistics.intervals import Interval, percentile_interval, resampled_weights
-from components.core.statistics.metrics import weighted_metrics
-from components.core.statistics.paired_tests import delong, mcnemar
-from components.core.statistics.patients import patient_level
+from components.core.statistics.patients import LEAST_PER_CLASS, patient_level
+from components.core.statistics.secondary import Secondary, secondary
 from components.core.study import CONTROL
+from components.core.wording import difference, fraction, p_clause
 
 BETTER, NOT_SHOWN, WORSE, UNDERPOWERED = "better", "not shown", "worse", "underpowered"
-_SECONDARY = ("accuracy", "balanced_accuracy", "macro_f1", "sensitivity", "specificity", "auroc", "brier")
-
-
-@dataclass(frozen=True)
-class Secondary:
-    """What else two arms differ in, on all cases of both; it carries no verdict.
-
-    Attributes:
-        cases: Predicted by both arms, at all sites.
-        differences: Metric -> arm minus baseline, with its percentile interval.
-        mcnemar_gained: Cases only the arm gets right.
-        mcnemar_lost: Cases only the baseline gets right.
-        mcnemar_p: Exact, from the votes; None without common cases.
-        delong_p: Paired, all cases pooled; None where it has no variance.
-        approximate: True where a patient has several cases, which McNemar and DeLong take as independent.
-    """
-
-    cases: int
-    differences: dict[str, Interval]
-    mcnemar_gained: int
-    mcnemar_lost: int
-    mcnemar_p: float | None
-    delong_p: float | None
-    approximate: bool
 
 
 @dataclass(frozen=True)
@@ -77,13 +51,9 @@ class ArmComparison:
     def row(self) -> dict[str, Any]:
         """One flat row, ready for JSON: `endpoint_*` the primary, `METRIC_difference*` the secondary ones."""
         row: dict[str, Any] = {"baseline": self.baseline, "arm": self.arm, "verdict": self.verdict}
-        row |= {"reason": self.reason, **_flat(self.endpoint, "endpoint"), "cases": self.secondary.cases}
+        row |= {"reason": self.reason, **_flat(self.endpoint, "endpoint")}
         row["relevant_difference"] = self.relevant_difference
-        for metric, (value, low, high) in self.secondary.differences.items():
-            name = f"{metric}_difference"
-            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        for name in ("mcnemar_gained", "mcnemar_lost", "mcnemar_p", "delong_p", "approximate"):
-            row[name] = getattr(self.secondary, name)
+        row |= self.secondary.row()
         row["gan_tiles_help"] = self.gan_tiles_help
         return row | (_flat(self.control, "control") if self.control else {})
 
@@ -131,6 +101,43 @@ def compare_arms(
         ConfigError: For an arm or site that the table does not have.
         DataError: For a table that cannot be compared.
     """
+    voted, pairs, controls = endpoints(
+        table, baseline=baseline, arms=arms, sites=sites, vote=vote, resamples=resamples, seed=seed
+    )
+    comparisons = []
+    for one in pairs:
+        verdict = verdict_of(one, relevant_difference)
+        control = controls.get(one.arm)
+        beside = secondary(voted, one)
+        comparisons.append(
+            ArmComparison(
+                verdict=verdict,
+                reason=_reason(verdict, one, relevant_difference, len(pairs), beside.cases),
+                endpoint=one,
+                relevant_difference=relevant_difference,
+                secondary=beside,
+                control=control,
+                gan_tiles_help=tiles_help(one, control) if control else None,
+            )
+        )
+    return comparisons
+
+
+def endpoints(
+    table: pd.DataFrame,
+    *,
+    baseline: str = "none",
+    arms: Sequence[str] | None = None,
+    sites: Sequence[str] | None = None,
+    vote: str = "majority",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[Arms, list[Contrast], dict[str, Contrast]]:
+    """What verdicts rest on; arguments and errors as of `compare_arms`.
+
+    Returns:
+        The arms, voted on; every arm against the baseline; arm -> the arm against its control, where it has one.
+    """
     table = patient_level(table)
     if sites:
         _known("site", sites, table["site"])
@@ -139,34 +146,20 @@ def compare_arms(
     _known("arm", [baseline, *arms], table["arm"])
     if not arms:
         raise DataError(f"There is no arm to compare with {baseline!r}: the table has no other.")
-    voted = Arms(table[table["arm"].isin([baseline, *arms])], vote)
-
-    def drawn(first: str, second: str, family: int) -> Contrast:
-        return contrast(voted, first, second, family=family, resamples=resamples, seed=seed)
-
-    pairs = [drawn(baseline, arm, len(arms)) for arm in arms]
+    voted = Arms(table[table["arm"].isin([baseline, *arms])], vote, resamples=resamples, seed=seed)
+    pairs = [contrast(voted, baseline, arm, family=len(arms)) for arm in arms]
     controlled = [one for one in pairs if one.arm + CONTROL in arms]
-    against = [drawn(one.arm + CONTROL, one.arm, len(controlled)) for one in controlled]
-    controls = {one.arm: one for one in adjusted(against, floors=controlled)}
-    comparisons = []
-    for one in adjusted(pairs):
-        verdict = _verdict(one, relevant_difference)
-        control = controls.get(one.arm)
-        comparisons.append(
-            ArmComparison(
-                verdict=verdict,
-                reason=_reason(verdict, one, relevant_difference, len(arms)),
-                endpoint=one,
-                relevant_difference=relevant_difference,
-                secondary=_secondary(*voted.common(baseline, one.arm), resamples=resamples, seed=seed),
-                control=control,
-                gan_tiles_help=verdict == BETTER and control.shows(1) if control else None,
-            )
-        )
-    return comparisons
+    against = [contrast(voted, one.arm + CONTROL, one.arm, family=len(controlled)) for one in controlled]
+    return voted, adjusted(pairs), {one.arm: one for one in adjusted(against, floors=controlled)}
 
 
-def _verdict(one: Contrast, relevant_difference: float) -> str:
+def tiles_help(one: Contrast, control: Contrast) -> bool:
+    """True where the arm is better than the baseline and than its control."""
+    return one.shows(1) and control.shows(1)
+
+
+def verdict_of(one: Contrast, relevant_difference: float = 0.10) -> str:
+    """The verdict by the rules of `compare_arms`."""
     if one.shows(1):
         return BETTER
     if one.shows(-1):
@@ -176,55 +169,40 @@ def _verdict(one: Contrast, relevant_difference: float) -> str:
     return NOT_SHOWN
 
 
-def _reason(verdict: str, one: Contrast, relevant_difference: float, family: int) -> str:
+def _reason(verdict: str, one: Contrast, relevant_difference: float, family: int, common: int) -> str:
+    if not common:
+        return f"{one.arm} and {one.baseline} have no case in common, so nothing can be compared."
     if one.test is None or one.p_adjusted is None:
         return (
-            f"No site has 5 patients of each class that both {one.arm} and {one.baseline} predict, "
+            f"No site has {LEAST_PER_CLASS} patients of each class that both {one.arm} and {one.baseline} predict, "
             "so no difference could be shown."
         )
     test = one.test
     sign = 1 if test.difference > 0 else -1
     places = ", ".join(site or "the one unnamed site" for site in one.sites)
     found = (
-        f"AUROC of {one.arm} minus {one.baseline} is {test.difference:+.3f} [{test.low:+.3f}, {test.high:+.3f}] "
-        f"at {places} ({one.patients} patients), adjusted p = {one.p_adjusted:.3f}"
+        f"AUROC of {one.arm} minus {one.baseline} is {difference(test.difference, test.low, test.high)} "
+        f"at {places} ({one.patients} patients), adjusted {p_clause(one.p_adjusted)}"
     )
     if verdict in (BETTER, WORSE):
         winner, balanced = one.arm, one.balanced_accuracy
         if verdict == WORSE:
             winner, balanced = one.baseline, one.baseline_balanced_accuracy
         seeds = "the one seed agrees" if len(one.seed_differences) == 1 else "all seeds agree"
-        return f"{found}; {seeds} and the balanced accuracy of {winner} is {balanced:.2f}."
+        return f"{found}; {seeds} and the balanced accuracy of {winner} is {fraction(balanced, 2)}."
     if one.p_adjusted < LEVEL:
         found += f", but {' and '.join(one.objections(sign))}"
     power = "80 % power" if family == 1 else f"80 % power among {family} arms"
+    if test.minimal_detectable >= 1:
+        return f"{found}; so few patients find no difference at all with {power}."
     if verdict == UNDERPOWERED:
         return (
-            f"{found}; only a difference of {test.minimal_detectable:.2f} would be found with {power}, "
+            f"{found}; only a difference of {test.minimal_detectable:.3f} would be found with {power}, "
             f"more than the {relevant_difference:.2f} that matters."
         )
     return (
-        f"{found}; a difference of {test.minimal_detectable:.2f} would have been found with {power}, "
+        f"{found}; a difference of {test.minimal_detectable:.3f} would have been found with {power}, "
         f"and {relevant_difference:.2f} matters."
-    )
-
-
-def _secondary(first: pd.DataFrame, second: pd.DataFrame, *, resamples: int, seed: int) -> Secondary:
-    if first.empty:
-        unknown = Interval(None, None, None)
-        return Secondary(0, dict.fromkeys(_SECONDARY, unknown), 0, 0, None, None, False)
-    weights = np.vstack([np.ones((1, len(first))), resampled_weights(first, resamples=resamples, seed=seed)])
-    base, arm = weighted_metrics(first, weights), weighted_metrics(second, weights)  # row 0: the cases themselves
-    differences = {name: arm[name] - base[name] for name in _SECONDARY}
-    votes, areas = mcnemar(first, second), delong(first, second)
-    return Secondary(
-        cases=len(first),
-        differences={name: percentile_interval(one[0], one[1:]) for name, one in differences.items()},
-        mcnemar_gained=votes.gained,
-        mcnemar_lost=votes.lost,
-        mcnemar_p=votes.p,
-        delong_p=areas.p if areas else None,
-        approximate=bool(first.duplicated(["site", "patient"]).any()),
     )
 
 
@@ -233,6 +211,8 @@ def _flat(one: Contrast, prefix: str) -> dict[str, Any]:
     values = {
         "sites": one.sites,
         "patients": one.patients,
+        "auroc": test.second if test else None,
+        "baseline_auroc": test.first if test else None,
         "difference": test.difference if test else None,
         "low": test.low if test else None,
         "high": test.high if test else None,

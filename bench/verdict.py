@@ -1,0 +1,137 @@
+"""How often the verdict is wrong where no arm differs, and how often it finds an effect that is there.
+
+    python bench/verdict.py                  500 studies in each place, two processes; prints the table of verdict.md
+
+A study is drawn as predictions of 11 arms (the baseline, both cheap rivals, four generators and their controls) with
+three classifier seeds each, and judged as `compare_arms` does with its defaults. A patient's score is
+the sum of the class's shift, what all arms share about the patient, what one arm makes of the patient, and what a seed
+adds. A false verdict is any arm called better or worse in a study where no arm differs: at most 37 of 500 is the 99 %
+bound of 5 %. "p alone" counts adjusted p < 0.05 whatever the seeds and the balanced accuracy say.
+"""
+
+import gc
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+import cyclopts
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from components.core.progress import track
+from components.core.statistics import BETTER, WORSE, endpoints, tiles_help, verdict_of
+from components.core.study import ARMS, CONTROL
+
+SEEDS = 3
+BOUND = 0.05
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where studies are drawn.
+
+    Attributes:
+        name: For the table.
+        sites: Site -> patients of class 1, of class 0.
+        auroc: Of every arm, expected.
+        shared: Share of a score's variance that all arms have in common, 0..1.
+        better: Arm -> its AUROC in place of `auroc`.
+    """
+
+    name: str
+    sites: Mapping[str, tuple[int, int]]
+    auroc: float = 0.75
+    shared: float = 0.6
+    better: Mapping[str, float] = field(default_factory=dict)
+
+
+ONE_SITE, TWO_SITES, LARGE = {"one": (56, 13)}, {"one": (25, 11), "two": (31, 2)}, {"one": (71, 85)}
+NULL = (
+    Place("69 patients, 13 negative", ONE_SITE),
+    Place("69 patients of two sites, one of which has 5 of each class", TWO_SITES),
+    Place("156 patients, 85 negative", LARGE),
+    Place("156 patients, 85 negative, arms nearly alike", LARGE, auroc=0.9, shared=0.9),
+)
+PLANTED = (
+    Place("69 patients, 13 negative", ONE_SITE, better={"mc100": 0.99}),
+    Place("156 patients, 85 negative", LARGE, better={"mc100": 0.9}),
+)
+
+
+def all_arms() -> list[str]:
+    """The baseline first, every arm, and the control of every generator."""
+    return [*ARMS, *(arm + CONTROL for arm, scheme in ARMS.items() if scheme)]
+
+
+def draw(place: Place, seed: int) -> pd.DataFrame:
+    """One study's predictions."""
+    rng = np.random.default_rng(seed)
+    truth = np.concatenate([np.repeat([1, 0], counts) for counts in place.sites.values()])
+    site = np.repeat(list(place.sites), [sum(counts) for counts in place.sites.values()])
+    n = len(truth)
+    common = rng.normal(size=n)
+    own, noise = np.sqrt(0.7 * (1 - place.shared)), np.sqrt(0.3 * (1 - place.shared))
+    tables = []
+    for arm in all_arms():
+        shift = np.sqrt(2) * norm.ppf(place.better.get(arm, place.auroc))  # of unit-variance scores
+        learnt = shift * (truth - 0.5) + np.sqrt(place.shared) * common + own * rng.normal(size=n)
+        for one in range(SEEDS):
+            score = learnt + noise * rng.normal(size=n)
+            rows = {"case": np.arange(n), "site": site, "class": truth, "pred_class": (score > 0).astype(int)}
+            tables.append(pd.DataFrame({**rows, "prob_positive": norm.cdf(score), "arm": arm, "seed": str(one)}))
+    return pd.concat(tables, ignore_index=True).assign(patient=lambda table: table["case"].astype(str))
+
+
+def judge(place: Place, resamples: int, seed: int) -> dict[str, bool]:
+    """What was said of one study: any false verdict, any false p alone, the planted arm found."""
+    _, found, controls = endpoints(draw(place, seed), resamples=resamples, seed=seed)
+    null = [one for one in found if one.arm not in place.better]
+    planted = [one for one in found if one.arm in place.better]
+    return {
+        "verdict": any(verdict_of(one) in (BETTER, WORSE) for one in null),
+        "p": any((one.p_adjusted or 1) < BOUND for one in null),
+        "found": any(verdict_of(one) == BETTER for one in planted),
+        "help": any(tiles_help(one, controls[one.arm]) for one in planted),
+        "false help": any(tiles_help(one, controls[one.arm]) for one in null if one.arm in controls),
+    }
+
+
+def count(place: Place, studies: int, resamples: int, workers: int) -> dict[str, int]:
+    """Sums of `judge` over studies of seeds 0, 1, …"""
+    with ProcessPoolExecutor(workers, initializer=gc.freeze) as pool:  # statsmodels collects garbage at every call
+        told = pool.map(partial(judge, place, resamples), range(studies), chunksize=5)
+        return pd.DataFrame(list(track(told, place.name, studies, "studies"))).sum().to_dict()
+
+
+def main(studies: int = 500, resamples: int = 2000, workers: int = 2) -> None:
+    """Prints two tables in Markdown.
+
+    Args:
+        studies: Drawn in each place.
+        resamples: Of the patient bootstrap.
+        workers: Processes.
+    """
+    lines = [
+        "| no arm differs | studies | false verdicts | p alone | GAN tiles help | s |",
+        "| --- " + "| ---: " * 5 + "|",
+    ]
+    for place in NULL:
+        started = time.monotonic()
+        seen = count(place, studies, resamples, workers)
+        cells = [studies, seen["verdict"], seen["p"], seen["false help"], f"{time.monotonic() - started:.0f}"]
+        lines.append(f"| {place.name} | {' | '.join(map(str, cells))} |")
+    lines += ["", "| one arm is better | studies | found | and its tiles help | other arms' false verdicts |"]
+    lines += ["| --- " + "| ---: " * 4 + "|"]
+    for place in PLANTED:
+        seen = count(place, studies, resamples, workers)
+        effect = ", ".join(f"{place.auroc} → {value}" for value in place.better.values())
+        cells = [studies, seen["found"], seen["help"], seen["verdict"]]
+        lines.append(f"| {place.name}, AUROC {effect} | {' | '.join(map(str, cells))} |")
+    print("\n" + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)

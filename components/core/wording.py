@@ -1,0 +1,43 @@
+"""Numbers as people read them: nothing rounds to what it is not."""
+
+_WIDE = 1.0  # of an AUROC difference's interval: half of all that is possible
+
+
+def fraction(value: float | None, digits: int = 3) -> str:
+    """A number in 0..1 with so many decimals, more where it would round to 0 or 1; a dash where it is undefined."""
+    if value is None or value != value:
+        return "–"
+    while float(text := f"{value:.{digits}f}") in (0, 1) and value not in (0, 1) and digits < 12:
+        digits += 1
+    return text
+
+
+def p_value(p: float | None) -> str:
+    """A p-value to 3 decimals, `<0.001` below that; a dash where there is none."""
+    if p is None:
+        return "–"
+    return f"{p:.3f}" if p >= 0.0005 else "<0.001"
+
+
+def p_clause(p: float) -> str:
+    """`p = 0.012` or `p < 0.001`."""
+    return f"p < {p_value(p)[1:]}" if p < 0.0005 else f"p = {p_value(p)}"
+
+
+def difference(value: float | None, low: float | None, high: float | None) -> str:
+    """A difference in -1..1 with its interval, which is called what it is where it excludes next to nothing."""
+    if value is None or low is None or high is None:
+        return "not measured"
+    if high - low > _WIDE:
+        return f"{value:+.3f} (interval {low:+.2f} to {high:+.2f}, too wide to tell)"
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def relative(arm: float | None, baseline: float | None) -> str:
+    """How much more than the baseline, in per cent of it."""
+    return f"{100 * (arm / baseline - 1):+.1f} %" if arm is not None and baseline else "–"
+
+
+def printable(text: str) -> str:
+    """Text without signs that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
