@@ -23,13 +23,13 @@ from components.core.lease import NoteLease, _Claim
 from components.core.lineage import Lineage
 from components.core.manifest import read_manifest
 from components.core.splits import SplitPlan
+from components.core.state_file import _HEADER, _digest, read_state, write_state
 from components.core.statistics.predictions import read_predictions
 from components.core.store.contract import Note
 from components.core.study import StudyPlan
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.official_pickle import read_official
 from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot
-from components.gan_train.state_file import _HEADER, _digest, read_state, write_state
 from components.tile.images import OddImageError, open_rgb
 from components.tile.labels import find_labels, merged
 from components.tile.places import open_place
@@ -290,9 +290,8 @@ def _classifiers(folder: Path) -> dict[str, Format]:
 
     weights = save(build_backbone("resnet18", num_classes=2, pretrained=False).module.state_dict())
     (folder / "w").write_bytes(weights)
-    one = Frozen(
-        "none", 0, "0", "binary", "w.safetensors", file_sha256(folder / "w"), "resnet18", 32, 8, 0.5, 0.5, None, ""
-    )
+    digest = file_sha256(folder / "w")
+    one = Frozen("none", 0, "0", "binary", "w.st", digest, "resnet18", 32, 8, 0.5, 0.5, None, "", "plan")
     write_classifiers(folder, [one])
     value = json.loads((folder / CLASSIFIERS).read_text())
 
@@ -301,7 +300,7 @@ def _classifiers(folder: Path) -> dict[str, Format]:
             found.load(path.parent, torch.device("cpu"))
 
     def write(folder: Path, changes: Damage) -> None:
-        (folder / "w.safetensors").write_bytes(b"not the file that was frozen")
+        (folder / "w.st").write_bytes(b"not the file that was frozen")
         (folder / CLASSIFIERS).write_text(json.dumps(changed(value, changes)))
 
     return {"classifiers": Format(odd_changes(), write, lambda folder: read(folder / CLASSIFIERS))}
