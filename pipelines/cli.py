@@ -7,6 +7,7 @@ from components.core.progress import say
 from components.core.shell import execute, new_app
 from pipelines.data_check import check
 from pipelines.export import export, import_official
+from pipelines.predictions import predictions
 from pipelines.run import run_command
 from pipelines.score import score
 
@@ -19,6 +20,7 @@ app.command(run_command(), name="run")
 app.command(score)
 app.command(export)
 app.command(import_official, name="import")
+app.command(predictions)
 data.command(check)
 
 

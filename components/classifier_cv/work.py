@@ -89,6 +89,7 @@ class Worker:
         network = build_backbone(
             work.backbone, num_classes=2, pretrained=work.pretrained, weights_dir=work.weights_dir, seed=number
         )
+        network.check_input_px(work.settings.input_px)
         network.module.to(self._device)
         what = f"{work.scheme} · {work.fold} · {name} · seed {number}"
         place = f"{name}-seed{number}"

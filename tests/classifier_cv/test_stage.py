@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 from toy_fold import rewritten, write_synthetic, write_tiles
 
-from components.core.archive import ImageArchive
+from components.core.archive import ArchiveWriter, ImageArchive
 from components.core.classifier.frozen import read_classifiers
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.files import read_json
@@ -111,6 +111,7 @@ def test_page_stands_alone(trained):
     page = (trained.folder / "page.html").read_text()
     assert page.count("<svg") == len(ARMS) * 2
     assert "http" not in page and "src=" not in page
+    assert "2 classifiers per arm" in page and "it takes 3" in page
     assert all(arm in page for arm in ARMS) and "called FTC+PTC" in page
 
 
@@ -156,20 +157,31 @@ def test_refuses_what_cannot_be_proven_disjoint(with_lineage, changes):
     assert {one["mark"] for one in trusted.classifiers} == {"origin trusted: made by B. from public data"}
 
 
-def test_stain_is_fitted_on_training_patients_only(toy, trained, tmp_path):
+def test_only_training_patients_give_stains_and_fourier_references(toy, trained, tmp_path):
+    """With other validation and test tiles the fits are the same, and so is the first epoch of training."""
+
     def fitted(patients):
         def bleached(patient, pixels):
             return 255 - (255 - pixels) // 2 if patient in patients else pixels
 
         changed = replace(toy, tiles=write_tiles(tmp_path / f"{min(patients)}.zip", bleached))
-        result = changed.run(f"stain {min(patients)}", arms=["stain-norm", "stain-aug"])
-        return [one["stain"] for one in result.classifiers]
+        result = changed.run(f"stain {min(patients)}", arms=["stain-norm", "stain-aug"], learning_rate=0.003)
+        return of(result)
 
-    mine = [one["stain"] for one in trained.classifiers if one["arm"].startswith("stain")]
-    mine.sort(key=lambda stain: stain["use"], reverse=True)
-    assert fitted(range(6, 12)) == mine
-    assert fitted(range(6)) != mine
-    assert all(stain["method"] == "macenko" for stain in mine)
+    def of(result):
+        stains = {(one["arm"], one["seed"]): one["stain"] for one in result.classifiers if "stain" in one["arm"]}
+        losses = {
+            (row["arm"], row["seed"]): row["train_loss"]
+            for row in result.record["tables"]["history"]
+            if row["epoch"] == 1 and "stain" in row["arm"]
+        }
+        return stains, losses
+
+    stains, losses = of(trained)
+    assert fitted(range(6, 12)) == (stains, losses)
+    others = fitted(range(6))
+    assert all(others[0][key] != stains[key] and others[1][key] != losses[key] for key in stains)
+    assert len(stains) == 4 and all(stain["method"] == "macenko" for stain in stains.values())
     assert {one["arm"]: one["stain"] for one in trained.classifiers}["none"] is None
 
 
@@ -189,6 +201,33 @@ def test_diagnosis_chain(toy, lineage, tmp_path):
     result = replace(toy, synthetic=own).run("diagnosis", scheme="diagnosis", arms=["mc", "mc-real"])
     assert {row["added_tiles"] for row in result.record["tables"]["arms"]} == {6 + 5 + 5}
     assert set(result.predictions["class"]) == {0, 1}
+
+
+def test_published_way_tells_fields(toy, tmp_path):
+    arms = ["none", "bi100", "bi100-real"]
+    result = toy.run("published", arms=arms, published=True)
+    for _, rows in result.predictions.groupby(["arm", "seed"]):
+        assert rows["tile"].tolist() == ["9.png", "10.png", "11.png"] and rows["patient"].tolist() == ["9", "10", "11"]
+    parts = result.record["tables"]["parts"]
+    assert [part["fields"] for part in parts] == [6, 3, 3]  # of four tiles each
+    added = {row["arm"]: (row["real_tiles"], row["added_tiles"]) for row in result.record["tables"]["arms"]}
+    assert added == {"none": (6, 0), "bi100": (6, 11), "bi100-real": (6, 11)}
+    assert "one square of a field" in (result.folder / "page.html").read_text()
+    again = toy.run("published again", arms=arms[:1], published=True).predictions
+    assert again["prob_positive"].tolist() == result.predictions["prob_positive"].tolist()[: len(again)]
+    with ImageArchive(toy.tiles) as real, ArchiveWriter(tmp_path / "tiles.zip") as silent:
+        for row in real.manifest.to_dict("records"):
+            silent.add(real.read_bytes(row["file"]), row)
+    with pytest.raises(DataError, match="does not say how large its tiles were cut"):
+        replace(toy, tiles=tmp_path / "tiles.zip").run("refused", published=True)
+
+
+def test_reinhard_on_request(toy):
+    result = toy.run("reinhard", arms=["stain-norm"], stain_method="reinhard")
+    assert {one["stain"]["method"] for one in result.classifiers} == {"reinhard"}
+    assert not any(one["mark"] for one in result.classifiers)
+    with pytest.raises(ConfigError, match="use macenko or reinhard"):
+        toy.run("refused", arms=["stain-norm"], stain_method="vahadane")
 
 
 def test_youden_threshold_goes_along(toy, tmp_path):

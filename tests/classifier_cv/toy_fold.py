@@ -116,6 +116,7 @@ def write_tiles(path: Path, change: Callable[[int, np.ndarray], np.ndarray] = la
                         "identity": person(patient),
                     },
                 )
+        archive.attach("records.json", [{"stage": "tile", "tile_px": 32, "tables": {}}])
     return path
 
 

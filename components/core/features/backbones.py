@@ -4,13 +4,14 @@
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
 from components.core.errors import ConfigError, WeightsError
-from components.core.features.weights import find_weights
+from components.core.features.weights import REGISTRY, find_weights, locate
 from components.core.files import file_sha256
 
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
@@ -41,6 +42,14 @@ class Backbone:
     std: tuple[float, float, float]
     weights_sha256: str
     trained: bool
+
+    def check_input_px(self, input_px: int) -> None:
+        """Refuses a side that the network cannot see: vision transformers are built for one."""
+        built_for = getattr(self.module, "image_size", input_px)
+        if built_for != input_px:
+            raise ConfigError(
+                f"{self.name} sees images of {built_for} px only, not of {input_px}: use that, or another."
+            )
 
     def prepare(self, images: Tensor, input_px: int) -> Tensor:
         """Network input of uint8 images [N, 3, H, W]: bicubic, antialiased, to `input_px`, then normalised."""
@@ -77,16 +86,25 @@ def build_backbone(name: str, *, num_classes: int, pretrained: bool, weights_dir
         module = _untrained(name)
         sha256 = ""
         if pretrained:
-            path = find_weights(name, weights_dir)
+            path = _weights_file(name, weights_dir)
             sha256 = file_sha256(path)
             try:
                 module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
             except RuntimeError as error:
                 raise WeightsError(f"{path} does not fit {name}: {str(error).splitlines()[0]}") from None
+        _without_side_heads(module)
         dim = _replace_head(name, module, num_classes)
     lite = name == EFFICIENTNET_LITE0
     mean, std = (_EFFICIENTNET_MEAN, _EFFICIENTNET_STD) if lite else (_IMAGENET_MEAN, _IMAGENET_STD)
     return Backbone(name, module.eval(), dim, mean, std, sha256, pretrained)
+
+
+def _weights_file(name: str, weights_dir: str) -> Path:
+    if name in REGISTRY:
+        return find_weights(name, weights_dir)
+    from components.core.features.torchvision_weights import torchvision_weights
+
+    return locate(torchvision_weights(name), weights_dir)
 
 
 def _untrained(name: str) -> nn.Module:
@@ -99,6 +117,16 @@ def _untrained(name: str) -> nn.Module:
             f"There is no network {name!r}: use {EFFICIENTNET_LITE0} or one of torchvision's, say resnet50."
         )
     return torchvision.models.get_model(name, weights=None)
+
+
+_ONE_HEAD = {"aux_logits": False, "transform_input": True, "AuxLogits": None, "aux1": None, "aux2": None}
+
+
+def _without_side_heads(module: nn.Module) -> None:
+    """Inception's and GoogLeNet's training answers are of three heads, and their weights want another input scale."""
+    if getattr(module, "aux_logits", False):
+        for name, value in _ONE_HEAD.items():
+            setattr(module, name, value)
 
 
 def _replace_head(name: str, module: nn.Module, num_classes: int) -> int:
