@@ -1,0 +1,45 @@
+"""The table of all series, for docs/metrics.md: python -m components.core.telemetry.table docs/metrics.md"""
+
+import sys
+from pathlib import Path
+
+from components.core.files import write_text
+from components.core.telemetry.series import COMMON, GROUPED, SERIES, Series
+
+_HEAD = """# Metrics
+
+Made of `components/core/telemetry/series.py`: `python -m components.core.telemetry.table docs/metrics.md`.
+
+Stages that run for long serve these at `/metrics`: in a pod on port 9400, elsewhere on the port that
+`THYGAN_METRICS_PORT` names (a port that is taken is counted up; 0 = none). All carry the labels {common}.
+
+{served}
+
+At its end every stage, and the run, pushes these to the Pushgateway of `THYGAN_PUSHGATEWAY`, grouped by {grouped}; a
+failure leaves the last success standing. `usage` is the hourly job that measures the buckets.
+
+{pushed}
+"""
+
+
+def table() -> str:
+    """The page, Markdown."""
+    served = [one for one in SERIES if not one.is_pushed]
+    pushed = [one for one in SERIES if one.is_pushed]
+    return _HEAD.format(common=_code(COMMON), grouped=_code(GROUPED), served=_rows(served), pushed=_rows(pushed))
+
+
+def _rows(all_of_them: list[Series]) -> str:
+    rows = [
+        f"| `{one.name}` | {one.kind} | {one.unit} | {_code(one.labels)} | {', '.join(one.stages)} | {one.help} |"
+        for one in all_of_them
+    ]
+    return "\n".join(["| series | kind | unit | own labels | written by | what it is |", "|" + " --- |" * 6, *rows])
+
+
+def _code(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    write_text(Path(sys.argv[1]), table())
