@@ -2,7 +2,7 @@
 
 What a pod finds in its environment comes from the namespace, under these names:
 
-    ConfigMap thygan             AWS_ENDPOINT_URL, AWS_REGION, THYGAN_STORE, THYGAN_PUSHGATEWAY
+    ConfigMap thygan             AWS_ENDPOINT_URL, AWS_REGION, THYGAN_STORE, THYGAN_PUSHGATEWAY, THYGAN_WEIGHTS_MIRROR
     Secret thygan-s3-STAGE       AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: what this stage may read and write
     Secret thygan-study-key      THYGAN_STUDY_KEY: for the tile stage alone, which makes identities
 """
@@ -23,7 +23,8 @@ from pipelines.nested import StageOptions
 HOUR = 3600
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount point
 SETTINGS, STUDY_KEY = "thygan", "thygan-study-key"
-FROM_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_REGION", STORE_VARIABLE, GATEWAY_VARIABLE)
+FROM_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_REGION", STORE_VARIABLE, GATEWAY_VARIABLE, "THYGAN_WEIGHTS_MIRROR")
+USER = 65532  # the images'; KFP itself lets a stage's container be root, which a restricted namespace refuses
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 LONGEST_RUN_S, KEPT_AFTER_S = 30 * 24 * HOUR, 7 * 24 * HOUR  # of a whole run; of its finished workflow
 
@@ -105,6 +106,7 @@ def _schedule(options: Mapping[str, Any], task: dsl.PipelineTask, stage: str) ->
         kubernetes.empty_dir_mount(task, "dshm", SHARED_MEMORY, medium="Memory", size_limit=f"{needs.shm}Gi")
     kubernetes.set_timeout(task, int(needs.hours * HOUR))
     kubernetes.set_image_pull_policy(task, "IfNotPresent")
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     task.set_retry(num_retries=needs.retries, backoff_duration="60s", backoff_factor=2, backoff_max_duration="1800s")
     _give_environment(task, stage)
     _label(task, stage, needs)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from components.classifier_cv.arms import ARMS_FILE, Arm, check_chain, compose, synthetic_lineage, synthetic_mark
 from components.classifier_cv.data import FoldTiles, read_fold
+from components.classifier_cv.dials import counted
 from components.classifier_cv.kept import kept_states
 from components.classifier_cv.page import page_html
 from components.classifier_cv.spread import trained
@@ -154,7 +155,8 @@ def run(
                     kept=kept,
                     folder=folder,
                 )
-                done = list(trained(work, [(name, number) for name in names for number in decided.seeds], devices))
+                trainings = trained(work, [(name, number) for name in names for number in decided.seeds], devices)
+                done = list(counted(trainings, names, len(decided.seeds)))
                 rows = [_arm_row(one, len(shared.parts["train"].table), composed[one.frozen.arm]) for one in done]
                 history = [
                     {"arm": one.frozen.arm, "seed": one.frozen.seed, **epoch}

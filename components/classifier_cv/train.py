@@ -111,6 +111,7 @@ def train(
     threshold: str,
     what: str,
     keeper: Keeper | None = None,
+    show: Callable[[dict[str, Any]], None] | None = None,
 ) -> Trained:
     """Trains the backbone's module in place.
 
@@ -122,17 +123,24 @@ def train(
         threshold: "0.5" or "youden".
         what: For the progress line.
         keeper: Where it goes on from, and what it leaves for another time.
+        show: Is told each epoch's row.
     """
     device = data.training.labels.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        history, best_epoch = _epochs(backbone, data, settings, seed, what, keeper or Keeper())
+        history, best_epoch = _epochs(backbone, data, settings, seed, what, keeper or Keeper(), show)
     scores = positive(logits(backbone, data.validation.images, settings.input_px, settings.batch, device))
     truth = data.validation.labels.cpu().numpy()
     return Trained(history, best_epoch, auroc(truth, scores), choose_threshold(threshold, truth, scores))
 
 
 def _epochs(
-    backbone: Backbone, data: ArmTiles, settings: Settings, seed: int, what: str, keeper: Keeper
+    backbone: Backbone,
+    data: ArmTiles,
+    settings: Settings,
+    seed: int,
+    what: str,
+    keeper: Keeper,
+    show: Callable[[dict[str, Any]], None] | None,
 ) -> tuple[list[dict[str, Any]], int]:
     module, validation = backbone.module.to(memory_format=torch.channels_last), data.validation
     _follow_fast(module)
@@ -174,6 +182,8 @@ def _epochs(
         val_auroc = auroc(validation.labels.cpu().numpy(), positive(answers))
         losses = {"train_loss": train_loss, "val_loss": val_loss, "val_auroc": val_auroc}
         history.append({"epoch": epoch, "learning_rate": rate, **losses})
+        if show:
+            show(history[-1])
         plateau.step(val_loss)
         if val_loss < best:
             best, best_epoch, best_weights = val_loss, epoch, copy.deepcopy(module.state_dict())

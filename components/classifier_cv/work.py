@@ -8,6 +8,7 @@ import torch
 
 from components.classifier_cv.arms import Arm
 from components.classifier_cv.data import ArmTiles, FoldTiles, arm_tiles
+from components.classifier_cv.dials import dials
 from components.classifier_cv.kept import Kept
 from components.classifier_cv.train import Keeper, Settings, Trained, train
 from components.core.classifier.frozen import Frozen, save_weights
@@ -93,8 +94,9 @@ class Worker:
         network.module.to(self._device)
         what = f"{work.scheme} · {work.fold} · {name} · seed {number}"
         place = f"{name}-seed{number}"
+        show = dials(name, number, len(data.training.labels))
         keeper = Keeper(lambda: work.kept.read(place), lambda state: work.kept.write(place, state), work.kept.minutes)
-        trained = train(network, data, work.settings, number, work.threshold, what, keeper)
+        trained = train(network, data, work.settings, number, work.threshold, what, keeper, show)
         file = save_weights(network, work.folder, f"{name}/seed{number}.safetensors")
         frozen = Frozen(
             arm=name,
