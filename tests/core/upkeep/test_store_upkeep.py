@@ -37,17 +37,22 @@ RESULT = {stage: f"thygan-artifacts/kfp/results/{stage.replace('-', '_')}/key.js
 KEPT = [where[stage] for where in (MADE, RECORD, RESULT) for stage in STAGES]
 SLIDE = "thygan-data/sources/hospital/slide.svs"
 CHECKPOINTS = {
-    "gan-train": "thygan-checkpoints/binary/0/abc/checkpoint",
-    "classifier-cv": "thygan-checkpoints/classifier_cv/binary/0/abc/state",
-    "fid-select": "thygan-checkpoints/features/abc.npy",
-    "generate": "thygan-checkpoints/features/abc.npy",
+    "gan-train": ["thygan-checkpoints/binary/0/abc/checkpoint", "thygan-checkpoints/weekly/diagnosis/0/abc/checkpoint"],
+    "classifier-cv": [f"thygan-checkpoints/{base}classifier_cv/binary/0/abc/state" for base in ("", "weekly/")],
+    "fid-select": ["thygan-checkpoints/features/abc.npy"],
+    "generate": ["thygan-checkpoints/features/abc.npy"],
 }
 WEIGHTS = "thygan-weights/resnet50.pth"
-OBJECTS = [*KEPT, *dict.fromkeys(CHECKPOINTS.values()), SLIDE, WEIGHTS]
+OBJECTS = [*KEPT, *dict.fromkeys(one for places in CHECKPOINTS.values() for one in places), SLIDE, WEIGHTS]
 ALLOWED = {  # identity, what it does, where
     *{(stage, "read", where[stage]) for where in (MADE, RECORD, RESULT) for stage in STAGES},
     *{(stage, "write", where[stage]) for where in (RECORD, RESULT) for stage in STAGES},
-    *{(stage, does, where) for stage, where in CHECKPOINTS.items() for does in ("read", "write", "delete")},
+    *{
+        (stage, does, where)
+        for stage in CHECKPOINTS
+        for where in CHECKPOINTS[stage]
+        for does in ("read", "write", "delete")
+    },
     *{("launcher", does, where) for does in ("read", "write") for where in KEPT},
     *{("reader", "read", where) for where in KEPT},
     *{("weights-mirror", does, WEIGHTS) for does in ("read", "write")},
