@@ -7,9 +7,11 @@ from components.core.progress import say
 from components.core.shell import execute, new_app
 from pipelines.data_check import check
 from pipelines.export import export, import_official
+from pipelines.generate import generate
 from pipelines.predictions import predictions
 from pipelines.run import run_command
 from pipelines.score import score
+from pipelines.weights import app as weights
 
 app = new_app(
     "thygan", "Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?"
@@ -21,6 +23,8 @@ app.command(score)
 app.command(export)
 app.command(import_official, name="import")
 app.command(predictions)
+app.command(generate)
+app.command(weights)
 data.command(check)
 
 

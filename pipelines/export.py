@@ -50,6 +50,7 @@ def export(
         class_centres: Truncate each class towards its own mean and not towards that of all.
         as_json: Print JSON.
     """
+    from components.core.stylegan2.centres import centres_of
     from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot, snapshot_file
 
     _check_new(out)
@@ -64,7 +65,7 @@ def export(
         if format == "safetensors":
             save_snapshot(target, G, kimg, load_centres(generator))
         else:
-            centres = _centres(generator, G) if class_centres else None
+            centres = centres_of(generator, G) if class_centres else None
             said |= {"psi": psi, "class_centres": class_centres, "difference": _write(target, format, G, psi, centres)}
             about = {"network": "Generator", "kimg": kimg, "arguments": G.arguments, "source": file_sha256(source)}
             write_json(target.with_suffix(".json"), {**about, **said, **_interface(G)})
@@ -138,14 +139,6 @@ def _write(path: Path, format: Format, G: "Generator", psi: float, centres: "Ten
 
     network = Exported(G, psi, centres)
     return export_onnx(path, network) if format == "onnx" else export_torchscript(path, network)
-
-
-def _centres(generator: Path, G: "Generator") -> "Tensor":
-    from components.core.stylegan2.centres import class_centres
-    from components.core.stylegan2.snapshot import load_centres
-
-    stored = load_centres(generator)
-    return class_centres(G) if stored is None else stored
 
 
 def _interface(G: "Generator") -> dict[str, Any]:

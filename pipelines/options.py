@@ -72,8 +72,17 @@ TRAINING = StageOptions(
     memory_gb="gan_memory_gb",
     learning_rate="gan_learning_rate",
 )
-SELECTION = StageOptions(fid_select, *NETWORKS, *EVERYWHERE, rule="selection_rule", images="selection_images")
-GENERATION = StageOptions(generate, "psi", "near_copy_gate", *NETWORKS, *LEAKAGE, *EVERYWHERE)
+SELECTION = StageOptions(
+    fid_select,
+    "screening_images",
+    "finalists",
+    *NETWORKS,
+    *EVERYWHERE,
+    rule="selection_rule",
+    images="selection_images",
+    cache_uri="feature_cache_uri",
+)
+GENERATION = StageOptions(generate, "psi", "near_copy_gate", "gan_params", *NETWORKS, *LEAKAGE, *EVERYWHERE)
 CLASSIFICATION = StageOptions(
     classifier_cv,
     "backbone",

@@ -166,6 +166,7 @@ def _arguments(profile: dict[str, Any], given: dict[str, Any], out: Path) -> dic
     values["external"] = [_existing(folder, "external") for folder in values.get("external", [])]
     values["external_labels"] = [_file(one) for one in values.get("external_labels", [])]
     values["labels"] = _file(values.get("labels", ""))
+    values["gan_params"] = {arm: _text(one) for arm, one in values.get("gan_params", {}).items()}
     values.setdefault("data_version", _data_version(values))
     return values
 
@@ -184,6 +185,16 @@ def _file(path: str) -> str:
     if path and not Path(path).is_file():
         raise DataError(f"The label file {path} does not exist.")
     return str(Path(path).resolve()) if path else ""
+
+
+def _text(given: str) -> str:
+    """A file's text, which reaches every pod and enters the cache key; a text as it is."""
+    if given.lstrip().startswith("{"):
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"The file of generation parameters {given} cannot be read: name a JSON file.") from None
 
 
 def _demo_folders(out: Path, seed: int) -> dict[str, Any]:

@@ -245,10 +245,14 @@ def study(
     checkpoint_minutes: float = 10.0,
     selection_rule: str = "kid_held_out",
     selection_images: int = 50000,
+    screening_images: int = 2000,
+    finalists: int = 3,
+    feature_cache_uri: str = "",
     extractor: str = "efficientnet_lite0",
     extractor_px: int = 224,
     psi: float = 1.0,
     near_copy_gate: bool = True,
+    gan_params: dict = {},
     backbone: str = "efficientnet_lite0",
     pretrained: bool = True,
     input_px: int = 224,
@@ -341,10 +345,18 @@ def study(
         checkpoint_minutes: Between two checkpoints of a training.
         selection_rule: "kid_held_out" (lowest class-mean KID to the held-out patients) or "fid_train".
         selection_images: Generated images per snapshot for its metrics.
-        extractor: Feature network of FID, KID and the near-copy gate.
+        screening_images: Images of every snapshot in a first round by KID, after which only the front-runners are drawn
+            in full; 0 = all are.
+        finalists: Snapshots that are measured in full at least.
+        feature_cache_uri: Folder or s3://bucket/prefix that keeps features, so that a killed selection goes on where it
+            was; empty = nothing is kept.
+        extractor: Feature network of FID, KID and the near-copy gate: efficientnet_lite0, resnet50, resnet101,
+            inception2015, or NAME of a NAME.json in the weights folder or bucket.
         extractor_px: Side that the feature network sees, pixels.
         psi: Truncation, 1 = none.
-        near_copy_gate: Drop generated tiles that are nearer to a training tile than held-out ones ever are.
+        near_copy_gate: Drop generated tiles that are nearer to a training tile than held-out ones are.
+        gan_params: Arm -> Thy-GAN's file of generation parameters (or its text), in place of the counts that follow
+            from the training tiles.
         backbone: Classifier: efficientnet_lite0 or any torchvision classification model.
         pretrained: Start the classifier from ImageNet weights.
         input_px: Side that the classifier sees, pixels.
@@ -361,7 +373,7 @@ def study(
         umap_max_tiles: Most tiles in the UMAP; more are sampled.
         umap_synthetic_each: Synthetic tiles of each class in the UMAP, besides at most umap_max_tiles real ones; 0 = as
             many as of every domain.
-        weights_dir: Folder with network weights for places without a network.
+        weights_dir: Folder or s3://bucket/prefix with network weights for places without a network.
         seed: Every random draw follows from it.
         device: "auto", "cpu" or "cuda".
         allow_leakage: Go on although a generator saw validation or test patients; every number is marked.

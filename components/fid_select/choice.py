@@ -1,6 +1,8 @@
 """Which snapshot becomes the generator, and why."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,9 @@ from components.core.errors import ConfigError
 KID_HELD_OUT, FID_TRAIN = "kid_held_out", "fid_train"
 RULES = (KID_HELD_OUT, FID_TRAIN)
 LEAST_HELD_OUT = 8  # tiles of each class; below that the distance is mostly noise
+_BEHIND = 3.0  # standard errors of a difference by which a snapshot is out of the race
+
+Row = dict[str, Any]
 
 
 def check_rule(rule: str) -> None:
@@ -37,27 +42,62 @@ def why_not_held_out(held_out: pd.DataFrame, classes: Sequence[dict[str, Any]], 
     return ""
 
 
-def choose(rows: Sequence[dict[str, Any]], rule: str, why_not: str) -> tuple[int, str]:
-    """The place of the chosen snapshot and a sentence that says why.
+@dataclass(frozen=True)
+class Choice:
+    """How snapshots are compared.
 
-    Args:
-        rows: `measure`'s rows with `kimg`, in the order of training. The untrained one is not selectable, unless it
-            is the only one.
+    Attributes:
         rule: One of `RULES`.
         why_not: Why held-out tiles cannot decide; '' when they can.
     """
-    places = [place for place, row in enumerate(rows) if row["kimg"] > 0] or list(range(len(rows)))
-    if rule == FID_TRAIN:
-        scores, said = [row["fid"] for row in rows], "lowest FID to the training tiles"
-    elif why_not:
-        scores = [_class_mean(row, "kid") for row in rows]
-        said = f"lowest class-mean KID to the training tiles, because {why_not}"
-    else:
-        scores, said = [_class_mean(row, KID_HELD_OUT) for row in rows], "lowest class-mean KID to the held-out tiles"
-    chosen = min(places, key=lambda place: scores[place])
-    return chosen, f"{said}: {scores[chosen]:.4g} at {rows[chosen]['kimg']:g} kimg, of {len(places)} snapshots"
+
+    rule: str
+    why_not: str
+
+    def front_runners(self, rows: Sequence[Row], least: int) -> list[int]:
+        """The places of the snapshots that are worth the full measure, from the screening's rows.
+
+        All whose kernel distance is not above the lowest one's by more than 3 standard errors of the difference that
+        more images could remove, and the `least` lowest in any case. The real tiles are those of the full measure, so
+        their own error is not counted.
+        """
+        scores = {place: self._screened(rows[place]) for place in selectable(rows)}
+        order = sorted(scores, key=lambda place: scores[place][0])
+        best, error = scores[order[0]]
+        near = {one for one in order if scores[one][0] - best <= _BEHIND * math.hypot(scores[one][1], error)}
+        return sorted(near | set(order[:least]))
+
+    def best(self, rows: Sequence[Row]) -> tuple[int, str]:
+        """The place of the chosen snapshot and a sentence that says why; the earlier one of equals."""
+        places = [place for place in selectable(rows) if rows[place]["full"]]
+        if self.rule == FID_TRAIN:
+            scores, said = {place: rows[place]["fid"] for place in places}, "lowest FID to the training tiles"
+        else:
+            scores = {place: class_mean(rows[place], self._kernel) for place in places}
+            said = f"lowest class-mean KID to the {'training' if self.why_not else 'held-out'} tiles"
+            said += f", because {self.why_not}" if self.why_not else ""
+        chosen = min(places, key=lambda place: scores[place])
+        kimg, count = rows[chosen]["kimg"], len(selectable(rows))
+        return chosen, f"{said}: {scores[chosen]:.4g} at {kimg:g} kimg, of {count} snapshots"
+
+    @property
+    def _kernel(self) -> str:
+        return "kid" if self.why_not else KID_HELD_OUT
+
+    def _screened(self, row: Row) -> tuple[float, float]:
+        """The kernel distance that stands for the rule's own measure, and its error."""
+        if self.rule == FID_TRAIN:
+            return row["kid"], row["kid_sampling_se"]
+        errors = [one[f"{self._kernel}_sampling_se"] or 0.0 for one in row["classes"]]
+        return class_mean(row, self._kernel), math.hypot(*errors) / len(errors)
 
 
-def _class_mean(row: dict[str, Any], key: str) -> float:
+def selectable(rows: Sequence[Row]) -> list[int]:
+    """Places of the snapshots that were trained; of all where none was."""
+    return [place for place, row in enumerate(rows) if row["kimg"] > 0] or list(range(len(rows)))
+
+
+def class_mean(row: Row, key: str) -> float:
+    """The mean over the classes that have a value; infinity where none has."""
     known = [one[key] for one in row["classes"] if one[key] is not None]
-    return float(np.mean(known)) if known else float("inf")
+    return float(np.mean(known)) if known else math.inf

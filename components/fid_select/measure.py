@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.core.archive import ImageArchive
-from components.core.features import Extractor, Features, features_of
+from components.core.features import Features
 from components.core.statistics.frechet import frechet_distance
-from components.core.statistics.kernel import KernelDistance, kernel_distance
-from components.core.statistics.precision_recall import precision_recall
+from components.core.statistics.kernel import kernel_distance
+from components.core.statistics.precision_recall import mutual_coverage
 
 LEAST = 3  # samples of a set below which a distance has no standard error
 NEIGHBOURS = 3
+SUBSETS, SCREENING_SUBSETS = 100, 20  # of the kernel distance
+HELD_OUT = "_held_out"  # ends the name of a distance to the held-out tiles
+KERNEL, FRECHET = "kid", "fid"
+COVERAGE = ("precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
@@ -24,56 +27,55 @@ class Sample:
     features: Features
     classes: npt.NDArray[np.int64]
 
-    def of(self, index: int) -> Features:
-        """The features of one class."""
-        return self.features[self.classes == index]
+    def of(self, index: int) -> "Sample":
+        """The part of one class."""
+        return Sample(self.features[self.classes == index], self.classes[self.classes == index])
 
-
-def read_sample(archive: ImageArchive, extractor: Extractor, batch: int, what: str) -> Sample:
-    """The features of every tile of an archive, in stored order."""
-    features = features_of(extractor, archive.images(), batch, what, len(archive))
-    return Sample(features, archive.manifest["label"].to_numpy(np.int64))
+    def __len__(self) -> int:
+        return len(self.features)
 
 
 def measure(
-    fakes: Sample, train: Sample, held_out: Sample, classes: Sequence[dict[str, Any]], seed: int
+    fakes: Sample, train: Sample, held_out: Sample, classes: Sequence[dict[str, Any]], seed: int, *, full: bool
 ) -> dict[str, Any]:
-    """Every distance of a snapshot; None where a set is too small for it.
+    """The distances of a snapshot to the training tiles and, by names that end in `_held_out`, to the held-out ones.
+
+    `images, tiles, tiles_held_out` say of how many. A distance is None where a set is too small for it.
 
     Args:
         fakes: Generated images.
         train: The training tiles.
         held_out: Tiles of patients that the generator has not seen.
-        classes: `index`, `name` of each class.
+        classes: `index`, `name` of each class; `classes` of the result has the same distances for each.
         seed: Of the subsets of the kernel distance.
+        full: All distances; else the kernel distances alone, from fewer subsets.
     """
-    kid, unseen = _kid(train.features, fakes.features, seed), _kid(held_out.features, fakes.features, seed)
-    precision = recall = None
-    if min(len(train.features), len(fakes.features)) > NEIGHBOURS:
-        precision, recall = precision_recall(train.features, fakes.features, k=NEIGHBOURS)
+    of_classes = []
+    for one in classes:
+        index = one["index"]
+        row = _row(fakes.of(index), train.of(index), held_out.of(index), seed, full)
+        of_classes.append({"name": one["name"], **row})
+    return {**_row(fakes, train, held_out, seed, full), "classes": of_classes}
+
+
+def _row(fakes: Sample, train: Sample, held_out: Sample, seed: int, full: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"images": len(fakes), "tiles": len(train), f"tiles{HELD_OUT}": len(held_out), "full": full}
+    for real, suffix in ((train, ""), (held_out, HELD_OUT)):
+        row |= _kernel(real.features, fakes.features, KERNEL + suffix, seed, full)
+        enough = full and min(len(real), len(fakes)) >= LEAST
+        row[FRECHET + suffix] = frechet_distance(real.features, fakes.features) if enough else None
+    enough = full and min(len(train), len(fakes)) > NEIGHBOURS
+    covered = mutual_coverage(train.features, fakes.features, k=NEIGHBOURS) if enough else None
+    return row | {name: getattr(covered, name, None) for name in COVERAGE}
+
+
+def _kernel(real: Features, fake: Features, name: str, seed: int, full: bool) -> dict[str, float | None]:
+    """The kernel distance, its standard error, and the part of it that more images would remove."""
+    if min(len(real), len(fake)) < LEAST:
+        return dict.fromkeys((name, f"{name}_se", f"{name}_sampling_se"))
+    distance = kernel_distance(real, fake, subsets=SUBSETS if full else SCREENING_SUBSETS, seed=seed)
     return {
-        "fid": frechet_distance(train.features, fakes.features),
-        "kid": _value(kid),
-        "kid_se": kid.standard_error if kid else None,
-        "fid_held_out": frechet_distance(held_out.features, fakes.features) if unseen else None,
-        "kid_held_out": _value(unseen),
-        "kid_held_out_se": unseen.standard_error if unseen else None,
-        "precision": precision,
-        "recall": recall,
-        "classes": [
-            {
-                "name": one["name"],
-                "kid": _value(_kid(train.of(one["index"]), fakes.of(one["index"]), seed)),
-                "kid_held_out": _value(_kid(held_out.of(one["index"]), fakes.of(one["index"]), seed)),
-            }
-            for one in classes
-        ],
+        name: distance.value,
+        f"{name}_se": distance.standard_error,
+        f"{name}_sampling_se": distance.sampling_error,
     }
-
-
-def _kid(real: Features, fake: Features, seed: int) -> KernelDistance | None:
-    return kernel_distance(real, fake, seed=seed) if min(len(real), len(fake)) >= LEAST else None
-
-
-def _value(distance: KernelDistance | None) -> float | None:
-    return distance.value if distance else None

@@ -1,30 +1,27 @@
 """fid_select: which snapshot becomes the generator, by a rule that was stated before."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from components.core.archive import CLASSES, LINEAGE, ImageArchive, Pixels
 from components.core.errors import ConfigError, DataError
-from components.core.features import Extractor, features_of, load_extractor
-from components.core.files import file_sha256, read_json, write_json, write_text, written
+from components.core.features import Extractor, feature_cache, load_extractor
+from components.core.files import read_json, write_json, write_text, written
 from components.core.lineage import Lineage
 from components.core.progress import say
 from components.core.results import RECORDS, Record
-from components.core.stylegan2.sampling import generate_images
-from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
+from components.core.stylegan2.snapshot import ARTIFACT_FILE
 from components.core.telemetry import watched
-from components.fid_select.choice import check_rule, choose, why_not_held_out
-from components.fid_select.measure import LEAST, Sample, measure, read_sample
-from components.fid_select.page import draw_page
+from components.fid_select.card import generator_card
+from components.fid_select.choice import Choice, check_rule, why_not_held_out
+from components.fid_select.drawing import Snapshot, find_snapshots, make_draw
+from components.fid_select.page import draw_page, shown_places
+from components.fid_select.race import Race, Ruler
 
-Classes = npt.NDArray[np.int64]
-
-SELECTION = "selection.json"
+SELECTION, CARD = "selection.json", "card.json"
 PROTOCOL_IMAGES = 50_000
 _SHOWN = 10  # images of each class on the page
 
@@ -40,6 +37,9 @@ def run(
     metrics: str,
     rule: str = "kid_held_out",
     images: int = 50000,
+    screening_images: int = 2000,
+    finalists: int = 3,
+    cache_uri: str = "",
     extractor: str = "efficientnet_lite0",
     extractor_px: int = 224,
     weights_dir: str = "",
@@ -53,14 +53,23 @@ def run(
         snapshots: GanSnapshots folder of gan_train.
         dataset: GanDataset (zip) that it was trained on.
         held_out: HeldOut (zip): tiles of the same fold's inner-validation patients.
-        generator: Generator folder to write: the chosen snapshot and the evidence of its selection.
-        page: HTML page to write: curves, the table, and sample grids of the snapshots.
+        generator: Generator folder to write: the chosen snapshot, its card and the evidence of its selection.
+        page: HTML page to write: the generator's card, curves, the table, and sample grids of the snapshots.
         metrics: JSON file for the stage's record.
         rule: kid_held_out = lowest class-mean KID to the held-out tiles; fid_train = lowest FID to the training tiles.
-        images: Images drawn from each snapshot, with the classes' shares of the data; the protocol's are 50000.
-        extractor: efficientnet_lite0, resnet50, resnet101, or inception2015 (the published FID's network).
-        extractor_px: Side of the extractor's input in pixels, a multiple of 32; inception2015 always takes 299.
-        weights_dir: Folder with weights files; empty = THYGAN_WEIGHTS, installed packages, cache, mirror, URL.
+        images: Images drawn from each measured snapshot, with the classes' shares of the data; the protocol's are
+            50000.
+        screening_images: Images of every snapshot in a first round by KID, after which only the front-runners are drawn
+            in full; 0 = all are.
+        finalists: Snapshots that are measured in full at least; more where the first round cannot tell them apart.
+        cache_uri: Folder or s3://bucket/prefix that keeps features of tiles and snapshots, so that a killed run goes
+            on where it was and tiles are looked at once; empty = nothing is kept.
+        extractor: efficientnet_lite0, resnet50, resnet101, inception2015 (the published FID's network), or a network
+            of your own: NAME of a NAME.json in the weights folder or bucket.
+        extractor_px: Side of the extractor's input in pixels, a multiple of 32; inception2015 always takes 299, a
+            network of your own what its file says.
+        weights_dir: Folder or s3://bucket/prefix with weights files; empty = THYGAN_WEIGHTS, installed packages, user
+            cache, bucket, mirror, URL.
         batch: Images per pass through a network, at least 1.
         seed: Seed of classes, latents and subsets, the same for every snapshot.
         device: auto, cpu, cuda or cuda:N.
@@ -69,12 +78,16 @@ def run(
         ConfigError: An option that cannot be meant.
         DataError: No snapshot, or one of other classes or another side than the data's.
         WeightsError: The extractor's weights are missing or not what they claim.
+        StoreError: The cache cannot be reached.
     """
     check_rule(rule)
-    if batch < 1 or seed < 0:
-        raise ConfigError(f"batch is {batch} and seed {seed}: give a batch of at least 1 and a seed of at least 0.")
+    if min(batch, finalists) < 1 or min(seed, screening_images) < 0:
+        raise ConfigError(
+            f"batch is {batch}, finalists {finalists}, screening_images {screening_images}, seed {seed}: give a batch "
+            "and finalists of at least 1, screening images and a seed of at least 0."
+        )
     folder = Path(snapshots)
-    found = _snapshots(folder)
+    found = find_snapshots(folder)
     lineage = Lineage.read(folder / LINEAGE)
     upstream = read_json(folder / RECORDS) if (folder / RECORDS).exists() else None
     with (
@@ -86,21 +99,18 @@ def run(
         if not classes or not (folder / CLASSES).exists() or classes != read_json(folder / CLASSES):
             raise DataError(f"{snapshots} and {dataset} have different classes: give the data that it was trained on.")
         network = load_extractor(extractor, weights_dir=weights_dir, device=device, input_px=extractor_px)
-        drawn, seeds = _draws(real.manifest["label"].to_numpy(np.int64), classes, images, seed)
-        train = read_sample(real, network, batch, "features of training tiles")
-        other = read_sample(unseen, network, batch, "features of held-out tiles")
-        rows, shown = [], []
-        for kimg, path in found:
-            fakes, first = _fakes(path, kimg, real.resolution, drawn, seeds, network, batch)
-            rows.append({"kimg": kimg, **measure(fakes, train, other, classes, seed)})
-            shown.append({one["name"]: first[one["index"]] for one in classes})
-            say(f"{kimg:g} kimg: FID {rows[-1]['fid']:.4g} in features of {network.title}")
-
-        why_not = why_not_held_out(unseen.manifest, classes, lineage.patients)
-        chosen, reason = choose(rows, rule, why_not)
-        for place, row in enumerate(rows):
-            row["chosen"] = place == chosen
-        notes = _notes(network, images, len(train.features), rule, why_not)
+        few = screening_images if 0 < screening_images < images and finalists < len(found) else images
+        draw = make_draw(
+            real.manifest["label"].to_numpy(np.int64), [one["index"] for one in classes], images, few, seed
+        )
+        choice = Choice(rule, why_not_held_out(unseen.manifest, classes, lineage.patients))
+        with feature_cache(cache_uri, network) as cache:
+            ruler = Ruler.on(real, unseen, classes, network, cache, batch, seed)
+            race = Race.run(found, draw, few, finalists, choice, ruler)
+        chosen, reason = choice.best(race.rows)
+        rows = [{**row, "chosen": place == chosen} for place, row in enumerate(race.rows)]
+        say(f"chosen: {reason}")
+        notes = _notes(network, rows[chosen], choice)
         for name, value in {
             **network.record(),
             "rule": rule,
@@ -108,6 +118,9 @@ def run(
             "images": images,
             "noise": "const",
             "snapshots": len(rows),
+            "screening_images": few if few < images else 0,
+            "images_drawn": race.drawn,
+            "images_spared": race.spared,
             "chosen_kimg": rows[chosen]["kimg"],
             "fid": rows[chosen]["fid"],
             "kid": rows[chosen]["kid"],
@@ -117,73 +130,43 @@ def run(
         record.table("snapshots", rows)
         record.table("notes", notes)
 
-        _write_generator(Path(generator), found[chosen][1], lineage, classes, record)
-        heading = f"Generator selection · fold {lineage.fold} · {lineage.scheme}"
+        card = generator_card(found[chosen], record.chain(), lineage, classes)
+        _write_generator(Path(generator), found[chosen], lineage, classes, record, card)
+        heading = f"Generator · fold {lineage.fold} · {lineage.scheme}"
         measured_with = (
             f"Measured in features of {network.title} (weights {network.weights_sha256[:12] or 'none'}, "
-            f"{network.resize}) on {images} images of each snapshot, seed {seed}, stored noise."
+            f"{network.resize}), seed {seed}, stored noise. {race.cost}"
         )
         reals = {one["name"]: _first(real, one["index"]) for one in classes}
-        write_text(page, draw_page(heading, measured_with, reason, notes, rows, reals, shown))
-
-
-def _snapshots(folder: Path) -> list[tuple[float, Path]]:
-    """kimg and file of every snapshot, in the order of training."""
-    found = sorted(
-        (read_json(path.with_suffix(".json"))["kimg"], path) for path in folder.glob("network-snapshot-*.safetensors")
-    )
-    if not found:
-        raise DataError(f"{folder} holds no network-snapshot-*.safetensors: give the snapshots folder of gan_train.")
-    return found
-
-
-def _draws(labels: Classes, classes: list[dict[str, Any]], images: int, seed: int) -> tuple[Classes, list[int]]:
-    """Class and latent seed of each image: labels of uniformly drawn training tiles, as in the FID's protocol.
-
-    A class that the draw leaves with too few images to measure takes the first places.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = rng.choice(labels, images)
-    kinds = [one["index"] for one in classes]
-    if min(int((drawn == kind).sum()) for kind in kinds) < LEAST:
-        if images < LEAST * len(kinds):
-            raise ConfigError(f"{images} images of {len(kinds)} classes are too few to measure: raise --images.")
-        drawn[: LEAST * len(kinds)] = np.repeat(kinds, LEAST)
-    return drawn, rng.integers(0, 2**32, images).tolist()
-
-
-def _fakes(
-    path: Path, kimg: float, side_px: int, drawn: Classes, seeds: list[int], network: Extractor, batch: int
-) -> tuple[Sample, dict[int, list[Pixels]]]:
-    """A snapshot's images as features, and the first of each class for the page."""
-    G = load_generator(path, network.device)
-    if G.img_resolution != side_px:
-        raise DataError(
-            f"{path} draws {G.img_resolution} px and the tiles have {side_px} px: give its own training data."
-        )
-    first: dict[int, list[Pixels]] = {index: [] for index in drawn.tolist()}
-
-    def made() -> Iterator[Pixels]:
-        images = generate_images(G, seeds, drawn.tolist(), batch=batch, device=network.device)
-        for image, index in zip(images, drawn.tolist(), strict=True):
-            if len(first[index]) < _SHOWN:
-                first[index].append(image)
-            yield image
-
-    features = features_of(network, made(), batch, f"{kimg:g} kimg: drawing and looking", len(seeds))
-    return Sample(features, drawn), first
+        fakes = {
+            place: {
+                one["name"]: found[place].pictures(
+                    draw.shown(one["index"], _SHOWN), real.resolution, batch, network.device
+                )
+                for one in classes
+            }
+            for place in shown_places(len(rows), chosen)
+        }
+        write_text(page, draw_page(heading, card, measured_with, reason, notes, rows, reals, fakes))
 
 
 def _write_generator(
-    generator: Path, snapshot: Path, lineage: Lineage, classes: list[dict[str, Any]], record: Record
+    generator: Path,
+    snapshot: Snapshot,
+    lineage: Lineage,
+    classes: list[dict[str, Any]],
+    record: Record,
+    card: dict[str, Any],
 ) -> None:
     with written(generator) as beside:
         beside.mkdir()
-        shutil.copyfile(snapshot, beside / ARTIFACT_FILE)
-        shutil.copyfile(snapshot.with_suffix(".json"), (beside / ARTIFACT_FILE).with_suffix(".json"))
+        # its JSON, and its class centres where it has them, go by the same name
+        for file in snapshot.path.parent.glob(f"{snapshot.path.stem}.*"):
+            shutil.copyfile(file, beside / (Path(ARTIFACT_FILE).stem + file.name.removeprefix(snapshot.path.stem)))
         write_json(beside / LINEAGE, lineage.to_dict())
         write_json(beside / CLASSES, classes)
-        write_json(beside / SELECTION, {**record.own(), "snapshot": snapshot.name, "sha256": file_sha256(snapshot)})
+        write_json(beside / SELECTION, {**record.own(), "snapshot": snapshot.path.name, "sha256": snapshot.sha256})
+        write_json(beside / CARD, card)
         write_json(beside / RECORDS, record.chain())
 
 
@@ -194,12 +177,15 @@ def _first(archive: ImageArchive, index: int) -> list[Pixels]:
     return list(archive.images([of_class[place] for place in places]))
 
 
-def _notes(network: Extractor, images: int, tiles: int, rule: str, why_not: str) -> list[str]:
+def _notes(network: Extractor, chosen: dict[str, Any], choice: Choice) -> list[str]:
     notes = []
     if not network.trained:
         notes.append(f"The extractor {network.title}. Nothing here may be used to compare generators.")
-    if images < PROTOCOL_IMAGES:
-        notes.append(f"FID of {images} images and {tiles} tiles, not the protocol's {PROTOCOL_IMAGES}: biased upwards.")
-    if why_not and rule == "kid_held_out":
-        notes.append(f"The held-out tiles did not decide: {why_not}.")
+    if chosen["images"] < PROTOCOL_IMAGES:
+        notes.append(
+            f"FID of {chosen['images']} images and {chosen['tiles']} tiles, not the protocol's {PROTOCOL_IMAGES}: "
+            "biased upwards."
+        )
+    if choice.why_not and choice.rule == "kid_held_out":
+        notes.append(f"The held-out tiles did not decide: {choice.why_not}.")
     return notes

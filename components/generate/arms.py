@@ -44,10 +44,14 @@ def pool(counts: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
     return {index: max(of_arm.get(index, 0) for of_arm in counts.values()) for index in classes}
 
 
-def latent_seed(seed: int, index: int, image: int) -> int:
-    """Seed of the latent of a class's n-th candidate: a start drawn from (seed, class), then one by one.
+def first_seed(seed: int, index: int) -> int:
+    """The first latent seed of a class, drawn from (seed, class)."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+
+
+def latent_seed(first: int, image: int) -> int:
+    """The latent seed of a class's n-th candidate.
 
     Counting on from one start makes the seeds of a class distinct, which drawn ones of 32 bits need not be.
     """
-    start = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-    return (start + image) % 2**32
+    return (first + image) % 2**32

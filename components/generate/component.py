@@ -26,6 +26,7 @@ def generate(
     weights_dir: str = "",
     device: str = "auto",
     near_copy_gate: bool = True,
+    gan_params: dict = {},
     allow_leakage: bool = False,
     trust_origin: str = "",
 ) -> None:

@@ -1,9 +1,10 @@
-"""Whether an image is a near-copy of a training tile, over the 8 orientations of the square.
+"""Whether an image is a near-copy of a training tile, over the 8 orientations of the square, in two spaces.
 
-The measure is Carlini et al. 2023's (Extracting Training Data from Diffusion Models, section 5.1): the distance to the
-nearest training tile, divided by the mean distance to the next ones. A copy is far nearer to its original than to
-anything else; an image that merely has a patient's stain is near to all of that patient's tiles. What counts as far
-nearer is learnt from held-out real tiles, which are no copies.
+In an extractor's features the measure is Carlini et al. 2023's (Extracting Training Data from Diffusion Models, section
+5.1): the distance to the nearest training tile, divided by the mean distance to the next ones. A copy is far nearer to
+its original than to anything else; an image that merely has a patient's stain is near to all of that patient's tiles.
+The tiles found so are then laid over the image (`registration`). What counts as too near is learnt, in both spaces,
+from the distances of held-out real tiles, which are no copies, to the training tiles, and from nothing else.
 """
 
 from collections.abc import Iterator
@@ -11,30 +12,73 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from components.core.archive import ImageArchive, Pixels
 from components.core.errors import DataError
-from components.core.features import Extractor, Features, features_of
+from components.core.features import Extractor, Features, features_of, to_batches
+from components.generate.registration import distances, thumbnails
 
 ORIENTATIONS = 8
 LEAST_HELD_OUT = 8  # tiles below which no threshold can be told
 _NEXT = 20  # training tiles that the nearest is compared with
-_QUANTILE = 0.01  # share of held-out tiles that may look like copies
+_LAID_OVER = 32  # of the nearest in features
+_SHARE = 0.005  # of held-out tiles may look like copies in each space: 1 % in both
+_DEVIATIONS = 4.0  # below the median, if that is lower: a few held-out patients do not show how near the next one comes
+_SAME = 0.02  # apart at which a held-out tile is a training tile: the data have it twice, it tells nothing
+
+Places = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """What the gate sees of each image of a batch.
+    """What is seen of each of n images.
 
     Attributes:
-        place: Of the nearest training tile, [n].
-        distance: To it: Euclidean between unit feature vectors, 0 (the same) to 2, [n].
-        ratio: That distance divided by the mean distance to the next training tiles, 0 (a copy) to 1, [n].
+        place: Of the training tile that is nearest in features, [n].
+        ratio: Its distance, divided by the mean distance of the next ones, 0 (a copy) to 1, [n].
+        like: Place of the training tile that is most like it as a picture, [n].
+        apart: How far it is from that, 0 (a copy) to 2, [n].
     """
 
-    place: npt.NDArray[np.int64]
-    distance: npt.NDArray[np.float64]
-    ratio: npt.NDArray[np.float64]
+    place: Places
+    ratio: Numbers
+    like: Places
+    apart: Numbers
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training tiles in both spaces.
+
+    Attributes:
+        features: Unit features, [8 m, d], the orientations of a tile one after another.
+        pictures: Thumbnails, [m, 1, 32, 32].
+        files: The tiles' names.
+    """
+
+    features: Features
+    pictures: Tensor
+    files: list[str]
+
+    def nearest(self, images: Tensor, features: Features) -> Nearest:
+        """The nearest tiles of uint8 images [n, 3, H, W] with these features [n, d]."""
+        cosine = unit(features) @ self.features.T  # [n, 8 m]
+        squared = (2 - 2 * cosine.astype(np.float64)).clip(min=0)
+        distance = np.sqrt(squared.reshape(len(features), -1, ORIENTATIONS).min(axis=2))  # [n, m], best orientation
+        count = min(max(_NEXT + 1, _LAID_OVER), distance.shape[1])
+        order = np.argpartition(distance, count - 1, axis=1)[:, :count]
+        near = np.take_along_axis(distance, order, axis=1)
+        order = np.take_along_axis(order, near.argsort(axis=1), axis=1)  # [n, count], nearest first
+        near.sort(axis=1)
+        ratio = near[:, 0] / near[:, 1 : _NEXT + 1].mean(axis=1).clip(min=1e-12)
+        rows = zip(thumbnails(images), torch.from_numpy(order), strict=True)
+        laid_over = torch.stack([distances(one, self.pictures[places]) for one, places in rows])  # [n, count]
+        apart, best = laid_over.double().min(dim=1)
+        like = np.take_along_axis(order, best.numpy()[:, None], axis=1)[:, 0]
+        return Nearest(order[:, 0], ratio, like, apart.numpy())
 
 
 @dataclass(frozen=True)
@@ -42,51 +86,79 @@ class Gate:
     """Tells near-copies.
 
     Attributes:
-        extractor: In whose features distances are taken.
-        reference: Unit features of the training tiles, [8 n, d], the orientations of a tile one after another.
-        files: The training tiles' names, [n].
-        threshold: Ratio below which an image is a near-copy.
+        training: What they could be copies of.
+        ratio: Below it an image is a near-copy.
+        apart: Below it, too.
+        same: Held-out tiles that are training tiles, and were not asked.
+        shown: What the rule is called after: the extractor's title.
     """
 
-    extractor: Extractor
-    reference: Features
-    files: list[str]
-    threshold: float
+    training: Training
+    ratio: float
+    apart: float
+    same: int
+    shown: str
 
     @property
     def rule(self) -> str:
-        """What a near-copy is, as a sentence for a page."""
+        """What a near-copy is, as sentences for a page."""
+        twice = f" {self.same} held-out tiles are training tiles, too, and were not asked." if self.same else ""
         return (
-            f"An image is a near-copy when its distance to the nearest of {len(self.files)} training tiles, over 8 "
-            f"orientations, is less than {self.threshold:.3f} times the mean distance to the next ones; held-out real "
-            f"tiles set that number. Features: {self.extractor.title}."
+            f"An image is a near-copy of one of {len(self.training.files)} training tiles, in any of 8 orientations, "
+            f"when in features of {self.shown} it is nearer to it than {self.ratio:.3f} times the mean distance to the "
+            f"next ones, or when, laid over it, it is less than {self.apart:.3f} apart (1 - correlation). Held-out "
+            f"real tiles set both numbers: of them at most 1 % would be taken for copies.{twice}"
         )
 
-    def nearest(self, features: Features) -> Nearest:
-        """The nearest training tile of each image, from its features [n, d]."""
-        return _nearest(_unit(features), self.reference)
+    def is_copy(self, nearest: Nearest) -> npt.NDArray[np.bool_]:
+        """Which images are near-copies, [n]."""
+        return (nearest.ratio < self.ratio) | (nearest.apart < self.apart)
+
+    def original(self, nearest: Nearest, row: int) -> str:
+        """Name of the training tile that an image is nearest to: as a picture where it is a copy by that."""
+        place = nearest.like if nearest.apart[row] < self.apart else nearest.place
+        return self.training.files[place[row]]
 
 
-def make_gate(extractor: Extractor, train: ImageArchive, held_out: ImageArchive, batch: int) -> Gate:
-    """A gate whose threshold is the 1 % quantile of held-out tiles' ratios, or their smallest where they are few.
-
-    Args:
-        extractor: Its features.
-        train: The generator's training tiles, at least 2.
-        held_out: Real tiles of patients that it has not seen, at least `LEAST_HELD_OUT`.
-        batch: Images per pass.
-    """
-    if len(train) < 2 or len(held_out) < LEAST_HELD_OUT:
-        raise DataError(
-            f"The near-copy gate needs 2 training tiles and {LEAST_HELD_OUT} held-out tiles, there are {len(train)} "
-            f"and {len(held_out)}: give more inner-validation patients, or go on without it by --no-near-copy-gate."
-        )
+def look_at(extractor: Extractor, train: ImageArchive, batch: int) -> Training:
+    """The training tiles in both spaces; a tile takes 8 feature vectors and 4 kB."""
     turned = (one for image in train.images() for one in orientations(image))
     total = ORIENTATIONS * len(train)
-    reference = _unit(features_of(extractor, turned, batch, "features of training tiles, 8 orientations", total))
-    unseen = _unit(features_of(extractor, held_out.images(), batch, "features of held-out tiles", len(held_out)))
-    threshold = float(np.quantile(_nearest(unseen, reference).ratio, _QUANTILE, method="lower"))
-    return Gate(extractor, reference, train.manifest["file"].tolist(), threshold)
+    features = unit(features_of(extractor, turned, batch, "features of training tiles, 8 orientations", total))
+    pictures = [torch.empty(0, 1, 1, 1), *(thumbnails(stack) for stack in to_batches(train.images(), batch))]
+    return Training(features, torch.cat(pictures[1:] or pictures), train.manifest["file"].tolist())
+
+
+def make_gate(extractor: Extractor, training: Training, held_out: ImageArchive, features: Features, batch: int) -> Gate:
+    """A gate whose thresholds are the held-out tiles'.
+
+    Args:
+        extractor: Whose features they are.
+        training: The generator's training tiles, at least 2.
+        held_out: Real tiles of patients that it has not seen, at least `LEAST_HELD_OUT` that no training tile equals.
+        features: Of the held-out tiles.
+        batch: Images at once.
+    """
+    seen, start = [], 0
+    for stack in to_batches(held_out.images(), batch):
+        seen.append(training.nearest(stack, features[start : start + len(stack)]))
+        start += len(stack)
+    ratio, apart = (np.concatenate([np.empty(0), *(getattr(one, name) for one in seen)]) for name in ("ratio", "apart"))
+    other = apart >= _SAME
+    if len(training.files) < 2 or other.sum() < LEAST_HELD_OUT:
+        raise DataError(
+            f"The near-copy gate needs 2 training tiles and {LEAST_HELD_OUT} held-out tiles that are not among them, "
+            f"there are {len(training.files)} and {other.sum()}: give more inner-validation patients, or go on without "
+            "it by --no-near-copy-gate."
+        )
+    return Gate(training, low(ratio[other]), low(apart[other]), int((~other).sum()), extractor.title)
+
+
+def low(values: Numbers) -> float:
+    """What 0.5 % of the values fall below, or 4 robust standard deviations below their median, if that is lower."""
+    middle = float(np.median(values))
+    deviation = 1.4826 * float(np.median(np.abs(values - middle)))
+    return min(float(np.quantile(values, _SHARE, method="lower")), middle - _DEVIATIONS * deviation)
 
 
 def orientations(image: Pixels) -> Iterator[Pixels]:
@@ -96,18 +168,6 @@ def orientations(image: Pixels) -> Iterator[Pixels]:
             yield np.ascontiguousarray(np.rot90(one, quarter_turns))
 
 
-def _unit(features: Features) -> Features:
+def unit(features: Features) -> Features:
+    """Feature vectors of length 1."""
     return features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)
-
-
-def _nearest(features: Features, reference: Features) -> Nearest:
-    cosine = features @ reference.T  # [n, 8 m]
-    squared = (2 - 2 * cosine.astype(np.float64)).clip(min=0)
-    distance = np.sqrt(squared.reshape(len(features), -1, ORIENTATIONS).min(axis=2))  # [n, m], best orientation
-    count = min(_NEXT, distance.shape[1] - 1)
-    order = np.argpartition(distance, count, axis=1)[:, : count + 1]
-    near = np.take_along_axis(distance, order, axis=1)  # [n, count + 1], unsorted
-    first = near.min(axis=1)
-    rest = (near.sum(axis=1) - first) / count
-    place = np.take_along_axis(order, near.argmin(axis=1)[:, None], axis=1)[:, 0]
-    return Nearest(place, first, first / rest.clip(min=1e-12))

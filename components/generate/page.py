@@ -1,11 +1,13 @@
-"""The page of a synthetic set: real beside generated, and what the near-copy gate saw."""
+"""The page of a synthetic set: real beside generated, what the near-copy gate saw, how classes came out, its card."""
 
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from components.core.archive import Pixels
+from components.core.figures.card import Card, card_section
 from components.core.figures.pictures import data_uri, image_grid, resized
 
 _TILE_PX, _COLUMNS = 72, 6
@@ -13,38 +15,54 @@ _STYLE = """
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 24px } img { max-width: 100% }
 .pairs { display: flex; flex-wrap: wrap; gap: 14px } .pairs figure { margin: 0 }
 .mark { color: var(--red); font-weight: 600 }
-figcaption { font-size: 12px; color: var(--soft) }
+figcaption { font-size: 12px; color: var(--soft) } table.card td { vertical-align: top }
+table.card td:first-child { width: 230px; white-space: nowrap }
 """
+_ARMS = {"arm": "arm", "name": "class", "label": "label", "train_tiles": "training tiles", "added": "added"}
+_FIDELITY = {
+    "name": "class",
+    "generated": "generated",
+    "recognised": "recognised",
+    "held_out": "held-out tiles",
+    "held_out_recognised": "recognised",
+    "spread": "spread, of real",
+}
+_SHARES = ("recognised", "held_out_recognised", "spread")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A generated image, its nearest training tile and how near: the ratio of `memorisation`."""
+    """A generated image, its nearest training tile and how near it is: `ratio` and `apart` of `memorisation`."""
 
     generated: Pixels
     real: Pixels
     ratio: float
+    apart: float
 
 
 def draw_page(
     heading: str,
     said: Sequence[str],
     marks: Sequence[str],
-    arms: Sequence[dict[str, object]],
+    arms: Sequence[dict[str, Any]],
+    fidelity: Sequence[dict[str, Any]],
     samples: Mapping[str, tuple[Sequence[Pixels], Sequence[Pixels]]],
     dropped: Sequence[Pair],
     closest: Sequence[Pair],
+    card: Card,
 ) -> str:
     """The whole page, nothing outside it needed.
 
     Args:
         heading: Its title.
         said: Sentences on what was drawn and how.
-        marks: What every later number carries; shown first, in red.
+        marks: What every later number carries, and alarms; shown first, in red.
         arms: The record's table of arms.
+        fidelity: The record's table of classes, rows of `fidelity_row`.
         samples: Class name -> real tiles, generated tiles.
         dropped: Near-copies.
         closest: The nearest of the kept images.
+        card: The set's.
     """
     css = (files("components.core.figures") / "page.css").read_text(encoding="utf-8")
     shown = "".join(f'<p class="mark">{html.escape(mark)}</p>' for mark in marks)
@@ -56,17 +74,34 @@ def draw_page(
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>'
         f"<style>{css}{_STYLE}</style></head><body><main><h1>{html.escape(heading)}</h1>{shown}{text}"
-        f"<h2>Images per arm</h2>{_table(arms)}<h2>Samples</h2>{grids}"
+        f"<h2>Images per arm</h2>{_table(arms, _ARMS)}{_classes(fidelity)}<h2>Samples</h2>{grids}"
         f"<h2>Near-copies</h2>{_pairs('Dropped', dropped)}"
-        f"{_pairs('Kept, and nearest to a training tile', closest)}</main></body></html>\n"
+        f"{_pairs('Kept, and nearest to a training tile', closest)}{card_section(card, 'synthetic-card.json')}"
+        "</main></body></html>\n"
     )
 
 
-def _table(rows: Sequence[dict[str, object]]) -> str:
-    names = ("arm", "name", "label", "train_tiles", "added")
-    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(row[name]))}</td>' for name in names)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def _classes(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    return (
+        f"<h2>Classes</h2>{_table(rows, _FIDELITY)}<p class='small soft'>Recognised: the share that a logistic "
+        "regression, which learnt the classes from features of the training tiles, takes for their class; beside it "
+        "the same of held-out real tiles. Spread: how far apart a class's tiles lie in these features; 100 % = as real "
+        "ones.</p>"
+    )
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Mapping[str, str]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in columns.values())
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(name, row[name])}</td>' for name in columns)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0%}" if name in _SHARES else html.escape(str(value))
 
 
 def _grid(label: str, tiles: Sequence[Pixels]) -> str:
@@ -79,7 +114,7 @@ def _pairs(title: str, pairs: Sequence[Pair]) -> str:
         return ""
     figures = "".join(
         f"<figure>{_picture([pair.generated, pair.real], 'generated and real')}"
-        f"<figcaption>ratio {pair.ratio:.2f}</figcaption></figure>"
+        f"<figcaption>ratio {pair.ratio:.2f} · {pair.apart:.2f} apart</figcaption></figure>"
         for pair in pairs
     )
     return f"<h3>{title}: generated left, nearest training tile right</h3><div class='pairs'>{figures}</div>"

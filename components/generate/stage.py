@@ -1,7 +1,7 @@
 """generate: the synthetic tiles of every arm, a manifest row each."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,26 @@ from typing import Any
 import numpy as np
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
-from components.core.device import pick_device
 from components.core.errors import ConfigError, DataError
-from components.core.features import load_extractor
+from components.core.features import Extractor, load_extractor
 from components.core.files import file_sha256, read_json, write_text
 from components.core.lineage import Lineage, refuse_leak
 from components.core.progress import track
 from components.core.results import RECORDS, Record
 from components.core.splits import SplitPlan
 from components.core.stylegan2 import Generator
+from components.core.stylegan2.centres import centres_of
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
 from components.core.telemetry import watched
-from components.generate.arms import added, arms_of, pool
-from components.generate.drawing import Seen, Source, draw_class
-from components.generate.memorisation import make_gate
+from components.generate.card import synthetic_card
+from components.generate.drawing import draw_class
+from components.generate.fidelity import Tally, fidelity_row
+from components.generate.hands import Hand, Hands, pick_devices
+from components.generate.inspection import Inspection, make_inspection
+from components.generate.orders import make_orders
 from components.generate.page import draw_page
 
-COUNTS = "arms.json"
+COUNTS, CARD = "arms.json", "card.json"
 _SHOWN = 18  # images of each class on the page
 
 
@@ -50,30 +53,36 @@ def run(
     weights_dir: str = "",
     device: str = "auto",
     near_copy_gate: bool = True,
+    gan_params: dict[str, str] | None = None,
     allow_leakage: bool = False,
     trust_origin: str = "",
 ) -> None:
-    """Draws the synthetic tiles that the arms of one scheme add, and drops near-copies of training tiles.
+    """Draws the synthetic tiles that the arms of one scheme add, drops near-copies, and looks whether classes hold.
 
     Args:
         generator: Generator folder of fid_select.
         dataset: GanDataset (zip) of the fold: its training counts make the arms, its tiles must not come back.
-        held_out: HeldOut (zip) of the fold: real tiles that set the threshold of a near-copy.
+        held_out: HeldOut (zip) of the fold: real tiles that set the thresholds of a near-copy.
         plan: SplitPlan (JSON).
         fold: Fold of the plan whose classifier the tiles are for, "0", "1", … or "all".
         synthetic: SyntheticTiles (zip) to write.
-        page: HTML page to write: real beside generated, and the near-copies.
+        page: HTML page to write: real beside generated, the near-copies, the set's card.
         metrics: JSON file for the stage's record.
         scheme: The generator's classes: "binary" or "diagnosis".
         arms: Arms of the study; those of another scheme, without a generator, and controls are passed over.
-        psi: Truncation, 0 (every image the mean) to 1 (none).
+        psi: Truncation, 0 (every image the mean of its class) to 1 (none).
         seed: Seed from which the latent seed of every image follows, at least 0.
         batch: Images per pass through a network, at least 1; it changes no image by more than a grey level.
-        extractor: Feature extractor of the near-copy gate: efficientnet_lite0, resnet50, resnet101 or inception2015.
-        extractor_px: Side of the extractor's input in pixels, a multiple of 32.
-        weights_dir: Folder with weights files; empty = THYGAN_WEIGHTS, installed packages, cache, mirror, URL.
-        device: auto, cpu, cuda or cuda:N.
+        extractor: What looks at the tiles: efficientnet_lite0, resnet50, resnet101, inception2015, or a network of your
+            own: NAME of a NAME.json in the weights folder or bucket.
+        extractor_px: Side of the extractor's input in pixels, a multiple of 32; inception2015 always takes 299, a
+            network of your own what its file says.
+        weights_dir: Folder or s3://bucket/prefix with weights files; empty = THYGAN_WEIGHTS, installed packages, user
+            cache, bucket, mirror, URL.
+        device: auto (every GPU, or the CPU), cpu, cuda, cuda:N, or several with commas.
         near_copy_gate: Drop images that are near-copies of a training tile and draw others.
+        gan_params: Arm -> Thy-GAN's file of generation parameters, or its text: taken in place of the counts that
+            follow from the training tiles; the end of a range of seeds is left out, as its loader did.
         allow_leakage: Go on with a generator that saw validation or test patients; every number is marked.
         trust_origin: Where a generator comes from whose patients cannot be proven disjoint; printed with every number.
 
@@ -87,7 +96,7 @@ def run(
         raise ConfigError(
             f"batch is {batch}, seed {seed}, psi {psi}: give a batch of at least 1, a seed of at least 0, psi in 0..1."
         )
-    folder, split_plan, on = Path(generator), SplitPlan.read(plan), pick_device(device)
+    folder, split_plan, devices = Path(generator), SplitPlan.read(plan), pick_devices(device)
     lineage = _lineage(folder, fold, scheme, trust_origin)
     mark = refuse_leak(
         lineage,
@@ -103,66 +112,118 @@ def run(
         ImageArchive(held_out) as unseen,
         Record(metrics, "generate", upstream=upstream, fold=fold, scheme=scheme) as record,
     ):
-        G = load_generator(folder, on)
-        classes = _classes(folder, G, real, lineage, scheme)
+        generators = [load_generator(folder, one) for one in devices]
+        classes = _classes(folder, generators[0], real, lineage, scheme)
         tiles = {one["index"]: int((real.manifest["label"] == one["index"]).sum()) for one in classes}
-        counts = {arm: added(arm, tiles) for arm in arms_of(arms, scheme)}
-        wanted = pool(counts)
-        gate = None
-        if near_copy_gate and wanted:
-            network = load_extractor(extractor, weights_dir=weights_dir, device=device, input_px=extractor_px)
-            gate = make_gate(network, real, unseen, batch)
-            record["near_copy_threshold"] = gate.threshold
-            for name, value in network.record().items():
-                record[name] = value
-
-        source, seen = Source(G, seed, psi, batch, on), Seen()
-        common = {"site": "synthetic", "mpp": _mpp(real), "psi": psi, "generator": file_sha256(folder / ARTIFACT_FILE)}
+        orders = make_orders(arms, scheme, tiles, classes, gan_params or {}, seed)
+        wanted, common = orders.wanted, _common(folder, real, psi)
+        extractors = [
+            load_extractor(extractor, weights_dir=weights_dir, device=str(one), input_px=extractor_px)
+            for one in devices
+        ]
+        centres = None if psi == 1 else centres_of(folder, generators[0])
+        inspection = make_inspection(extractors[0], real, unseen, batch, gated=near_copy_gate and bool(wanted))
+        seen, made = inspection.seen, {one["index"]: Tally() for one in classes}
         shown: dict[int, list[Pixels]] = {one["index"]: [] for one in classes}
-        with ArchiveWriter(synthetic) as archive:
+        pairs = zip(generators, extractors, strict=True)
+        with (
+            ArchiveWriter(synthetic) as archive,
+            Hands([Hand(G, network, centres, psi) for G, network in pairs]) as hands,
+        ):
             for one in classes:
                 index, total = one["index"], wanted.get(one["index"], 0)
-                drawn = draw_class(source, index, total, gate, real, seen)
+                drawn = draw_class(hands, inspection, index, orders.firsts[index], total, batch, made[index])
                 for image, latent in track(drawn, f"fold {fold} · {scheme}: drawing {one['name']}", total, "tiles"):
                     row = {"label": one["label"], "class": index, "diagnosis": one["name"], "seed": latent}
                     archive.add(image, {**common, **row})
                     if len(shown[index]) < _SHOWN:
                         shown[index].append(image)
-            record["tiles"], record["near_copies"] = sum(wanted.values()), seen.near_copies
-            record["near_copy_gate"], record["mark"] = gate is not None, mark
-            record["psi"], record["seed"] = psi, seed
-            table = [
-                {
-                    "arm": arm,
-                    "class": one["index"],
-                    "name": one["name"],
-                    "label": one["label"],
-                    "train_tiles": tiles[one["index"]],
-                    "added": of_arm.get(one["index"], 0),
-                }
-                for arm, of_arm in counts.items()
-                for one in classes
-            ]
+
+            fidelity = _fidelity(classes, made, inspection)
+            table = _arms_table(orders.counts, classes, tiles)
+            for name, value in {
+                **extractors[0].record(),
+                "tiles": sum(wanted.values()),
+                "resolution": real.resolution,
+                "mpp": common["mpp"],
+                "near_copies": sum(seen.near_copies.values()),
+                "near_copy_gate": near_copy_gate,
+                "near_copy_ratio": inspection.gate.ratio if inspection.gate else None,
+                "near_copy_apart": inspection.gate.apart if inspection.gate else None,
+                "generator_sha256": common["generator"],
+                "psi": psi,
+                "truncated_towards": "nothing" if psi == 1 else "the mean of each class",
+                "seed": seed,
+                "mark": mark,
+            }.items():
+                record[name] = value
             record.table("arms", table)
+            record.table("classes", fidelity)
             if not (lineage.patients and lineage.key_id == split_plan.key_id):
                 lineage = replace(lineage, trusted=trust_origin)
+            rule = inspection.gate.rule if inspection.gate else ""
+            card = synthetic_card(record.own(), lineage, orders.counts, rule)
             archive.attach(LINEAGE, lineage.to_dict())
             archive.attach(CLASSES, classes)
-            archive.attach(COUNTS, {arm: {str(index): n for index, n in one.items()} for arm, one in counts.items()})
+            counts = {arm: {str(index): n for index, n in one.items()} for arm, one in orders.counts.items()}
+            archive.attach(COUNTS, counts)
+            archive.attach(CARD, card)
             archive.attach(RECORDS, record.chain())
         samples = {
             one["name"]: (_spread(real, one["index"]), shown[one["index"]]) for one in classes if shown[one["index"]]
         }
         said = [
             f"{sum(wanted.values())} images at psi {psi:g}, stored noise; the seed of each stands in the manifest.",
-            f"{seen.near_copies} near-copies were dropped and replaced.",
-            gate.rule if gate else "The near-copy gate was off.",
+            f"{sum(seen.near_copies.values())} near-copies were dropped; the seeds that follow took their places.",
+            rule or "The near-copy gate was off.",
         ]
-        marks = [mark] if mark else []
-        if gate and not gate.extractor.trained:
-            marks.append(f"The near-copy gate looked through {gate.extractor.title}.")
         heading = f"Synthetic tiles · fold {fold} · {scheme}"
-        write_text(page, draw_page(heading, said, marks, table, samples, seen.dropped, seen.closest))
+        marks = _marks(mark, extractors[0], fidelity)
+        write_text(page, draw_page(heading, said, marks, table, fidelity, samples, seen.dropped, seen.closest, card))
+
+
+def _common(folder: Path, real: ImageArchive, psi: float) -> dict[str, Any]:
+    """What every manifest row says."""
+    known = real.manifest["mpp"].unique()
+    mpp = None if len(known) != 1 or np.isnan(known[0]) else float(known[0])  # None: unknown or mixed
+    return {"site": "synthetic", "mpp": mpp, "psi": psi, "generator": file_sha256(folder / ARTIFACT_FILE)}
+
+
+def _fidelity(
+    classes: Sequence[dict[str, Any]], made: Mapping[int, Tally], inspection: Inspection
+) -> list[dict[str, Any]]:
+    rows, told_apart = [], len(classes) if inspection.reader else 1
+    for one in classes:
+        index = one["index"]
+        row = fidelity_row(
+            one["name"], told_apart, made[index], inspection.train_tallies[index], inspection.held_out_tallies[index]
+        )
+        rows.append({**row, "class": index, "near_copies": inspection.seen.near_copies.get(index, 0)})
+    return rows
+
+
+def _arms_table(
+    counts: Mapping[str, Mapping[int, int]], classes: Sequence[dict[str, Any]], tiles: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "arm": arm,
+            "class": one["index"],
+            "name": one["name"],
+            "label": one["label"],
+            "train_tiles": tiles[one["index"]],
+            "added": of_arm.get(one["index"], 0),
+        }
+        for arm, of_arm in counts.items()
+        for one in classes
+    ]
+
+
+def _marks(mark: str, network: Extractor, fidelity: Sequence[dict[str, Any]]) -> list[str]:
+    marks = [mark] if mark else []
+    if not network.trained:
+        marks.append(f"The tiles were looked at through {network.title}.")
+    return marks + [f"Alarm: {row['alarm']}." for row in fidelity if row["alarm"]]
 
 
 def _lineage(folder: Path, fold: str, scheme: str, trust_origin: str) -> Lineage:
@@ -190,12 +251,6 @@ def _classes(folder: Path, G: Generator, real: ImageArchive, lineage: Lineage, s
             f"{real.resolution} px: give the data that it was trained on."
         )
     return classes
-
-
-def _mpp(real: ImageArchive) -> float | None:
-    """Micrometres per pixel of the tiles that the generator imitates; None when unknown or mixed."""
-    known = real.manifest["mpp"].unique()
-    return None if len(known) != 1 or np.isnan(known[0]) else float(known[0])
 
 
 def _spread(archive: ImageArchive, index: int) -> list[Pixels]:

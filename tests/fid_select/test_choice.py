@@ -1,28 +1,62 @@
 """The rules on tables made by hand."""
 
 import pandas as pd
+import pytest
 
-from components.fid_select.choice import choose, why_not_held_out
+from components.core.errors import ConfigError
+from components.fid_select.choice import Choice, check_rule, why_not_held_out
 
-ROWS = [
-    {"kimg": 0, "fid": 1.0, "classes": [{"kid": 0.0, "kid_held_out": 0.0}, {"kid": 0.0, "kid_held_out": 0.0}]},
-    {"kimg": 4, "fid": 9.0, "classes": [{"kid": 0.1, "kid_held_out": 0.5}, {"kid": 0.1, "kid_held_out": 0.3}]},
-    {"kimg": 8, "fid": 5.0, "classes": [{"kid": 0.2, "kid_held_out": 0.7}, {"kid": 0.3, "kid_held_out": None}]},
-    {"kimg": 12, "fid": 6.0, "classes": [{"kid": 0.9, "kid_held_out": 0.1}, {"kid": 0.3, "kid_held_out": 0.2}]},
-    {"kimg": 16, "fid": 5.0, "classes": [{"kid": 0.9, "kid_held_out": 0.2}, {"kid": 0.3, "kid_held_out": 0.1}]},
-]
 CLASS_LIST = [{"index": 0, "name": "a"}, {"index": 1, "name": "b"}]
 
 
+def row(kimg: float, fid: float, kid: tuple, held_out: tuple, error: float = 0.0, full: bool = True) -> dict:
+    pairs = zip(kid, held_out, strict=True)
+    return {
+        "kimg": kimg, "fid": fid, "kid": sum(kid) / len(kid), "kid_sampling_se": error, "full": full,
+        "classes": [
+            {"kid": a, "kid_held_out": b, "kid_sampling_se": error, "kid_held_out_sampling_se": error} for a, b in pairs
+        ],
+    }  # fmt: skip
+
+
+ROWS = [
+    row(0, 1.0, (0.0, 0.0), (0.0, 0.0)),
+    row(4, 9.0, (0.1, 0.1), (0.5, 0.3)),
+    row(8, 5.0, (0.2, 0.3), (0.7, None)),
+    row(12, 6.0, (0.9, 0.3), (0.1, 0.2)),
+    row(16, 5.0, (0.9, 0.3), (0.2, 0.1)),
+]
+
+
 def test_each_rule_by_hand_and_ties_go_to_the_earlier() -> None:
-    assert choose(ROWS, "fid_train", "")[0] == 2
-    assert choose(ROWS, "kid_held_out", "")[0] == 3
-    place, reason = choose(ROWS, "kid_held_out", "there is no HeldOut")
+    assert Choice("fid_train", "").best(ROWS)[0] == 2
+    assert Choice("kid_held_out", "").best(ROWS)[0] == 3
+    place, reason = Choice("kid_held_out", "there is no HeldOut").best(ROWS)
     assert place == 1
     assert reason == (
         "lowest class-mean KID to the training tiles, because there is no HeldOut: 0.1 at 4 kimg, of 4 snapshots"
     )
-    assert choose(ROWS[:1], "fid_train", "")[0] == 0
+    assert Choice("fid_train", "").best(ROWS[:1])[0] == 0
+
+
+def test_only_what_was_measured_in_full_can_be_chosen() -> None:
+    rows = [{**one, "full": one["kimg"] > 8} for one in ROWS]
+    assert Choice("fid_train", "").best(rows)[0] == 4
+
+
+def test_front_runners_are_those_that_more_images_could_bring_ahead() -> None:
+    """The errors of the class means are error / sqrt(2), those of a difference error: 3 of them decide."""
+    rows = [row(4 * place, 0, (0, 0), (kid, kid), 0.01) for place, kid in enumerate((0.0, 0.1, 0.129, 0.131, 0.5))]
+    choice = Choice("kid_held_out", "")
+    assert choice.front_runners(rows, 1) == [1, 2]  # the untrained one is none
+    assert choice.front_runners(rows, 3) == [1, 2, 3]
+    assert choice.front_runners(rows, 9) == [1, 2, 3, 4]
+
+
+def test_no_rule_of_that_name() -> None:
+    check_rule("fid_train")
+    with pytest.raises(ConfigError, match="kid_held_out or fid_train"):
+        check_rule("best")
 
 
 def test_why_held_out_tiles_cannot_decide() -> None:

@@ -173,7 +173,7 @@ def test_untrained_extractor_is_marked_loudly(select) -> None:
         ({"rule": "best"}, ConfigError, "kid_held_out or fid_train"),
         ({"images": 4}, ConfigError, "raise --images"),
         ({"images": 0}, ConfigError, "raise --images"),
-        ({"batch": 0}, ConfigError, "batch of at least 1"),
+        ({"batch": 0}, ConfigError, "give a batch"),
         ({"snapshots": "absent"}, DataError, "holds no network-snapshot"),
         ({"dataset": "absent.zip"}, DataError, "no archive"),
         ({"extractor": "vgg"}, ConfigError, "no feature extractor"),

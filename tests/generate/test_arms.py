@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import ConfigError
-from components.generate.arms import added, arms_of, latent_seed, pool
+from components.generate.arms import added, arms_of, first_seed, latent_seed, pool
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "thygan" / "data"
 
@@ -50,9 +50,9 @@ def test_arms_of_a_scheme() -> None:
 
 
 def test_latent_seeds_are_distinct_repeatable_and_legal() -> None:
-    seeds = [latent_seed(0, 1, image) for image in range(1000)]
+    seeds = [latent_seed(first_seed(0, 1), image) for image in range(1000)]
     assert len(set(seeds)) == 1000
     assert all(0 <= seed < 2**32 for seed in seeds)
-    assert seeds == [latent_seed(0, 1, image) for image in range(1000)]
-    assert latent_seed(1, 1, 0) != seeds[0] != latent_seed(0, 0, 0)
-    assert max(latent_seed(seed, 0, 2**31) for seed in range(50)) < 2**32
+    assert seeds == [latent_seed(first_seed(0, 1), image) for image in range(1000)]
+    assert first_seed(1, 1) != seeds[0] != first_seed(0, 0)
+    assert max(latent_seed(first_seed(seed, 0), 2**31) for seed in range(50)) < 2**32

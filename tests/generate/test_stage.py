@@ -12,9 +12,10 @@ from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.files import file_sha256
 from components.core.results import RECORDS
 from components.core.splits import SplitPlan
+from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import ARTIFACT_FILE
-from components.generate.arms import latent_seed
+from components.generate.arms import first_seed, latent_seed
 from components.generate.memorisation import orientations
 
 from .conftest import CLASS_LIST, TRAIN, write_archive, write_generator
@@ -24,7 +25,9 @@ from .conftest import CLASS_LIST, TRAIN, write_archive, write_generator
 def planted(world, network) -> Path:
     """The training archive with six tiles that the stage is about to draw, each turned another way."""
     copies = {
-        index: list(generate_images(network, [latent_seed(0, index, image) for image in range(3)], [index] * 3))
+        index: list(
+            generate_images(network, [latent_seed(first_seed(0, index), image) for image in range(3)], [index] * 3)
+        )
         for index in TRAIN
     }
     turned = {index: [list(orientations(one))[place + 2] for place, one in enumerate(copies[index])] for index in TRAIN}
@@ -41,7 +44,7 @@ def test_planted_copies_are_dropped_and_replaced(generate, planted: Path) -> Non
         assert manifest["class"].value_counts().to_dict() == TRAIN
         for index in TRAIN:
             seeds = manifest.loc[manifest["class"] == index, "seed"].tolist()
-            assert not set(seeds) & {latent_seed(0, index, image) for image in range(3)}
+            assert not set(seeds) & {latent_seed(first_seed(0, index), image) for image in range(3)}
             assert seeds == sorted(set(seeds))
         assert made.attachment("arms.json") == {"bi100": {"0": TRAIN[0], "1": TRAIN[1]}}
     assert record["near_copies"] >= 6
@@ -64,8 +67,8 @@ def test_manifest_row_and_attachments(generate, world, network) -> None:
         )
         assert (row["patient"], row["case"], row["identity"], row["mpp"]) == ("", "", "", 0.5)
         assert row["generator"] == file_sha256(world.folder / "generator" / ARTIFACT_FILE)
-        assert row["seed"] == latent_seed(0, 1, 2 * TRAIN[1] - 1)
-        alone = next(generate_images(network, [int(row["seed"])], [1], psi=0.7))
+        assert row["seed"] == latent_seed(first_seed(0, 1), 2 * TRAIN[1] - 1)
+        alone = next(generate_images(network, [int(row["seed"])], [1], psi=0.7, centres=class_centres(network)))
         assert np.abs(made.read(row["file"]).astype(int) - alone.astype(int)).max() <= 1
         assert made.attachment("arms.json") == {"bi200": {"0": 60, "1": 44}, "bi100": {"0": 30, "1": 22}}
         assert made.attachment("lineage.json") == world.lineage.to_dict()
@@ -138,8 +141,8 @@ def test_an_origin_that_cannot_be_proven_must_be_stated(generate, world, network
 
 
 def test_a_generator_that_draws_one_training_tile_is_an_error(generate, world, network, tmp_path: Path) -> None:
-    """At psi 0 every image is the mean, and the mean lies among the training tiles."""
-    mean = next(generate_images(network, [0], [0], psi=0.0))
+    """At psi 0 every image is its class's mean, and that lies among the training tiles."""
+    mean = next(generate_images(network, [0], [0], psi=0.0, centres=class_centres(network)))
     (tmp_path / "in").mkdir()
     write_archive(tmp_path / "in" / "d.zip", {**world.train, 1: [mean, *world.train[1]]}, "t", world.lineage)
     with pytest.raises(DataError, match=r"120 of 120 images of class 0 .* has memorised them"):

@@ -1,4 +1,4 @@
-"""Each image's lock has what its stage imports, at the versions that the tests run, with hashes and from no named index."""
+"""Each image's lock has what its stage imports, at the tested versions, with hashes and from no named index."""
 
 import re
 import sys

@@ -11,7 +11,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
 from components.core.errors import ConfigError, WeightsError
-from components.core.features.weights import REGISTRY, find_weights, locate
+from components.core.features.registry import REGISTRY
+from components.core.features.weights import find_weights, locate
 from components.core.files import file_sha256
 
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
@@ -74,7 +75,7 @@ def build_backbone(name: str, *, num_classes: int, pretrained: bool, weights_dir
         name: "efficientnet_lite0", or a torchvision classification model, for example "resnet101".
         num_classes: Logits of the head; 0 = no head, the module gives the features.
         pretrained: Start from the registered trained weights.
-        weights_dir: Folder with weights files; '' = THYGAN_WEIGHTS, packages, cache, mirror, URL.
+        weights_dir: Folder or bucket with weights files; '' = THYGAN_WEIGHTS, packages, cache, bucket, mirror, URL.
         seed: Of the fresh parameters.
 
     Raises:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from components.core.device import pick_device
-from components.core.errors import ConfigError, WeightsError
+from components.core.errors import ConfigError
 from components.core.features.backbones import build_backbone, check_input_px
+from components.core.features.own import build_own
 from components.core.features.weights import find_weights
 from components.core.files import file_sha256
 
@@ -71,31 +72,39 @@ def load_extractor(name: str, *, weights_dir: str = "", device: str = "cpu", inp
 
     Args:
         name: "efficientnet_lite0" (1280-d), "resnet50" or "resnet101" (2048-d), "inception2015" (2048-d, the network
-            of the published FID; always 299 px), or one of the first three with "@random" for untrained weights.
-        weights_dir: Folder with weights files; '' = THYGAN_WEIGHTS, packages, cache, mirror, URL.
+            of the published FID; always 299 px), one of the first three with "@random" for untrained weights, or the
+            name of a network of the user's own (`own`).
+        weights_dir: Folder or bucket with weights files; '' = THYGAN_WEIGHTS, packages, cache, bucket, mirror, URL.
         device: A torch device, or "auto".
-        input_px: Side of the network's input, a multiple of 32; smaller is faster and another measure.
+        input_px: Side of the network's input, a multiple of 32; smaller is faster and another measure. A network of
+            the user's own has the one that its description says.
 
     Raises:
         ConfigError: No such extractor or size.
-        WeightsError: Its weights or its library are missing.
+        WeightsError: Its weights are missing or unfit.
     """
     network_name = name.removesuffix(UNTRAINED)
-    if network_name not in EXTRACTORS or name == f"inception2015{UNTRAINED}":
-        raise ConfigError(f"There is no feature extractor {name!r}; there are {', '.join(EXTRACTORS)}.")
     on = pick_device(device)
     if name == "inception2015":
         return _inception2015(weights_dir, on)
-    check_input_px(input_px)
-    trained = name == network_name
-    backbone = build_backbone(network_name, num_classes=0, pretrained=trained, weights_dir=weights_dir)
+    if network_name in EXTRACTORS and name != f"inception2015{UNTRAINED}":
+        check_input_px(input_px)
+        pretrained = name == network_name
+        backbone = build_backbone(network_name, num_classes=0, pretrained=pretrained, weights_dir=weights_dir)
+    elif own := build_own(name, weights_dir):
+        backbone, input_px = own
+    else:
+        raise ConfigError(
+            f"There is no feature extractor {name!r}; there are {', '.join(EXTRACTORS)}, and networks of your own, "
+            f"described by a {name}.json in the weights folder."
+        )
     # Channels last: the CPU's depthwise convolutions are twice as fast, the features the same.
     module = backbone.module.requires_grad_(False).to(memory_format=torch.channels_last).to(on)
     resize = f"bicubic, antialiased, to {input_px} px"
     return Extractor(
         name,
         backbone.weights_sha256,
-        trained,
+        backbone.trained,
         backbone.dim,
         input_px,
         resize,
@@ -105,13 +114,8 @@ def load_extractor(name: str, *, weights_dir: str = "", device: str = "cpu", inp
 
 
 def _inception2015(weights_dir: str, device: torch.device) -> Extractor:
-    try:
-        from torch_fidelity import FeatureExtractorInceptionV3
-    except ImportError:
-        raise WeightsError(
-            "inception2015 needs the library torch-fidelity, which has the 2015 Inception's layers and resize: "
-            "install thygan[fid], or use another extractor."
-        ) from None
+    from torch_fidelity import FeatureExtractorInceptionV3  # its layers and its resize; it loads long
+
     path = find_weights("inception2015", weights_dir)
     # The library unpickles whatever it is given, so it is given tensors that were read with weights_only.
     tensors = io.BytesIO()

@@ -3,7 +3,7 @@
 import re
 
 from components.core.errors import WeightsError
-from components.core.features.weights import Weights
+from components.core.features.registry import Weights
 
 _HASH = re.compile(r"-([0-9a-f]{8,})\.pth$")
 

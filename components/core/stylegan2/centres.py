@@ -1,10 +1,13 @@
 """Where each class lies in W, for truncation that does not pull towards the other classes."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from components.core.errors import ConfigError
 from components.core.stylegan2.generator import Generator
+from components.core.stylegan2.snapshot import load_centres
 
 _BATCH = 1000
 
@@ -29,6 +32,17 @@ def class_centres(G: Generator, *, per_class: int = 10_000, seed: int = 0) -> Te
     rng = torch.Generator().manual_seed(seed)
     z = torch.randn(per_class, G.z_dim, generator=rng).to(G.mapping.w_avg.device)
     return torch.stack([_centre(G, z, label) for label in torch.eye(G.c_dim, device=z.device)])
+
+
+def centres_of(path: str | Path, G: Generator) -> Tensor:
+    """The class centres of a snapshot's network: those saved with it, or `class_centres`.
+
+    Args:
+        path: As in `load_generator`.
+        G: What was loaded from it.
+    """
+    stored = load_centres(path)
+    return class_centres(G) if stored is None else stored
 
 
 def _centre(G: Generator, z: Tensor, label: Tensor) -> Tensor:

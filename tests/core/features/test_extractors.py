@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 from components.core.errors import ConfigError, WeightsError
 from components.core.features import build_backbone, features_of, find_weights, load_extractor
-from components.core.features.weights import REGISTRY
+from components.core.features.registry import REGISTRY
 
 DAISY, PALACE = 985, 698  # ImageNet classes
 SHARED = Path(__file__).parents[4] / "shared"

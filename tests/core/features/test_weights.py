@@ -1,7 +1,8 @@
-"""The registry against a real HTTP server, good and bad."""
+"""The registry against a real HTTP server, good and bad, and a real S3 server."""
 
 import hashlib
 import http.server
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,12 @@ import pytest
 
 from components.core.errors import WeightsError
 from components.core.features import REGISTRY, find_weights
-from components.core.features.weights import FOLDER_VARIABLE, MIRROR_VARIABLE, Weights, locate
+from components.core.features.registry import Weights
+from components.core.features.weights import BUCKET_VARIABLE, FOLDER_VARIABLE, MIRROR_VARIABLE, locate
+from components.core.store import open_store
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+pytest_plugins = ["real_s3"]
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -49,6 +55,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
+    monkeypatch.delenv(BUCKET_VARIABLE, raising=False)
     return tmp_path / "cache" / "thygan" / "weights"
 
 
@@ -120,6 +127,47 @@ def test_folder_comes_first_and_is_verified(tmp_path: Path, monkeypatch) -> None
     (tmp_path / "net.pth").write_bytes(CONTENT[:-1])
     with pytest.raises(WeightsError, match=r"is not net\.pth"):
         locate(entry())
+
+
+def test_a_cluster_without_a_network_works_from_a_bucket(bucket, tmp_path: Path, cache: Path, monkeypatch) -> None:
+    (tmp_path / "net.pth").write_bytes(CONTENT)
+    open_store(bucket).put(tmp_path / "net.pth", "net.pth")
+    unreachable = entry("http://127.0.0.1:9/net.pth")
+    assert locate(unreachable, bucket) == cache / "net.pth"
+    (cache / "net.pth").unlink()
+    monkeypatch.setenv(BUCKET_VARIABLE, bucket)
+    assert locate(unreachable).read_bytes() == CONTENT
+    (cache / "net.pth").unlink()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "net.pth").rename(tmp_path / "folder" / "net.pth")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "folder"))
+    assert locate(unreachable) == tmp_path / "folder" / "net.pth"  # a folder comes before a bucket
+
+
+def test_a_bucket_comes_before_a_mirror_and_what_it_lacks_is_looked_for_there(bucket, server, monkeypatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, address(server, "good"))
+    assert locate(entry(), bucket).read_bytes() == CONTENT
+    assert server.asked == ["/good/net.pth"]
+
+
+def test_a_bucket_with_another_file_is_refused_and_nothing_kept(bucket, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(CONTENT[::-1])
+    open_store(bucket).put(tmp_path / "net.pth", "net.pth")
+    with pytest.raises(WeightsError, match=r"s3://.*served another file"):
+        locate(entry(), bucket)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cut_line_to_the_bucket_is_bridged_or_leaves_nothing(bad_line, bucket, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(CONTENT)
+    open_store(bucket).put(tmp_path / "net.pth", "net.pth")
+    bad_line.cut_after_bytes, bad_line.cuts_left = 100_000, 1
+    assert locate(entry(), bucket).read_bytes() == CONTENT
+    (cache / "net.pth").unlink()
+    bad_line.is_down = True
+    with pytest.raises(WeightsError, match=r"found nowhere: s3://.*does not answer"):
+        locate(entry(), bucket)
+    assert list(cache.iterdir()) == []
 
 
 def test_found_nowhere_says_what_and_what_to_do() -> None:

@@ -1,0 +1,73 @@
+"""Features that outlive the process that made them, so that a killed stage goes on where it was."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.core.archive import ImageArchive
+from components.core.errors import DataError
+from components.core.features.extract import Features, features_of
+from components.core.features.extractors import Extractor
+from components.core.files import digest
+from components.core.progress import say
+from components.core.store import Store, open_store
+
+
+class FeatureCache:
+    """Features by what they were made from: the images' content and the extractor, in a store."""
+
+    def __init__(self, store: Store, extractor: Extractor) -> None:
+        self._store, self._extractor = store, extractor
+
+    def features(self, source: Any, count: int, make: Callable[[], Features], what: str) -> Features:
+        """Features [count, dim]: the kept ones, or what `make` gives, which is kept.
+
+        Args:
+            source: What the images are, as a JSON value: everything that they depend on.
+            count: How many images.
+            make: Computes the features.
+            what: A short phrase for who watches.
+        """
+        name = f"{digest([source, count, self._extractor.record()])}.npy"
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "features.npy"
+            if (kept := self._kept(name, file, count)) is not None:
+                say(f"{what}: kept by an earlier run")
+                return kept
+            features = make()
+            np.save(file, features)
+            self._store.put(file, name)
+        return features
+
+    def of_archive(self, archive: ImageArchive, batch: int, what: str) -> Features:
+        """Features of every tile of an archive, in stored order; its content is its tiles' sha256."""
+        return self.features(
+            archive.manifest["sha256"].tolist(),
+            len(archive),
+            lambda: features_of(self._extractor, archive.images(), batch, what, len(archive)),
+            what,
+        )
+
+    def _kept(self, name: str, file: Path, count: int) -> Features | None:
+        if not self._store.exists(name):
+            return None
+        try:
+            self._store.get(name, file)
+            kept = np.load(file, allow_pickle=False)
+        except (DataError, ValueError, EOFError):
+            return None  # torn: made again, and put in its place
+        return kept if kept.shape == (count, self._extractor.dim) and kept.dtype == np.float32 else None
+
+
+@contextmanager
+def feature_cache(uri: str, extractor: Extractor) -> Iterator[FeatureCache]:
+    """A cache in a folder or bucket; '' = in a temporary folder, for this run alone."""
+    if uri:
+        yield FeatureCache(open_store(uri), extractor)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield FeatureCache(open_store(folder), extractor)
