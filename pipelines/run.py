@@ -1,17 +1,15 @@
 """`thygan run`: the study on this machine. Its options are the pipeline's own parameters."""
 
-import inspect
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from cyclopts import Parameter
 
 from components.core.errors import ConfigError, DataError
@@ -20,13 +18,12 @@ from components.core.files import digest
 from components.core.kept import RESULTS
 from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
 from components.core.progress import say
-from components.core.shell import mapping, with_options
 from components.core.store import is_bucket, local_folder, open_store
 from components.kfp_work import OBJECTS_VARIABLE, STORE_VARIABLE
+from pipelines.cost import refuse_beyond, study_cost
+from pipelines.parameters import command_of, completed, merged
 
-PROFILES = Path(__file__).parent / "profiles"
 _SOURCE_FOLDERS = ("source", "import_splits", "weights_dir")
-_PYTHON = {"String": str, "Integer": int, "Float": float, "Boolean": bool, "List": list, "Dict": dict}
 _SHOWN = {
     "page": "report.html",
     "markdown": "report.md",
@@ -42,6 +39,8 @@ def _study(
     out: Path = Path("runs/study"),
     local_workers: int = 2,
     store: str = "",
+    dry_run: bool = False,
+    max_gpu_hours: float = 0.0,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     **given: Any,
 ) -> None:
@@ -55,6 +54,8 @@ def _study(
         local_workers: Folds that run at a time.
         store: s3://bucket/prefix or a folder that keeps every artifact of every run, found again by its content: on
             another machine, too, with the same study key. `thygan artifacts` shows what is there.
+        dry_run: Only say what the study would cost: trainings, GPU-hours, bytes kept, node disk.
+        max_gpu_hours: Refuse a study that is estimated to take more; 0 = no limit.
         as_json: Print the outcome as JSON, last.
     """
     from pipelines.local import run_here
@@ -62,7 +63,14 @@ def _study(
 
     started = time.monotonic()
     out = out.resolve()
-    arguments = _arguments(_profile(profile, _pipeline_parameters()), given, out)
+    values = merged(profile, given)
+    if dry_run or max_gpu_hours:
+        cost = study_cost(completed(values))
+        say(cost.as_text())
+        refuse_beyond(cost, max_gpu_hours)
+    if dry_run:
+        return
+    arguments = _arguments(values, out)
     if not os.environ.get(KEY_VARIABLE):
         os.environ.setdefault(KEY_FILE_VARIABLE, str(out / "study.key"))
     if store:
@@ -90,72 +98,14 @@ def _keep_in(store: str, out: Path) -> None:
 
 
 def run_command() -> Callable[..., None]:
-    """`_study` with the pipeline's parameters as options of its own: one list of parameters for UI and shell."""
-    own = inspect.signature(_study).parameters
-    options = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own.values() if p.name != "given"]
-    parameters = _pipeline_parameters()
-    options += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(one), annotation=_annotation(one))
-        for name, one in parameters.items()
-    ]
+    """`_study` with the pipeline's parameters, without those that name a cluster's pools."""
+    from pipelines.scheduling import POOLS
 
-    def command(**given: Any) -> None:
-        _study(**given)
-
-    helped = "\n".join(f"    {name}: {' '.join(one.description.split())}" for name, one in parameters.items())
-    return with_options(command, options, f"{inspect.getdoc(_study)}\n{helped}\n")
+    return command_of(_study, hidden=POOLS.parameters())
 
 
-def _pipeline_parameters() -> Mapping[str, Any]:
-    from pipelines.study import study
-
-    return study.component_spec.inputs
-
-
-def _annotation(parameter: Any) -> Any:
-    kind = _PYTHON[_kind(parameter)]
-    return tuple[str, ...] if kind in (list, dict) else kind
-
-
-def _default(parameter: Any) -> Any:
-    if _kind(parameter) == "Dict":
-        return tuple(f"{key}={value}" for key, value in parameter.default.items())
-    return tuple(parameter.default) if _kind(parameter) == "List" else parameter.default
-
-
-def _kind(parameter: Any) -> str:
-    return str(parameter.type).split("[")[0]
-
-
-def _profile(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    if not name:
-        return {}
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        there = ", ".join(sorted(one.stem for one in PROFILES.glob("*.yaml")))
-        raise ConfigError(f"There is no profile {name!r}: give one of {there}, or a YAML file.")
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(f"Profile {path.name} has the unknown key {key!r}: see `thygan run --help`.")
-        kind = _PYTHON[_kind(known[key])]
-        if kind is float and type(value) is int:
-            values[key] = float(value)
-        elif type(value) is not kind:
-            raise ConfigError(f"Profile {path.name}: {key} is {value!r}, which is no {kind.__name__}.")
-    return values
-
-
-def _arguments(profile: dict[str, Any], given: dict[str, Any], out: Path) -> dict[str, Any]:
-    """The pipeline's arguments: options over profile, SITE=VALUE texts as mappings, folders as absolute paths."""
-    parameters = _pipeline_parameters()
-    values = dict(profile)
-    for name, value in given.items():
-        values[name] = value
-        if _kind(parameters[name]) == "Dict":
-            values[name] = {**profile.get(name, {}), **mapping(name, value)}
-        elif _kind(parameters[name]) == "List":
-            values[name] = list(value)
+def _arguments(values: dict[str, Any], out: Path) -> dict[str, Any]:
+    """The pipeline's arguments: demo data where they are asked for, folders as absolute paths."""
     if values.get("demonstration") and not values.get("source"):
         values |= _demo_folders(out, values.get("seed", 0))
     if not values.get("source"):
