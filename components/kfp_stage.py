@@ -24,7 +24,12 @@ _ENTERS_IMAGES = ("components", "images/Dockerfile", "images/requirements")
 def image(stage: str) -> str:
     """The stage's image. Registry and tag come from THYGAN_REGISTRY and THYGAN_TAG when a pipeline is compiled."""
     registry = os.environ.get(REGISTRY_VARIABLE, DEFAULT_REGISTRY)
-    return f"{registry}/python-{stage.replace('_', '-')}:{os.environ.get(TAG_VARIABLE) or source_tag()}"
+    return f"{registry}/python-{stage.replace('_', '-')}:{code_tag()}"
+
+
+def code_tag() -> str:
+    """The images' tag: THYGAN_TAG, else `source_tag`."""
+    return os.environ.get(TAG_VARIABLE) or source_tag()
 
 
 @cache

@@ -27,7 +27,7 @@ from components.core.kept import Keeper, KeptArtifact, Result, described
 from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE, key_id, study_key
 from components.core.progress import say
 from components.core.store import is_bucket
-from components.kfp_stage import TAG_VARIABLE, source_tag
+from components.kfp_stage import code_tag
 
 STORE_VARIABLE, OBJECTS_VARIABLE = "THYGAN_STORE", "THYGAN_OBJECTS"
 CONTENT, KEPT = "content", "kept"
@@ -79,7 +79,7 @@ class _Task:
     ) -> None:
         self._keeper, self._stage, self._made, self._options = keeper, stage, made, options
         self._paths = {name: Path(artifact.path) for name, artifact in made.items()}
-        self._tag = os.environ.get(TAG_VARIABLE) or source_tag()
+        self._tag = code_tag()
         self._read = {
             name: [_reading(one) for one in (value if isinstance(value, list) else [value])]
             for name, value in read.items()

@@ -5,12 +5,16 @@ from pathlib import Path
 from components.core.files import write_text
 from components.core.progress import say
 from components.core.shell import execute, new_app
+from pipelines.artifacts import artifacts
 from pipelines.data_check import check
+from pipelines.doctor import doctor
 from pipelines.export import export, import_official
 from pipelines.generate import generate
 from pipelines.predictions import predictions
 from pipelines.run import run_command
+from pipelines.schedules import schedule
 from pipelines.score import score
+from pipelines.submit import submit_command
 from pipelines.weights import app as weights
 
 app = new_app(
@@ -20,6 +24,10 @@ data = new_app("data", "Look at data before anything runs; make demo data.")
 app.command(data)
 app.command(run_command(), name="run")
 app.command(score)
+app.command(submit_command(), name="submit")
+app.command(schedule)
+app.command(artifacts)
+app.command(doctor)
 app.command(export)
 app.command(import_official, name="import")
 app.command(predictions)

@@ -22,9 +22,10 @@ def study_yaml() -> str:
         return path.read_text(encoding="utf-8")
 
 
+@cache
 def study_ir() -> tuple[dict[str, Any], dict[str, Any]]:
     """The pipeline spec and what Kubernetes is told of each executor."""
-    pipeline, platform = yaml.safe_load_all(study_yaml())
+    pipeline, platform = yaml.load_all(study_yaml(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return pipeline, platform["platforms"]["kubernetes"]
 
 

@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from components.core.errors import ConfigError, DataError
 from components.core.events import RUN_VARIABLE
 from components.core.files import digest
-from components.core.kept import RESULTS
+from components.core.kept import TASK
 from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
 from components.core.progress import say
 from components.core.store import is_bucket, local_folder, open_store
@@ -90,7 +90,7 @@ def _keep_in(store: str, out: Path) -> None:
     """Has every stage keep what it makes; refuses a store that cannot be used before anything runs."""
     address = store if is_bucket(store) else str(local_folder(store).resolve())
     opened = open_store(address)
-    opened.exists(RESULTS)
+    opened.read(TASK)
     os.environ[STORE_VARIABLE] = address
     os.environ[OBJECTS_VARIABLE] = str(out / "objects")
     run = os.environ.setdefault(RUN_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")

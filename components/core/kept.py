@@ -202,6 +202,13 @@ class Keeper:
             if entry.name.endswith(f"/{TASK}") and (note := self._store.read(entry.name)):
                 yield Result.from_json(note.data, f"{self.uri}/{entry.name}")
 
+    def of_code(self, tag: str) -> Iterator[Result]:
+        """Every result that is found again by its content and was made by this code."""
+        for entry in self._store.list(f"{RESULTS}/"):
+            note = self._store.read(entry.name)
+            if note and (result := Result.from_json(note.data, f"{self.uri}/{entry.name}")).tag == tag:
+                yield result
+
     def _stored(self, name: str) -> Result | None:
         note = self._store.read(name)
         if note is None:
