@@ -6,13 +6,22 @@ STAGES := tile split pack gan-train fid-select generate classifier-cv external-e
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 LOCK_IMAGE := $(LOCK) --quiet --no-annotate --constraints requirements/dev.txt
 
-.PHONY: demo test lint compile lock lock-images clean
+.PHONY: demo test chaos fuzz lint compile lock lock-images clean
 
 demo: $(READY)          ## the whole study on embedded demo data; ends by saying where the report lies
 	@$(BIN)/thygan run --profile demo --out demo
 
 test: $(READY)          ## the test suite
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+
+chaos: $(READY)         ## hours: every stage killed 20 times, every fault of a bucket, full disks; writes docs/reliability.md
+	@rm -f chaos.jsonl
+	@THYGAN_CHAOS=20 THYGAN_CHAOS_LOG=chaos.jsonl OMP_NUM_THREADS=1 $(BIN)/pytest tests/chaos
+	@$(BIN)/python tests/chaos/table.py chaos.jsonl
+
+fuzz: $(READY)          ## 10 000 damaged inputs of every format; its counts join docs/reliability.md
+	@THYGAN_FUZZ=10000 THYGAN_CHAOS_LOG=chaos.jsonl OMP_NUM_THREADS=1 $(BIN)/pytest -n auto tests/fuzz
+	@$(BIN)/python tests/chaos/table.py chaos.jsonl
 
 lint: $(READY)          ## style, types, import rule
 	@$(BIN)/ruff check .

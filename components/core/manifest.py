@@ -32,6 +32,7 @@ SYNTHETIC_COLUMNS = [*COLUMNS, "seed", "class", "psi", "generator"]
 
 _INTEGERS = ("label", "x", "y", "seed", "class")
 _FLOATS = ("mpp", "psi")
+_FORMULA = r"^\s*[=+\-@]|[\x00-\x1f\x7f]"
 _MISSING = {"", "unknown", "nan", "none", "na", "n/a"}
 
 
@@ -98,12 +99,31 @@ def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
             "writes it."
         )
     table = typed(table, where)
+    refuse_formulas(table, where)
     if table["file"].duplicated().any():
         twice = plain(repr(table.loc[table["file"].duplicated(), "file"].iloc[0]))
         raise DataError(
             f"{where} names {twice} twice: a tile has one row; make it again with the stage that writes it."
         )
     return table
+
+
+def refuse_formulas(table: pd.DataFrame, where: str) -> None:
+    """Refuses text that a spreadsheet would run, or that breaks a line; `where` opens the sentence of a DataError.
+
+    What a person called a patient or a site stands in files that others open in a spreadsheet: there a cell that begins
+    with one of = + - @ is a formula.
+    """
+    for column in table.columns:
+        if table[column].dtype.kind in "iuf" or column in (*_INTEGERS, *_FLOATS):
+            continue
+        odd = table[column].astype(str).str.contains(_FORMULA)
+        if odd.any():
+            row = int(np.flatnonzero(odd)[0])
+            raise DataError(
+                f"{where} has the {column} {plain(repr(str(table[column].iloc[row])))} in row {row + 1}, which a "
+                "spreadsheet would take for a formula, or which breaks a line: begin it with a letter or a digit."
+            )
 
 
 def write_manifest(path: str | Path, table: pd.DataFrame) -> None:

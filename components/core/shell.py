@@ -1,9 +1,11 @@
 """A stage's `run` as a command: options from its signature, help from its docstring, one sentence on bad input."""
 
 import inspect
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import cyclopts
 
@@ -19,17 +21,51 @@ def new_app(name: str, text: str | None = None) -> cyclopts.App:
     return cyclopts.App(name=name, help=text, help_format="markdown", version_flags=[], default_parameter=style)
 
 
+class _ToldToEnd(BaseException):
+    """SIGTERM; nothing that handles errors takes it for one, and what is half-written is removed on its way."""
+
+
 def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
-    """Runs an app; a ThyganError becomes its sentence on standard error and exit status 1."""
+    """Runs an app in the main thread; what ends it becomes a sentence on standard error and an exit status.
+
+    That is 1 for a ThyganError and where memory is not enough, and 143 for SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, _end)
     try:
         app(arguments, result_action="return_value")
     except ThyganError as error:
-        if events.is_json():
-            events.write(str(error), "error")
-            sys.exit(1)
-        sys.exit(events.struck(f"error: {error}"))
+        _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _tells_of_memory(error):
+            raise
+        _fail(
+            "Memory is not enough, and nothing half-written is left: give the process more, or less to hold at once "
+            "(a smaller batch, fewer or smaller tiles)."
+        )
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    except _ToldToEnd:
+        _fail("Told to end: nothing half-written is left, and the same command starts again.", 128 + signal.SIGTERM)
+
+
+def _tells_of_memory(error: Exception) -> bool:
+    """Python's own, a GPU's (which torch derives from RuntimeError), and torch's words about a CPU's."""
+    return isinstance(error, MemoryError) or any(
+        words in f"{type(error).__name__}: {error}" for words in ("OutOfMemoryError", "can't allocate memory")
+    )
+
+
+def _fail(sentence: str, status: int = 1) -> NoReturn:
+    if events.is_json():
+        events.write(sentence, "error")
+    else:
+        print(events.struck(f"error: {sentence}"), file=sys.stderr)
+    sys.exit(status)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # whoever sends it twice must not break what the first one began
+    raise _ToldToEnd
 
 
 def stage_command(run: Callable[..., Any], name: str) -> None:

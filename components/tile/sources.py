@@ -8,7 +8,7 @@ from unicodedata import normalize
 import pandas as pd
 
 from components.core.errors import ConfigError, DataError
-from components.core.manifest import check_cases
+from components.core.manifest import check_cases, refuse_formulas
 from components.tile.images import FORMATS
 from components.tile.labels import find_labels, merged, named_labels
 from components.tile.names import PATTERNS, Finder, finder, fitting
@@ -16,6 +16,7 @@ from components.tile.places import IMAGES, Place, open_place
 from components.tile.slides import SLIDES
 
 SUFFIXES = {*FORMATS, *SLIDES}
+FREE_TEXT = ["patient", "case", "diagnosis", "site"]
 COLUMNS = ["place", "file", "source", "label", "patient", "case", "diagnosis", "site"]
 
 
@@ -121,6 +122,7 @@ def _rows(place: Place, labels: str, site: str, find: Finder) -> pd.DataFrame:
         row["patient"] = row["patient"] or find(_name(row["source"]))
         row["case"] = row["case"] or row["patient"]
     table = pd.DataFrame(rows, columns=COLUMNS)
+    refuse_formulas(table[["source", *FREE_TEXT]], f"The source {place.where}")
     return table.assign(label=table["label"].astype("Int64"))
 
 

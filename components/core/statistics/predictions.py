@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from components.core.errors import DataError, plain
-from components.core.manifest import is_missing
+from components.core.manifest import is_missing, refuse_formulas
 
 COLUMNS = [
     "tile",
@@ -21,6 +21,7 @@ COLUMNS = [
     "fold",
     "seed",
 ]
+_NAMES = ["tile", "patient", "case", "site", "diagnosis", "arm", "fold", "seed"]
 _PREDICTED = "pred_prob"  # Thy-GAN's: the probability of the PREDICTED class
 _THRESHOLD = "threshold"  # optional: what prob_positive was compared with; 0.5 where the column is absent
 _ROUNDING = 1e-3
@@ -80,6 +81,7 @@ def as_predictions(table: pd.DataFrame, where: str = "the table") -> pd.DataFram
     result["case"] = result["case"].mask(result["case"].map(is_missing), result["patient"])
     if _THRESHOLD in table.columns:
         result[_THRESHOLD] = _probabilities(table, _THRESHOLD, where)
+    refuse_formulas(result[_NAMES], where)
     named = result[result["tile"] != ""]
     twice = named[named.duplicated(["arm", "fold", "seed", "site", "case", "tile"])]
     if len(twice):

@@ -1,0 +1,181 @@
+"""A whole study on phantom data, stage by stage as commands: made once, then each stage is disturbed on its own."""
+
+import hashlib
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+KEY = "a study key for tests only"
+ENVIRONMENT = {"THYGAN_STUDY_KEY": KEY, "THYGAN_STUDY_KEY_FILE": ""}
+_NETWORK = {"extractor": "efficientnet_lite0", "extractor_px": 32, "device": "cpu"}
+_GAN = {
+    "batch": 4, "channel_base": 64, "channel_max": 8, "mapping_layers": 2, "latent_dim": 8, "kimg": 0.12,
+    "snapshot_kimg": 0.04, "augment": "noaug", "learning_rate": 0.002, "device": "cpu", "threads": 1,
+}  # fmt: skip
+_CLASSIFIER = {
+    "input_px": 32, "epochs": 2, "patience": 2, "batch": 16, "device": "cpu", "arms": ["none", "bi100"],
+}  # fmt: skip
+# What may differ between two runs that did the same: it tells of the clock.
+_OF_THE_CLOCK = re.compile(r'"(seconds|sec_per_kimg|memory_gb|seconds_per_epoch)": [^,\n}]+')
+_ON_PAGES = [
+    re.compile(one, flags=re.S)
+    for one in (
+        rb"[0-9.]+ (s|min|h)\b", rb"data:application/json;base64,[^\"]*", rb"[0-9a-f]{64}", rb"<td[^>]*>[0-9.]+</td>",
+        rb"Plotly\.newPlot\(.*?</script>", rb"<svg.*?</svg>",
+    )
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Command:
+    """A stage with its inputs.
+
+    Attributes:
+        stage: Its name.
+        inputs: Options that name what other stages made, or settings.
+        outputs: Option -> file or folder that it writes.
+    """
+
+    stage: str
+    inputs: dict[str, Any]
+    outputs: dict[str, str]
+
+    def words(self, out: Path, **more: Any) -> list[str]:
+        """The command's words, outputs in a folder."""
+        given = {**self.inputs, **{key: out / name for key, name in self.outputs.items()}, **more}
+        words: list[str] = []
+        for key, value in given.items():
+            option = f"--{key.replace('_', '-')}"
+            if isinstance(value, bool):
+                words += [option if value else f"--no-{option[2:]}"]
+            else:
+                words += [option, *(map(str, value) if isinstance(value, list) else [str(value)])]
+        return words
+
+
+def commands(data: Path, made: Path) -> dict[str, Command]:
+    """Every stage's command; what it reads lies in `made`/NAME."""
+
+    def of(name: str, file: str) -> Path:
+        return made / name / file
+
+    def cut(source: str, **options: Any) -> Command:
+        settings = {"sources": [data / source], "mpp": ["*=0.5"], "tile_px": 32, "licences": ["*=CC0-1.0"], **options}
+        names = ("tiles.zip", "manifest.csv", "page.html", "card.html", "card.json", "metrics.json")
+        keys = ("tiles", "manifest", "page", "card", "card_values", "metrics")
+        return Command("tile", settings, dict(zip(keys, names, strict=True)))
+
+    def evidence(fold: str, tail: str) -> dict[str, Command]:
+        train, held = of(f"pack{tail}", "dataset.zip"), of(f"pack{tail}", "held-out.zip")
+        shared = {"dataset": train, "held_out": held}
+        page = {"page": "page.html", "metrics": "metrics.json"}
+        plan = {"plan": of("split", "plan.json"), "fold": fold}
+        return {
+            f"pack{tail}": Command(
+                "pack",
+                {"tiles": of("tile", "tiles.zip"), **plan},
+                {"dataset": "dataset.zip", "held_out": "held-out.zip", "metrics": "metrics.json"},
+            ),
+            f"gan_train{tail}": Command("gan_train", {"dataset": train, **_GAN}, {"snapshots": "snapshots", **page}),
+            f"fid_select{tail}": Command(
+                "fid_select",
+                {"snapshots": of(f"gan_train{tail}", "snapshots"), **shared, **_NETWORK, "images": 60, "batch": 30},
+                {"generator": "generator", **page},
+            ),
+            f"generate{tail}": Command(
+                "generate",
+                {"generator": of(f"fid_select{tail}", "generator"), **shared, **plan, **_NETWORK},
+                {"synthetic": "synthetic.zip", **page},
+            ),
+            f"classifier_cv{tail}": Command(
+                "classifier_cv",
+                {
+                    "tiles": of("tile", "tiles.zip"), **plan, "study": of("split", "study.json"),
+                    "synthetic": of(f"generate{tail}", "synthetic.zip"), **_CLASSIFIER,
+                },
+                {"predictions": "predictions.csv", "classifiers": "classifiers", **page},
+            ),
+        }  # fmt: skip
+
+    external = {"tiles": of("tile external", "tiles.zip"), "labels": of("tile external", "manifest.csv")}
+    elsewhere = {"external_tiles": external["tiles"], "external_labels": external["labels"]}
+    study, synthetic = of("split", "study.json"), [of("generate", "synthetic.zip")]
+    folds = {"--folds": 2}
+    return {
+        "tile": cut("hospital-a"),
+        "tile external": cut("hospital-b", blind=True),
+        "split": Command(
+            "split",
+            {"manifest": of("tile", "manifest.csv"), "folds": folds["--folds"], "arms": ["none", "bi100"],
+             "classifier_seeds": 1, "demonstration": True},
+            {"plan": "plan.json", "study": "study.json", "metrics": "metrics.json"},
+        ),
+        **evidence("all", ""),
+        **evidence("0", " 0"),
+        "external_eval": Command(
+            "external_eval",
+            {"classifiers": [of("classifier_cv", "classifiers")], "study": study, **external, "device": "cpu"},
+            {"predictions": "predictions.csv", "roc": "roc.json", "metrics": "metrics.json"},
+        ),
+        "umap": Command(
+            "umap",
+            {"tiles": of("tile", "tiles.zip"), **elsewhere, "synthetic": synthetic, **_NETWORK, "max_tiles": 120},
+            {"page": "page.html", "gap": "gap", "metrics": "metrics.json"},
+        ),
+        "report": Command(
+            "report",
+            {
+                "manifest": of("tile", "manifest.csv"), "tiles": of("tile", "tiles.zip"),
+                "plan": of("split", "plan.json"), "study": study, **elsewhere, "synthetic": synthetic,
+                "predictions": [of("classifier_cv 0", "predictions.csv")],
+                "external_predictions": of("external_eval", "predictions.csv"), "gap": of("umap", "gap"),
+                "tile_metrics": of("tile", "metrics.json"),
+                "external_tile_metrics": of("tile external", "metrics.json"),
+                "split_metrics": of("split", "metrics.json"),
+                "final_metrics": [of("classifier_cv", "metrics.json")],
+                "fold_metrics": [of("classifier_cv 0", "metrics.json")],
+                "external_metrics": of("external_eval", "metrics.json"),
+                "umap_metrics": of("umap", "metrics.json"),
+            },
+            {"page": "page.html", "markdown": "report.md", "metrics": "metrics.json"},
+        ),
+    }  # fmt: skip
+
+
+def content(out: Path, command: Command) -> dict[str, str]:
+    """A digest of every file that a command wrote, by its path; what tells of the clock is left out."""
+    found = {}
+    for name in command.outputs.values():
+        top = out / name
+        files = sorted(path for path in top.rglob("*") if path.is_file()) if top.is_dir() else [top]
+        for path in files:
+            if path.exists():
+                found[path.relative_to(out).as_posix()] = _digest(path)
+    return found
+
+
+def absent(out: Path, command: Command) -> set[str]:
+    """The outputs that are not there."""
+    return {name for name in command.outputs.values() if not (out / name).exists()}
+
+
+def _digest(path: Path) -> str:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: _timeless(name, archive.read(name)) for name in archive.namelist()}
+        data = repr(sorted((name, hashlib.sha256(one).hexdigest()) for name, one in entries.items())).encode()
+    else:
+        data = _timeless(path.name, path.read_bytes())
+    return hashlib.sha256(data).hexdigest()
+
+
+def _timeless(name: str, data: bytes) -> bytes:
+    if name.endswith((".json", ".jsonl")):
+        text = _OF_THE_CLOCK.sub('"clock": 0', data.decode())
+        return re.sub(r'"archive": "[0-9a-f]{64}"', "", text).encode()  # its records tell of the clock
+    if name.endswith(".html"):  # a page draws the record's pace, too
+        for clock in _ON_PAGES:
+            data = clock.sub(b"", data)
+    return data
