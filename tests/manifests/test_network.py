@@ -13,6 +13,7 @@ STAGE = {"workflows.argoproj.io/workflow": "study-x7", "app.kubernetes.io/part-o
 DRIVER = {"workflows.argoproj.io/workflow": "study-x7", "pipelines.kubeflow.org/v2_component": "true"}
 TRAINER = {"jobset.sigs.k8s.io/jobset-name": "gan", "app.kubernetes.io/part-of": "thygan"}
 STRANGER = {"app": "notebook"}
+UI_ARTIFACT = {"app": "ml-pipeline-ui-artifact"}
 
 
 def upkeep(name):
@@ -92,6 +93,8 @@ OPEN = [
     ("gpu", upkeep("usage"), STORE, 9000),
     ("gpu", upkeep("usage"), GATEWAY, 9091),
     ("gpu", KUBEFLOW, STORE, 9000),
+    ("gpu", KUBEFLOW, UI_ARTIFACT, 3000),
+    ("gpu", UI_ARTIFACT, STORE, 9000),
     ("local", STAGE, STORE, 9000),
     ("prod", STAGE, "192.0.2.7", 443),
     ("prod", upkeep("buckets"), "192.0.2.7", 443),
