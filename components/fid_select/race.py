@@ -10,7 +10,9 @@ from components.core.archive import ImageArchive
 from components.core.errors import DataError
 from components.core.features import Extractor, FeatureCache
 from components.core.progress import say
+from components.core.telemetry import watch
 from components.fid_select.choice import Choice, Row
+from components.fid_select.dials import show
 from components.fid_select.drawing import Draw, Snapshot
 from components.fid_select.measure import LEAST, Sample, measure
 
@@ -108,15 +110,19 @@ class Race:
             choice: Tells the front-runners.
             ruler: Measures.
         """
-        rows = []
+        rows: list[Row] = []
+        watch().plan("snapshots", len(found))
         for snapshot in found:
             rows.append(ruler.row(snapshot, ruler.draw(snapshot, draw.part(0, few)), full=few == len(draw)))
+            watch().done("snapshots")
+            show(rows[-1], rows)
             say(f"{snapshot.kimg:g} kimg: KID {rows[-1]['kid']:.4g} in features of {ruler.network.title}")
         again = choice.front_runners(rows, least) if few < len(draw) else []
         for place in again:
             first, rest = (ruler.draw(found[place], part) for part in (draw.part(0, few), draw.part(few, len(draw))))
             whole = Sample(np.concatenate([first.features, rest.features]), draw.classes)
             rows[place] = ruler.row(found[place], whole, full=True)
+            show(rows[place], rows)
             say(f"{found[place].kimg:g} kimg: FID {rows[place]['fid']:.4g} in features of {ruler.network.title}")
         drawn = few * len(found) + (len(draw) - few) * len(again)
         return Race(rows, drawn, len(draw) * len(found) - drawn)

@@ -19,7 +19,7 @@ from components.core.splits import SplitPlan
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.centres import centres_of
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
-from components.core.telemetry import watched
+from components.core.telemetry import counted, watched
 from components.generate.card import synthetic_card
 from components.generate.drawing import draw_class
 from components.generate.fidelity import Tally, fidelity_row
@@ -133,7 +133,8 @@ def run(
             for one in classes:
                 index, total = one["index"], wanted.get(one["index"], 0)
                 drawn = draw_class(hands, inspection, index, orders.firsts[index], total, batch, made[index])
-                for image, latent in track(drawn, f"fold {fold} · {scheme}: drawing {one['name']}", total, "tiles"):
+                looked = track(counted(drawn, total), f"fold {fold} · {scheme}: drawing {one['name']}", total, "tiles")
+                for image, latent in looked:
                     row = {"label": one["label"], "class": index, "diagnosis": one["name"], "seed": latent}
                     archive.add(image, {**common, **row})
                     if len(shown[index]) < _SHOWN:

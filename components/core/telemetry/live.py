@@ -1,8 +1,10 @@
 """The series of one stage's run, for whoever asks while it works."""
 
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
@@ -10,7 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_serv
 from components.core import events
 from components.core.errors import ConfigError
 from components.core.progress import say
-from components.core.telemetry.series import COMMON, ITEMS, ITEMS_DONE, Series
+from components.core.telemetry.series import COMMON, IMAGES_PER_SECOND, ITEMS, ITEMS_DONE, Series
+
+T = TypeVar("T")
 
 PORT_VARIABLE = "THYGAN_METRICS_PORT"
 POD_PORT = 9400
@@ -70,6 +74,17 @@ _current = [Watch()]  # the innermost last; the first one is seen by nobody
 def watch() -> Watch:
     """The watch of the stage that this process runs."""
     return _current[-1]
+
+
+def counted(images: Iterable[T], total: int) -> Iterator[T]:
+    """Yields images and shows how many there are to do, how many are done, and how many a second."""
+    seen, began = watch(), time.monotonic()
+    seen.add(ITEMS, total, unit="images")
+    seen.done("images", 0)
+    for number, image in enumerate(images, 1):
+        yield image
+        seen.done("images")
+        seen.set(IMAGES_PER_SECOND, number / max(time.monotonic() - began, 1e-9))
 
 
 @contextmanager

@@ -42,7 +42,7 @@ STARTED = Series("thygan_stage_started_timestamp_seconds", "unix s", "When the s
 ITEMS = Series("thygan_items", "items", "How many there are to do.", LONG[1:], ("unit",))
 ITEMS_DONE = Series("thygan_items_done", "items", "How many of them are done.", LONG[1:], ("unit",))
 IMAGES_PER_SECOND = Series(
-    "thygan_images_per_second", "images/s", "Real images trained on (gan_train, classifier_cv) or drawn.", LONG
+    "thygan_images_per_second", "images/s", "Real images trained on, or images drawn.", (*_GAN, "generate", *_CLASSIFY)
 )
 MEMORY_PEAK = Series(
     "thygan_memory_peak_bytes", "bytes", "Most memory held so far, of the GPU or of the machine.", _GAN, ("device",)
