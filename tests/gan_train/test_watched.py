@@ -83,8 +83,11 @@ def watched(toy_archive, tmp_path_factory):
     with ExitStack() as stack:
         gateway = Gateway(folder)
         stack.callback(gateway.stop)
-        told = {"THYGAN_METRICS_PORT": free_port(), "THYGAN_RUN_ID": "r1", "THYGAN_PUSHGATEWAY": gateway.url}
-        long, short = (Training(folder / f"{kimg}", toy_archive, kimg, **told) for kimg in (8, 0.2))
+        told = {"THYGAN_METRICS_PORT": free_port(), "THYGAN_PUSHGATEWAY": gateway.url}
+        runs = {"long": 8, "short": 0.2}
+        long, short = (
+            Training(folder / run, toy_archive, kimg, THYGAN_RUN_ID=run, **told) for run, kimg in runs.items()
+        )
         stack.callback(long.kill)
         stack.callback(short.kill)
         addresses = [long.address(), short.address()]
@@ -126,12 +129,12 @@ def test_prometheus_sees_every_number_of_a_training(watched):
     of_training = {one.name for one in SERIES if one.stages == ("gan_train",)} | {"thygan_images_per_second"}
     late = {"thygan_gan_thumbnail_recall", "thygan_gan_thumbnail_distance"}  # at snapshots, far apart
     for name in of_training - late:
-        found = eventually(lambda name=name: prometheus.query(f'{name}{{fold="3"}}'), name)
-        labels = {"pipeline": "thygan-study", "run": "r1", "stage": "gan_train", "scheme": "binary", "fold": "3"}
+        found = eventually(lambda name=name: prometheus.query(f'{name}{{run="long"}}'), name)
+        labels = {"pipeline": "thygan-study", "run": "long", "stage": "gan_train", "scheme": "binary", "fold": "3"}
         assert labels.items() <= found[0]["metric"].items()
     rate = eventually(lambda: prometheus.query("thygan_images_per_second * thygan_gan_sec_per_kimg"), "a pace")
     assert float(rate[0]["value"][1]) == pytest.approx(1000)
-    assert float(prometheus.query("thygan_gan_checkpoint_age_seconds")[0]["value"][1]) < 60
+    assert float(prometheus.query('thygan_gan_checkpoint_age_seconds{run="long"}')[0]["value"][1]) < 60
     assert long.process.poll() is None
 
 
@@ -141,14 +144,14 @@ def test_the_end_of_a_training_is_told(watched):
     assert re.search(r'thygan_stage_succeeded\{.*stage="gan_train"\} 1', gateway.text())
     eventually(lambda: prometheus.query('thygan_stage_last_success_timestamp_seconds{stage="gan_train"}'), "a success")
     events = [json.loads(line) for line in short.said.read_text().splitlines()]
-    assert {one["run"] for one in events} == {"r1"} and events[-1]["fold"] == "3"
+    assert {one["run"] for one in events} == {"short"} and events[-1]["fold"] == "3"
 
 
 def test_a_hanging_training_fires_its_alert_which_ends_when_it_goes_on(watched):
     prometheus, _, long, *_ = watched
     long.hangs.touch()
     (alert,) = eventually(lambda: firing(prometheus, "ThyganTrainingStalled"), "the alert fires")
-    assert (alert["labels"]["fold"], alert["labels"]["run"]) == ("3", "r1")
+    assert (alert["labels"]["fold"], alert["labels"]["run"]) == ("3", "long")
     assert alert["annotations"]["runbook_url"].endswith("#alert-thygantrainingstalled")
     long.hangs.unlink()
     eventually(lambda: not firing(prometheus, "ThyganTrainingStalled"), "the alert ends")
@@ -158,4 +161,4 @@ def test_a_training_killed_without_a_word_fires_its_alert(watched):
     prometheus, _, long, *_ = watched
     long.process.send_signal(signal.SIGKILL)
     (alert,) = eventually(lambda: firing(prometheus, "ThyganTrainingAbsent"), "the alert fires")
-    assert alert["labels"]["fold"] == "3"
+    assert alert["labels"]["run"] == "long"

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from components.core.phantom import write_study
 
 ROOT = Path(__file__).parents[3]
 CODE = """
@@ -75,3 +78,36 @@ def test_no_line_carries_a_secret(tmp_path, form):
 def test_on_a_terminal_lines_are_for_people(tmp_path):
     said = spoken(tmp_path, fails=False, THYGAN_LOG="text")
     assert said.stdout.splitlines()[0] == "begun" and "{" not in said.stdout
+
+
+def test_a_stage_s_lines_name_no_patient(tmp_path):
+    """The stage that reads names and patients, over made-up ones, and what it says on both streams."""
+    write_study(tmp_path / "data", seed=0, patients=6, external_patients=4, images_per_patient=1, size_px=96)
+    labels = tmp_path / "data/hospital-a/meta.csv"
+    named = pd.read_csv(labels, dtype=str)
+    for column in ("patient", "case"):
+        named[column] = "Patient-" + named[column] + "-Muster"
+    named.to_csv(labels, index=False)
+    outputs = {name: tmp_path / name for name in ("tiles", "manifest", "page", "card", "card-values", "metrics")}
+    words = [word for name, path in outputs.items() for word in (f"--{name}", str(path))]
+    source = tmp_path / "data/hospital-a"
+    command = [
+        sys.executable,
+        "-m",
+        "components.tile",
+        "--sources",
+        str(source),
+        "--tile-px",
+        "64",
+        "--mpp",
+        "hospital-a=unknown",
+        *words,
+    ]
+    environment = {"PYTHONPATH": str(ROOT), "THYGAN_LOG": "json", "THYGAN_STUDY_KEY": "a-long-secret-of-the-study"}
+    said = subprocess.run(command, env={**os.environ, **environment}, cwd=tmp_path, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    everything = said.stdout + said.stderr
+    assert [json.loads(line)["stage"] for line in said.stdout.splitlines()]
+    assert pd.read_csv(outputs["manifest"], dtype=str)["patient"].str.fullmatch(r"Patient-\d-Muster").all()
+    assert "Muster" not in everything
+    assert "a-long-secret" not in everything
