@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from components.gan_train.state_file import _HEADER, _digest, read_state, write_state
 from hypothesis import strategies as st
 from PIL import Image
 
