@@ -21,6 +21,7 @@ from pipelines.cluster_study import NAME
 from pipelines.compiled_ir import study_yaml
 
 ENDPOINT_VARIABLE, TOKEN_VARIABLE = "KF_PIPELINES_ENDPOINT", "THYGAN_KFP_TOKEN"
+ACCOUNT_VARIABLE = "THYGAN_SERVICE_ACCOUNT"  # what a run's pods are; not set = the server's default
 _PAGE, _TIMEOUT_S = 100, 10.0
 _REFUSED = {
     401: f"does not know who asks (401): the token in {TOKEN_VARIABLE} is missing or has expired, get a new one",
@@ -54,6 +55,7 @@ class Cluster:
         token = os.environ.get(TOKEN_VARIABLE, "")
         _check_reachable(self.endpoint, token)
         self._namespace = namespace
+        self._account = os.environ.get(ACCOUNT_VARIABLE) or None
         with warnings.catch_warnings(), self._explained():
             warnings.simplefilter("ignore")
             from kfp import Client
@@ -86,7 +88,12 @@ class Cluster:
         pipeline, version, _ = self.uploaded()
         with self._explained():
             run = self._client.run_pipeline(
-                self._experiment(experiment), name, params=parameters, pipeline_id=pipeline, version_id=version
+                self._experiment(experiment),
+                name,
+                params=parameters,
+                pipeline_id=pipeline,
+                version_id=version,
+                service_account=self._account,
             )
         return run.run_id, f"{self.endpoint}/#/runs/details/{run.run_id}"
 
@@ -118,6 +125,7 @@ class Cluster:
                 description=description,
                 pipeline_id=pipeline,
                 version_id=version,
+                service_account=self._account,
                 **settings,
             )
         return str(made.recurring_run_id)

@@ -54,7 +54,11 @@ class Gateway:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         log = (folder / "gateway.log").open("w")
-        command = [program("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{self.port}"]
+        options = {
+            "web.listen-address": f"127.0.0.1:{self.port}",
+            "persistence.file": folder / "outcomes",  # Debian's own is shared by all that ever ran
+        }
+        command = [program("prometheus-pushgateway"), *(f"--{name}={value}" for name, value in options.items())]
         self._process = subprocess.Popen(command, stdout=log, stderr=log)
         eventually(lambda: fetch(f"{self.url}/-/ready"), "the Pushgateway answers")
 
