@@ -14,7 +14,7 @@ demo: $(READY)          ## the whole study on embedded demo data; ends by saying
 test: $(READY)          ## the test suite
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
-chaos: $(READY)         ## hours: every stage killed 20 times, every fault of a bucket, full disks; writes docs/reliability.md
+chaos: $(READY)         ## hours: every stage killed 20 times, every fault of a bucket; writes docs/reliability.md
 	@rm -f chaos.jsonl
 	@THYGAN_CHAOS=20 THYGAN_CHAOS_LOG=chaos.jsonl OMP_NUM_THREADS=1 $(BIN)/pytest tests/chaos
 	@$(BIN)/python tests/chaos/table.py chaos.jsonl

@@ -1,5 +1,6 @@
 """A stage's `run` as a command: options from its signature, help from its docstring, one sentence on bad input."""
 
+import errno
 import inspect
 import signal
 import sys
@@ -13,6 +14,8 @@ from components.core import events
 from components.core.errors import ConfigError, ThyganError
 
 Names = tuple[str, ...]
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def new_app(name: str, text: str | None = None) -> cyclopts.App:
@@ -35,6 +38,13 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
         app(arguments, result_action="return_value")
     except ThyganError as error:
         _fail(str(error))
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _fail(
+            f"{error.filename or 'What is written'} has no room ({error.strerror}): nothing half-written is left; free "
+            "some, or give another place."
+        )
     except (MemoryError, RuntimeError) as error:
         if not _tells_of_memory(error):
             raise

@@ -1,0 +1,105 @@
+"""Memory that is not enough, and two runs in one place."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+from chain import ENVIRONMENT
+from PIL import Image
+from processes import Process
+from real_s3 import BUCKET
+from record import record
+
+from components.core.shell import execute, new_app
+
+pytest_plugins = ["study", "real_s3"]
+
+
+def test_memory_that_is_not_enough(study, tmp_path):
+    """Threads decode images ahead: memory that is not enough there is the stage's, told in one sentence."""
+    study.upto("tile")
+    images = tmp_path / "large/images"
+    images.mkdir(parents=True)
+    Image.new("RGB", (9000, 9000)).save(images / "1a.png", compress_level=1)  # 243 MB of pixels
+    (images / "meta.csv").write_text("file,class,patient,diagnosis\n1a.png,1,1,PTC\n")
+    command, out = study.commands["tile"], tmp_path / "out"
+    words = command.words(out, sources=[tmp_path / "large"])
+    code, _, complained = Process(tmp_path / "said", "tile", words, room_bytes=128 << 20, **ENVIRONMENT).result()
+    assert code == 1, complained
+    assert len(complained.strip().splitlines()) == 1, complained
+    assert "Memory is not enough" in complained
+    assert not [path for path in out.rglob("*") if path.is_file()]
+    record("memory", stage="tile", fault="a decoding thread without memory", outcome=complained.strip()[7:])
+
+
+def test_tensors_without_memory_are_one_sentence(capsys):
+    app = new_app("x")
+
+    @app.default
+    def work():
+        torch.empty(10**15)
+
+    with pytest.raises(SystemExit) as ended:
+        execute(app, [])
+    assert ended.value.code == 1
+    assert "Memory is not enough" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["folder", "bucket"])
+def test_two_trainings_in_one_place(where, study, s3, tmp_path):
+    """The second is refused while the first lives; a killed one blocks no longer than its lease says."""
+    study.upto("gan_train")
+    command = study.commands["gan_train"]
+    uri = f"s3://{BUCKET}/two" if where == "bucket" else tmp_path / "kept"
+    options = {"checkpoint_uri": uri, "checkpoint_minutes": 0, "kimg": 50}
+    environment = {
+        **ENVIRONMENT, "AWS_ACCESS_KEY_ID": s3.key, "AWS_SECRET_ACCESS_KEY": s3.secret,
+        "THYGAN_S3_ENDPOINT": f"http://{s3.host}",
+    }  # fmt: skip
+    first = Process(tmp_path / "a", "gan_train", command.words(tmp_path / "a", **options), **environment)
+    _wait_for(lambda: _is_kept(uri, s3))
+    second = Process(tmp_path / "b", "gan_train", command.words(tmp_path / "b", **options), **environment)
+    code, _, complained = second.result()
+    assert code == 1
+    assert len(complained.strip().splitlines()) == 1
+    assert "is in use by" in complained
+    assert str(first.pid) in complained
+    assert not (tmp_path / "b/snapshots").exists()
+    os.kill(first.pid, signal.SIGKILL)
+    first.result()
+    killed = time.monotonic()
+    shutil.rmtree(tmp_path / "a")
+    options["kimg"] = 0.06  # it may grow, and be less than what is there: the third ends at once
+    third = Process(tmp_path / "a", "gan_train", command.words(tmp_path / "a", **options), **environment)
+    code, said, complained = third.result()
+    assert code == 0, complained
+    assert "goes on at" in said
+    record(
+        "two runs",
+        where=where,
+        outcome="the second refused; after the first was killed, the third goes on",
+        seconds=round(time.monotonic() - killed, 1),
+    )
+
+
+def _is_kept(uri, s3):
+    if "://" in str(uri):
+        return any(
+            one.object_name.endswith(".safetensors") for one in s3.client().list_objects(BUCKET, "two/", recursive=True)
+        )
+    return any(uri.rglob("checkpoint-*.safetensors"))
+
+
+def _wait_for(condition, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
