@@ -78,8 +78,11 @@ def _pinned(rows: Sequence[dict[str, Any]], kimg: float) -> str:
 
 
 def _forgetful(rows: Sequence[dict[str, Any]]) -> str:
-    recalls = [row["recall"] for row in rows if row.get("recall") is not None]
-    earlier, last = recalls[:-_SNAPSHOTS], recalls[-_SNAPSHOTS:]
+    measured = [row for row in rows if row.get("recall") is not None]
+    recent, now = measured[-_SNAPSHOTS:], measured[-1].get("distance") if measured else None
+    # Noise of a generator that has learnt nothing covers every tile: what was farther from the tiles was no better.
+    earlier = [row["recall"] for row in measured[:-_SNAPSHOTS] if now is None or row["distance"] <= now]
+    last = [row["recall"] for row in recent]
     if not earlier or max(earlier) < _ONCE or max(last) >= max(earlier) * _SHARE:
         return ""
     return (

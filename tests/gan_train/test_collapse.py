@@ -43,6 +43,17 @@ def test_history_tells(history, word):
     assert word in why_collapsed(history, 100.0)
 
 
+def test_noise_that_covered_every_tile_was_no_better():
+    history = rows(recall=[1.0, 0.9, 0.6, 0.0, 0.03, 0.0])
+    for row, distance in zip(history, [24.0, 16.0, 13.0, 10.0, 12.0, 9.0], strict=True):
+        row["distance"] = distance
+    assert not why_collapsed(history, 100.0)
+    history[-1]["distance"] = 20.0
+    assert "recall fell from 0.90" in why_collapsed(history, 100.0)
+    history[-1]["distance"] = None
+    assert "recall fell from 1.00" in why_collapsed(history, 100.0)
+
+
 def test_slow_ada_is_given_its_time():
     history = rows(p=[0.9] + [1.0] * 12)
     assert PINNED_KIMG < 600

@@ -16,6 +16,17 @@ LRELU_SLOPE = 0.2
 GAINS = {"linear": 1.0, "lrelu": math.sqrt(2)}
 
 
+def initial_kernel(outputs: int, inputs: int, size: int, *, up: int = 1) -> Tensor:
+    """Standard normal weights [O, I, k, k], in the memory order in which a channels_last convolution takes them.
+
+    Otherwise each call would copy them; a layer that enlarges is a transposed convolution, which reads them by input.
+    """
+    weight = torch.randn(outputs, inputs, size, size)
+    if up == 1:
+        return weight.contiguous(memory_format=torch.channels_last)
+    return weight.transpose(0, 1).contiguous(memory_format=torch.channels_last).transpose(0, 1)
+
+
 def activate(x: Tensor, activation: str, *, gain: float = 1.0, clamp: float | None = None) -> Tensor:
     """clamp(gain · activation(x)), the clamp symmetric; it may overwrite `x`."""
     if activation == "lrelu":
@@ -56,6 +67,13 @@ def conv2d_resample(
     return x if bias is None else x + bias.view(-1, 1, 1)
 
 
+def with_power(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weights [O, I, k, k] in `dtype`, and what demodulation takes of them: their power [O, I], over the k x k taps."""
+    if dtype == torch.float16:  # keep products in range; demodulation takes the factor out again
+        weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * math.sqrt(weight[0].numel()))
+    return weight.to(dtype), weight.square().sum(dim=(2, 3))
+
+
 def modulated_conv2d(
     x: Tensor,
     weight: Tensor,
@@ -67,6 +85,7 @@ def modulated_conv2d(
     demodulate: bool = True,
     noise: Tensor | None = None,
     gain: float = 1.0,
+    prepared: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """gain · (modulated convolution + noise + bias); StyleGAN2, equations 1 and 3.
 
@@ -83,19 +102,19 @@ def modulated_conv2d(
         demodulate: Bring each output channel back to unit variance.
         noise: Added after demodulation; [N or 1, 1, H', W'].
         gain: Of the result.
+        prepared: `with_power` of the weight, where it is known.
 
     Returns:
         [N, O, H', W'].
     """
-    if demodulate and x.dtype == torch.float16:  # keep products in range; demodulation takes the factors out again
-        weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * math.sqrt(weight[0].numel()))
-        styles = styles / styles.abs().amax(dim=1, keepdim=True)
     bias = (bias * gain).to(x.dtype)
+    if demodulate and x.dtype == torch.float16:  # as the weights are
+        styles = styles / styles.abs().amax(dim=1, keepdim=True)
     modulated = x * styles.to(x.dtype)[:, :, None, None]
     if demodulate:
-        power = styles.square() @ weight.square().sum(dim=(2, 3)).t()  # [N, O]
-        scale = ((power + 1e-8).rsqrt() * gain).to(x.dtype)
-        x = conv2d_resample(modulated, weight.to(x.dtype), kernel=kernel, up=up)
+        weight, power = prepared or with_power(weight, x.dtype)
+        scale = ((styles.square() @ power.t() + 1e-8).rsqrt() * gain).to(x.dtype)  # [N, O]
+        x = conv2d_resample(modulated, weight, kernel=kernel, up=up)
         out = None if torch.is_grad_enabled() else x  # fresh memory for a large batch costs more than the operation
         x = torch.addcmul(bias.view(1, -1, 1, 1), x, scale[:, :, None, None], out=out)
     else:
@@ -153,7 +172,7 @@ class Conv2d(nn.Module):
         trainable: bool = True,
     ) -> None:
         super().__init__()
-        self._hold("weight", torch.randn(outputs, inputs, size, size), trainable)
+        self._hold("weight", initial_kernel(outputs, inputs, size, up=up), trainable)
         self._hold("bias", torch.zeros(outputs) if bias else None, trainable)
         self.register_buffer("resample_filter", fir_filter())
         self.activation, self.up, self.down, self.clamp = activation, up, down, clamp

@@ -198,6 +198,22 @@ def test_noise_drawn_before_is_that_of_its_generator(generator, inputs):
         assert torch.equal(ours, generator.synthesis(ws, rng=torch.Generator().manual_seed(3)))
 
 
+def test_what_is_kept_of_the_weights_follows_them(data, inputs, generator):
+    """Between calls in inference mode: other weights, and weights that are changed in place, draw their own images."""
+    other = {name: value * 1.5 if name.endswith("conv1.weight") else value for name, value in state_dict(data).items()}
+    other["synthesis.b8.conv0.weight"] = other["synthesis.b8.conv0.weight"] + 1
+    drawn = []
+    for state in (state_dict(data), other):
+        generator.load_state_dict(state)
+        with torch.no_grad():
+            expected = build(state)(*inputs, noise_mode="const")
+        with torch.inference_mode():
+            drawn += [generator(*inputs, noise_mode="const") for _ in range(2)]
+        torch.testing.assert_close(drawn[-2], expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(drawn[-1], expected, rtol=0, atol=1e-5)
+    assert (drawn[0] - drawn[-1]).abs().max() > 0.1
+
+
 def test_memory_layout_does_not_change_the_function(generator, inputs):
     with torch.no_grad():
         ours = generator(*inputs, noise_mode="const")
