@@ -1,0 +1,192 @@
+"""Trains on real tiles at 64 px with several seeds, and measures whether the generator learns as the original does.
+
+    python bench/learning.py TILES OUT --reference learning-torino64.json
+
+TILES is a folder of images/ and labels.json (two classes). OUT keeps the trainings: started again, the command goes on
+where it ended. The settings are those of the original's curve; distances are Fréchet's on EfficientNet-Lite0, 1000
+generated tiles against all real ones. A logistic regression on features of the real tiles says whether the classes of
+the generated ones are told apart. A last training, on 100 tiles with a quick ADA, shows whether r_t is held at 0.6.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cyclopts
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
+from components.core.features import Features, features_of, load_extractor
+from components.core.files import read_json
+from components.core.results import RECORDS
+from components.core.statistics.frechet import frechet_distance
+from components.core.stylegan2.sampling import generate_images
+from components.core.stylegan2.snapshot import load_generator
+
+RESOLUTION, FAKES, EASY_TILES, KIMG, EVERY_KIMG = 64, 1000, 100, 12.0, 3.0
+TARGET, TOLERANCE = 0.6, 0.1  # of ADA's r_t
+TRAINING = {
+    "kimg": KIMG,
+    "snapshot-kimg": EVERY_KIMG,
+    "batch": 16,
+    "channel-base": 4096,
+    "channel-max": 128,
+    "mapping-layers": 2,
+    "learning-rate": 0.0025,
+    "gamma": 0.05,
+    "ema-kimg": 2,
+    "ada-kimg": 50,
+    "precision": "fp32",
+    "checkpoint-minutes": 5,
+}
+EASY = {**TRAINING, "ada-kimg": 5, "snapshot-kimg": 0.5, "stop-on-collapse": False}  # r_t is watched to the end
+
+
+def pack(tiles: Path, target: Path, least_of_each: int = 0) -> None:
+    """Writes a GanDataset of all tiles, or of so many of each class."""
+    labels = dict(read_json(tiles / "labels.json")["labels"])
+    seen = dict.fromkeys(labels.values(), 0)
+    with ArchiveWriter(target) as archive:
+        for name, label in sorted(labels.items()):
+            seen[label] += 1
+            if least_of_each and seen[label] > least_of_each:
+                continue
+            image = Image.open(tiles / "images" / name).convert("RGB")
+            pixels = np.asarray(image.resize((RESOLUTION, RESOLUTION), Image.Resampling.LANCZOS))
+            site = {"label": label, "patient": "unknown", "case": "unknown", "diagnosis": "", "site": tiles.name}
+            archive.add(pixels, {**site, "identity": "unknown"})
+        archive.attach(CLASSES, [{"index": i, "name": str(i), "label": i} for i in sorted(seen)])
+        plan = {"key_id": "", "plan": "", "fold": "all", "scheme": "binary", "patients": ["unknown"], "trusted": ""}
+        archive.attach(LINEAGE, plan)
+        archive.attach(RECORDS, [{"stage": "pack", "tiles": len(labels)}])
+
+
+def train(dataset: Path, folder: Path, settings: dict[str, Any], seed: int, threads: int) -> Path:
+    """The snapshots of a training, which is a process of its own and goes on where it was cut off."""
+    snapshots = folder / "snapshots"
+    if not snapshots.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        outputs = {"snapshots": snapshots, "page": folder / "page.html", "metrics": folder / "metrics.json"}
+        given = {"dataset": dataset, **outputs, "checkpoint-uri": folder / "checkpoints", **settings, "seed": seed}
+        words = [word for name, value in (given | {"threads": threads}).items() for word in _option(name, value)]
+        with (folder / "log.txt").open("a") as log:
+            command = [sys.executable, "-m", "components.gan_train", *words]
+            subprocess.run(command, check=True, stdout=log, stderr=log)
+    return snapshots
+
+
+def _option(name: str, value: Any) -> list[str]:
+    return [f"--{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
+
+
+def curve_of(snapshots: Path, real: Features, labels: Sequence[int], judge: Any, extractor: Any) -> list[dict]:
+    """Distance, and the accuracy of real tiles' classifier on generated ones, at each snapshot."""
+    classes = np.random.default_rng(0).choice(np.asarray(labels), FAKES)
+    rows = []
+    for file in sorted(snapshots.glob("*.safetensors")):
+        images = generate_images(load_generator(file), range(FAKES), classes.tolist())
+        fake = features_of(extractor, images, 32, f"{snapshots.parent.name} {file.stem[-10:]}", FAKES)
+        right = judge.predict(fake) == classes
+        rows.append(
+            {
+                "kimg": read_json(file.with_suffix(".json"))["kimg"],
+                "distance": frechet_distance(fake, real),
+                "told_apart": float(np.mean([right[classes == kind].mean() for kind in set(classes.tolist())])),
+            }
+        )
+    return rows
+
+
+def show_curves(curves: dict[int, list[dict]], real_accuracy: float, reference: dict[str, Any] | None) -> None:
+    """Markdown: distances by seed, their mean, and the original's."""
+    theirs = [point["fd"] for point in reference["curve"]] if reference else []
+    print(
+        f"\n| kimg | {' | '.join(f'seed {seed}' for seed in curves)} | mean | original | ratio | classes told apart |"
+    )
+    print("|" + " --- |" * (len(curves) + 5))
+    for index, points in enumerate(zip(*curves.values(), strict=True)):
+        mean = float(np.mean([point["distance"] for point in points]))
+        apart = np.mean([point["told_apart"] for point in points])
+        cells = [f"{points[0]['kimg']:.0f}", *(f"{point['distance']:.0f}" for point in points), f"{mean:.0f}"]
+        cells += [f"{theirs[index]:.0f}", f"**{mean / theirs[index]:.2f}**"] if theirs else ["", ""]
+        print("| " + " | ".join([*cells, f"{apart:.1%}"]) + " |")
+    if theirs:
+        last = [np.mean([curve[i]["distance"] for curve in curves.values()]) for i in (-3, -2, -1)]
+        print(f"\nlast three points: {np.mean(last) / np.mean(theirs[-3:]):.3f} times the original's")
+    print(f"real tiles themselves, cross-validated: {real_accuracy:.1%}")
+
+
+def show_ada(snapshots: Path) -> None:
+    """r_t of the easy set: when it crossed its target, and where it stayed."""
+    rows = [json.loads(line) for line in (snapshots / "stats.jsonl").read_text().splitlines()]
+    crossed = next((row["kimg"] for row in rows if row["sign_real"] >= TARGET), None)
+    last = [row for row in rows if row["kimg"] > KIMG * 2 / 3]
+    thirds = [float(np.mean([row["sign_real"] for row in part])) for part in np.array_split(np.array(last), 3)]
+    held = all(abs(r_t - TARGET) <= TOLERANCE for r_t in thirds)
+    signs = [row["sign_real"] for row in last]
+    means, verdict = ", ".join(f"{one:.2f}" for one in thirds), "within" if held else "NOT within"
+    print(
+        f"\n{EASY_TILES} tiles, ADA in 5 kimg: r_t reached {TARGET} at {crossed} kimg; over the last third its "
+        "means over\n"
+        f"1.3 kimg were {means}, {verdict} {TOLERANCE} of it, those of single ticks {min(signs):.2f} to\n"
+        f"{max(signs):.2f}; p ended at {rows[-1]['augment_p']:.2f}"
+    )
+
+
+def main(
+    tiles: Path,
+    out: Path,
+    /,
+    *,
+    reference: Path | None = None,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    jobs: int = 2,
+    threads: int = 1,
+    weights: str = "",
+) -> None:
+    """Trains, measures and prints.
+
+    Args:
+        tiles: Folder of images/ and labels.json.
+        out: Folder of the trainings.
+        reference: The original's curve.
+        seeds: One training each.
+        jobs: Trainings at once.
+        threads: CPU threads of each.
+        weights: Folder of the extractor's weights; empty = where thygan looks for them.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    datasets = {"all": out / "tiles.zip", "easy": out / "easy.zip"}
+    for name, path in datasets.items():
+        if not path.exists():
+            pack(tiles, path, least_of_each=EASY_TILES // 2 if name == "easy" else 0)
+    runs = [(datasets["all"], out / f"seed{seed}", TRAINING, seed, threads) for seed in seeds]
+    runs.append((datasets["easy"], out / "easy", EASY, 0, threads))
+    with ThreadPoolExecutor(jobs) as pool:
+        *trained, easy = pool.map(lambda run: train(*run), runs)
+
+    extractor = load_extractor("efficientnet_lite0", weights_dir=weights)
+    with ImageArchive(datasets["all"]) as archive:
+        labels = archive.manifest["label"].astype(int).tolist()
+        real = features_of(extractor, archive.images(), 32, "real tiles", len(labels))
+    judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    accuracy = float(np.mean(cross_val_predict(judge, real, labels, cv=5) == np.asarray(labels)))
+    judge.fit(real, labels)
+    curves = {seed: curve_of(path, real, labels, judge, extractor) for seed, path in zip(seeds, trained, strict=True)}
+    print(f"torch {torch.__version__}, CPU, {jobs} trainings at once with {threads} thread(s) each; {extractor.name}")
+    show_curves(curves, accuracy, read_json(reference) if reference else None)
+    show_ada(easy)
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)
