@@ -25,7 +25,7 @@ FORKS.set_forkserver_preload(
         "sklearn.manifold",
     ]
 )
-LONGEST_S = 300
+LONGEST_S = 900  # umap compiles itself first, which takes minutes on a busy machine
 
 
 class Process:
