@@ -34,7 +34,7 @@ CONTENT, KEPT = "content", "kept"
 _SCALARS = (str, int, float, bool)
 _SHOWN = (dsl.Metrics, dsl.ClassificationMetrics, dsl.HTML, dsl.Markdown)
 _OUTSIDE = ("sources", "labels", "import_splits", "resume_from")  # read from places that change unseen
-_WITHOUT_EFFECT = ("checkpoint_uri", "checkpoint_minutes", "cache_uri", "weights_dir")
+_WITHOUT_EFFECT = ("checkpoint_uri", "checkpoint_minutes", "train_job", "cache_uri", "weights_dir")
 
 
 def work(run: Callable[..., Any], component: Any, given: Mapping[str, Any]) -> Any:

@@ -33,7 +33,8 @@ class Found:
     @property
     def place(self) -> str:
         """Scheme and fold, where the task has them."""
-        return " ".join(str(self.artifact.metadata[key]) for key in ("scheme", "fold") if key in self.artifact.metadata)
+        known = {key: value for one in self.result.artifacts.values() for key, value in one.metadata.items()}
+        return " ".join(str(known[key]) for key in ("scheme", "fold") if key in known)
 
 
 @artifacts.command(name="list")

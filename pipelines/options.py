@@ -66,6 +66,7 @@ TRAINING = StageOptions(
     "snapshot_kimg",
     "checkpoint_uri",
     "checkpoint_minutes",
+    "train_job",
     *EVERYWHERE,
     batch="gan_batch",
     batch_gpu="gan_batch_gpu",

@@ -101,7 +101,7 @@ def run_command() -> Callable[..., None]:
     """`_study` with the pipeline's parameters, without those that name a cluster's pools."""
     from pipelines.scheduling import POOLS
 
-    return command_of(_study, hidden=POOLS.parameters())
+    return command_of(_study, hidden={*POOLS.parameters(), "train_job"})
 
 
 def _arguments(values: dict[str, Any], out: Path) -> dict[str, Any]:

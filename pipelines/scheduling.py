@@ -17,7 +17,7 @@ from kfp import dsl, kubernetes
 from components.core.events import RUN_VARIABLE
 from components.core.lineage import KEY_VARIABLE
 from components.core.telemetry import GATEWAY_VARIABLE
-from components.kfp_stage import TAG_VARIABLE, code_tag
+from components.kfp_stage import TAG_VARIABLE, code_tag, image
 from components.kfp_work import STORE_VARIABLE
 from pipelines.nested import StageOptions
 
@@ -115,6 +115,8 @@ def _schedule(options: Mapping[str, Any], task: dsl.PipelineTask, stage: str) ->
 
 def _give_environment(task: dsl.PipelineTask, stage: str) -> None:
     task.set_env_variable(TAG_VARIABLE, code_tag())  # part of the key of kept results
+    if stage == "gan_train":
+        task.set_env_variable("THYGAN_IMAGE", image(stage))  # for the nodes of a TrainJob
     names = {name: name for name in FROM_SETTINGS}
     kubernetes.use_config_map_as_env(task, SETTINGS, names, optional=True)
     secret = f"thygan-s3-{stage.replace('_', '-')}"

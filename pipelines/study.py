@@ -276,6 +276,7 @@ def study(
     gpu_type: str = "nvidia.com/gpu",
     gpu_count: str = "1",
     train_gpu_count: str = "1",
+    train_job: dict = {},
     gpu_node_selector: dict = {},
     gpu_affinity: dict = {},
     gpu_tolerations: list = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
@@ -382,6 +383,9 @@ def study(
         gpu_type: Resource that a GPU is asked for by, for example nvidia.com/gpu or nvidia.com/mig-3g.40gb.
         gpu_count: GPUs of each stage that computes on one; "0" = none.
         train_gpu_count: GPUs of a GAN training, on one node; they share each batch.
+        train_job: Nodes for each GAN training, as a TrainJob of Kubeflow Trainer v2: {"nodes": "2", "gpus": "8"}, and
+            if need be gpu_type, cpu, memory (of a node), runtime and hours. It needs a checkpoint_uri in a bucket; set
+            train_gpu_count to "0", the task only waits. Empty = the task's own pod trains.
         gpu_node_selector: Labels of the nodes for stages with a GPU: {"pool": "a100"}.
         gpu_affinity: Kubernetes' NodeAffinity for the same stages, where labels do not say enough.
         gpu_tolerations: Taints of the GPU nodes that these stages bear.

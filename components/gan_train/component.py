@@ -48,9 +48,11 @@ def gan_train(
     seed: int = 0,
     device: str = "auto",
     dry_run: bool = False,
+    train_job: dict = {},
 ) -> None:
     given = locals()
+    from components.gan_train.launch import launching
     from components.gan_train.stage import run
     from components.kfp_work import work
 
-    work(run, gan_train, given)
+    work(launching(run), gan_train, given)

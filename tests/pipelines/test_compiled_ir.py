@@ -122,6 +122,15 @@ def test_what_a_pod_setting_names_reaches_its_pipeline(ir):
                 assert named in inputs or f"pipelinechannel--{named}" in inputs, (label, named)
 
 
+def test_a_train_jobs_nodes_get_the_stages_own_image(executors):
+    from components.gan_train.node_job import IMAGE_VARIABLE
+
+    for stage, container, _ in executors.values():
+        given = {one["name"]: one["value"] for one in container.get("env", [])}
+        assert given.get(IMAGE_VARIABLE) == (container["image"] if stage == "gan_train" else None)
+        assert given.get("THYGAN_TAG") or stage == "outcome"
+
+
 def test_tiles_are_never_taken_from_kfps_cache(ir):
     pipeline, _ = ir
     for dag in dags(pipeline):
