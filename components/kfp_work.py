@@ -7,12 +7,13 @@ The environment says where results are kept:
     THYGAN_PIPELINE, THYGAN_RUN_ID    name the place where artifacts lie on a local disk; on a cluster they name it
 """
 
+import importlib
 import json
 import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,13 @@ _OUTSIDE = ("sources", "labels", "import_splits", "resume_from")  # read from pl
 _WITHOUT_EFFECT = ("checkpoint_uri", "checkpoint_minutes", "train_job", "cache_uri", "weights_dir")
 
 
-def work(run: Callable[..., Any], component: Any, given: Mapping[str, Any]) -> Any:
+def work(component: Any, given: Mapping[str, Any], module: str = "stage") -> Any:
     """Runs a stage, or brings what it once made from the same content, options and code.
 
     Args:
-        run: The stage's.
         component: The component's function.
         given: Its arguments.
+        module: The stage's module that has `run`; it is imported only where there is something to do.
 
     Returns:
         What `run` returned, as JSON has it.
@@ -57,7 +58,11 @@ def work(run: Callable[..., Any], component: Any, given: Mapping[str, Any]) -> A
     keeper = _keeper()
     task = _Task(keeper, function.__name__, made, read, options) if keeper else None
     found = task.found() if task else None
-    returned = found.returned if found else run(**paths, **options)
+    if found:
+        returned = found.returned
+    else:
+        home = f"{__package__}.{function.__name__}.{module}"
+        returned = importlib.import_module(home).run(**paths, **options)
     if not Path(made["metrics"].path).exists():  # a dry run
         return returned
     _publish(made)

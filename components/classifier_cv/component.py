@@ -38,7 +38,6 @@ def classifier_cv(
     trust_origin: str = "",
 ) -> None:
     given = locals()
-    from components.classifier_cv.stage import run
     from components.kfp_work import work
 
-    work(run, classifier_cv, given)
+    work(classifier_cv, given)

@@ -21,8 +21,7 @@ def external_eval(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.external_eval.stage import run
     from components.kfp_work import draw_roc, work
 
-    work(run, external_eval, given)
+    work(external_eval, given)
     draw_roc(roc)

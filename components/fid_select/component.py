@@ -27,7 +27,6 @@ def fid_select(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.fid_select.stage import run
     from components.kfp_work import work
 
-    work(run, fid_select, given)
+    work(fid_select, given)

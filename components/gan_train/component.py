@@ -51,8 +51,6 @@ def gan_train(
     train_job: dict = {},
 ) -> None:
     given = locals()
-    from components.gan_train.launch import launching
-    from components.gan_train.stage import run
     from components.kfp_work import work
 
-    work(launching(run), gan_train, given)
+    work(gan_train, given, "launch")

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,28 +16,24 @@ TEAM = (sys.executable, "-m", "torch.distributed.run")
 MEMBER = "components.gan_train.member"
 
 
-def launching(run: Callable[..., None]) -> Callable[..., None]:
+def run(*, train_job: Mapping[str, str], **options: Any) -> None:
     """The stage's `run`, with the processes and nodes that are there for it.
 
     Args:
-        run: Of the stage.
-
-    Returns:
-        A function of the same options, and of `train_job`: nodes of a TrainJob, as `node_job.py` reads them.
+        train_job: Nodes of a TrainJob, as `node_job.py` reads them; empty = this pod.
+        options: The stage's.
     """
+    from components.gan_train import stage
 
-    def launch(*, train_job: Mapping[str, str], **options: Any) -> None:
-        if train_job and not options["dry_run"]:
-            from components.gan_train.node_job import train_on_nodes
+    if train_job and not options["dry_run"]:
+        from components.gan_train.node_job import train_on_nodes
 
-            train_on_nodes(train_job, options)
-            run(**options)  # goes on from the end of the nodes' training: all that is left is to write it down
-        elif (processes := _gpus(options["device"])) > 1 and not options["dry_run"]:
-            train_in_processes(processes, options)
-        else:
-            run(**options)
-
-    return launch
+        train_on_nodes(train_job, options)
+        stage.run(**options)  # goes on from the end of the nodes' training: all that is left is to write it down
+    elif (processes := _gpus(options["device"])) > 1 and not options["dry_run"]:
+        train_in_processes(processes, options)
+    else:
+        stage.run(**options)
 
 
 def train_in_processes(processes: int, options: Mapping[str, Any]) -> None:

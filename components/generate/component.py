@@ -31,7 +31,6 @@ def generate(
     trust_origin: str = "",
 ) -> None:
     given = locals()
-    from components.generate.stage import run
     from components.kfp_work import work
 
-    work(run, generate, given)
+    work(generate, given)

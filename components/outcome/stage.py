@@ -1,5 +1,6 @@
 """outcome: a run's end, where people and alerts look for it."""
 
+import math
 from datetime import UTC, datetime
 
 from components.core.progress import say
@@ -16,11 +17,18 @@ def tell(state: str, message: str, *, pipeline: str, run: str, created: str) -> 
         message: Why, where KFP says so.
         pipeline: The pipeline's name.
         run: The run's id.
-        created: When the run was created, ISO 8601.
+        created: When the run was created, ISO 8601; a server that does not say it leaves the placeholder.
     """
-    began = datetime.fromisoformat(created)
-    seconds = (datetime.now(UTC) - (began if began.tzinfo else began.replace(tzinfo=UTC))).total_seconds()
-    why = f": {message}" if message else ""
-    say(f"{pipeline}, run {run}: {state} after {seconds / 3600:.1f} h{why}")
-    if publish_outcome(RUN, state == SUCCEEDED, max(seconds, 0.0), pipeline=pipeline):
+    seconds = _seconds_since(created)
+    took = "" if math.isnan(seconds) else f" after {seconds / 3600:.1f} h"
+    say(f"{pipeline}, run {run}: {state}{took}{f': {message}' if message else ''}")
+    if publish_outcome(RUN, state == SUCCEEDED, seconds, pipeline=pipeline):
         say("The Pushgateway has it.")
+
+
+def _seconds_since(created: str) -> float:
+    try:
+        began = datetime.fromisoformat(created)
+    except ValueError:
+        return math.nan
+    return (datetime.now(UTC) - (began if began.tzinfo else began.replace(tzinfo=UTC))).total_seconds()

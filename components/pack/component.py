@@ -18,6 +18,5 @@ def pack(
 ) -> None:
     given = locals()
     from components.kfp_work import work
-    from components.pack.stage import run
 
-    work(run, pack, given)
+    work(pack, given)

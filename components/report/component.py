@@ -34,6 +34,5 @@ def report(
 ) -> None:
     given = locals()
     from components.kfp_work import work
-    from components.report.stage import run
 
-    work(run, report, given)
+    work(report, given)

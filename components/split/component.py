@@ -30,6 +30,5 @@ def split(
 ) -> NamedTuple("Items", [("final", list), ("cross_validation", list)]):
     given = locals()
     from components.kfp_work import work
-    from components.split.stage import run
 
-    return tuple(work(run, split, given))
+    return tuple(work(split, given))

@@ -39,6 +39,5 @@ def tile(
 ) -> NamedTuple("Cut", [("mpp_of_study", float)]):
     given = locals()
     from components.kfp_work import work
-    from components.tile.stage import run
 
-    return (work(run, tile, given),)
+    return (work(tile, given),)

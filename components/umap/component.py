@@ -29,6 +29,5 @@ def umap(
 ) -> None:
     given = locals()
     from components.kfp_work import work
-    from components.umap.stage import run
 
-    work(run, umap, given)
+    work(umap, given)

@@ -1,4 +1,4 @@
-"""Kept results on a real S3: found whole or not at all, brought back bit by bit; content that ignores how it was made."""
+"""Kept results on a real S3: found whole or not at all, brought back bit by bit; content ignores how it was made."""
 
 from dataclasses import replace
 

@@ -16,7 +16,8 @@ import pytest
 from components.core.errors import ConfigError, TrainingError
 from components.core.store import open_store
 from components.gan_train import node_job
-from components.gan_train.launch import launching, train_in_processes
+from components.gan_train.launch import run as launch
+from components.gan_train.launch import train_in_processes
 from components.gan_train.stage import run
 
 pytest_plugins = ["tests.core.real_s3"]
@@ -132,7 +133,7 @@ def trainer(s3, monkeypatch):
 
 def test_nodes_train_and_the_task_writes_it_down(trainer, toy_archive, bucket, s3, tmp_path, capfd):
     given = options(tmp_path, toy_archive, checkpoint_uri=bucket)
-    launching(run)(train_job={"nodes": "2", "gpus": "0"}, **given)
+    launch(train_job={"nodes": "2", "gpus": "0"}, **given)
     record = json.loads((tmp_path / "metrics").read_text())
     said = capfd.readouterr().out
     assert record["kimg"] == pytest.approx(0.08)
@@ -148,7 +149,7 @@ def test_nodes_train_and_the_task_writes_it_down(trainer, toy_archive, bucket, s
 def test_nodes_that_fail_fail_the_stage_and_leave_no_job(trainer, toy_archive, bucket, tmp_path):
     given = options(tmp_path, toy_archive, checkpoint_uri=bucket, batch=10_000)
     with pytest.raises(TrainingError, match=r"failed \(Test: exit statuses"):
-        launching(run)(train_job={"nodes": "2", "gpus": "0"}, **given)
+        launch(train_job={"nodes": "2", "gpus": "0"}, **given)
     assert trainer.jobs == {}
 
 
@@ -163,7 +164,7 @@ def test_nodes_that_fail_fail_the_stage_and_leave_no_job(trainer, toy_archive, b
 )
 def test_nodes_that_cannot_be_meant_are_one_sentence(wanted, uri, sentence, toy_archive, tmp_path):
     with pytest.raises(ConfigError, match=sentence):
-        launching(run)(train_job=wanted, **options(tmp_path, toy_archive, checkpoint_uri=uri))
+        launch(train_job=wanted, **options(tmp_path, toy_archive, checkpoint_uri=uri))
 
 
 def test_a_gpu_count_becomes_a_limit_of_each_node(monkeypatch):
