@@ -43,6 +43,8 @@ def read_gan_params(given: str, arm: str) -> GanParams:
     """
     try:
         value = json.loads(given) if given.lstrip().startswith("{") else read_json(Path(given))
+        if len({len(value[name]) for name in ("classes", "seeds", "class_map")}) > 1:
+            raise ValueError("classes, seeds and class_map are not equally many")
         rows = [
             (_whole(index), *_range(seeds), _whole(label))
             for index, seeds, label in zip(value["classes"], value["seeds"], value["class_map"], strict=True)

@@ -1,84 +1,20 @@
 """Selection in a world whose right answer is known: the real tiles are draws of one of the snapshots."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import torch
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter
+from components.core.archive import CLASSES, LINEAGE
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.features import load_extractor
 from components.core.files import file_sha256, write_json
-from components.core.lineage import Lineage
 from components.core.results import RECORDS
 from components.core.stylegan2 import Generator
-from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator, save_snapshot
-from components.fid_select.stage import run
 
-CLASS_LIST = [{"index": 0, "name": "FA+FTC", "label": 0}, {"index": 1, "name": "PTC", "label": 1}]
-LINEAGE_OF_TRAINING = Lineage("key", "plan", "0", "binary", ["t0", "t1"])
-RIGHT = 4.0  # kimg of the snapshot that the data come from
-
-
-def make_network(seed: int) -> Generator:
-    torch.manual_seed(seed)
-    G = Generator(16, 2, 16, 32, channel_base=512, channel_max=16, mapping_layers=2)
-    with torch.no_grad():
-        for name, parameter in G.named_parameters():
-            if name.endswith("affine.weight"):
-                parameter.mul_(4)
-    return G
-
-
-def write_archive(path: Path, G: Generator, first: int, counts: dict[int, int], patient: str) -> None:
-    with ArchiveWriter(path, compress_level=0) as archive:
-        for index, count in counts.items():
-            for image in generate_images(G, list(range(first, first + count)), [index] * count):
-                archive.add(image, {"label": index, "identity": patient})
-        archive.attach(CLASSES, CLASS_LIST)
-        archive.attach(LINEAGE, LINEAGE_OF_TRAINING.to_dict())
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    networks = {0.0: make_network(1), RIGHT: make_network(2), 8.0: make_network(3)}
-    (folder / "snapshots").mkdir()
-    for kimg, network in networks.items():
-        save_snapshot(folder / "snapshots" / f"network-snapshot-{int(kimg):06d}.safetensors", network, kimg)
-    write_json(folder / "snapshots" / LINEAGE, LINEAGE_OF_TRAINING.to_dict())
-    write_json(folder / "snapshots" / CLASSES, CLASS_LIST)
-    write_json(folder / "snapshots" / RECORDS, [{"stage": "gan_train"}])
-    write_archive(folder / "train.zip", networks[RIGHT], 10_000, {0: 40, 1: 24}, "t0")
-    write_archive(folder / "held.zip", networks[RIGHT], 20_000, {0: 20, 1: 20}, "v0")
-    write_archive(folder / "one_class.zip", networks[RIGHT], 20_000, {0: 20}, "v0")
-    write_archive(folder / "seen.zip", networks[RIGHT], 20_000, {0: 20, 1: 20}, "t1")
-    return folder
-
-
-@pytest.fixture
-def select(world: Path, tmp_path: Path) -> Callable[..., SimpleNamespace]:
-    def call(**changed: object) -> SimpleNamespace:
-        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-        paths = {name: str(out / name) for name in ("generator", "page", "metrics")}
-        inputs = {
-            "snapshots": str(world / "snapshots"),
-            "dataset": str(world / "train.zip"),
-            "held_out": str(world / "held.zip"),
-            "images": 60,
-            "extractor_px": 64,
-            "device": "cpu",
-        }
-        run(**{**paths, **inputs, **changed})
-        record = json.loads(Path(paths["metrics"]).read_text())
-        return SimpleNamespace(**paths, record=record, folder=Path(paths["generator"]))
-
-    return call
+from .conftest import CLASS_LIST, LINEAGE_OF_TRAINING, RIGHT, make_network, write_archive
 
 
 @pytest.mark.parametrize("rule", ["kid_held_out", "fid_train"])

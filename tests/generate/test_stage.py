@@ -1,6 +1,8 @@
 """The stage: what it writes, what it drops, what it refuses."""
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +94,59 @@ def test_any_batch_gives_the_same_images(generate) -> None:
 def test_the_same_command_gives_the_same_bytes_apart_from_the_clock(generate) -> None:
     first, second = (ImageArchive(generate(near_copy_gate=False).synthetic) for _ in range(2))
     assert first.manifest.equals(second.manifest)
+
+
+def test_two_hands_draw_what_one_draws(generate) -> None:
+    """Two workers on one device stand for two devices: images, seeds and order are the same."""
+    one, two = (ImageArchive(generate(device=device, batch=4).synthetic) for device in ("cpu", "cpu,cpu"))
+    assert one.manifest.equals(two.manifest)
+
+
+def test_parameter_files_say_seeds_and_counts(generate) -> None:
+    given = '{"classes": [0, 1], "seeds": ["5-12", "0-3"], "class_map": [0, 1]}'
+    out = generate(gan_params={"bi100": given}, near_copy_gate=False)
+    with ImageArchive(out.synthetic) as made:
+        assert made.manifest.groupby("class")["seed"].apply(list).to_dict() == {0: list(range(5, 12)), 1: [0, 1, 2]}
+        assert made.attachment("arms.json") == {"bi100": {"0": 7, "1": 3}}
+
+
+def test_the_card_is_in_the_archive_and_on_the_page(generate, world) -> None:
+    out = generate()
+    record = json.loads(Path(out.metrics).read_text())
+    with ImageArchive(out.synthetic) as made:
+        card = made.attachment("card.json")
+    assert card["set"]["tiles"] == record["tiles"] == 52
+    assert card["made"]["generator_sha256"] == file_sha256(world.folder / "generator" / ARTIFACT_FILE)
+    assert card["near_copies"]["dropped"] == record["near_copies"]
+    assert card["classes"]["extractor_sha256"] == record["extractor_sha256"] != ""
+    assert card["seen_by_the_generator"]["patients"] == 3
+    page = Path(out.page).read_text()
+    assert "synthetic-card.json" in page
+    assert "Not made for" in page
+    for row in record["tables"]["classes"]:
+        assert row["recognised"] > 0.5
+        assert row["alarm"] == ""
+
+
+def test_memory_does_not_grow_with_the_images(generate) -> None:
+    """Pixels that are alive at the end of a drawing are those that the page shows, whatever was drawn."""
+    few, many = (
+        _peak_bytes(lambda count=count: generate(gan_params={"bi100": _ranges(count)}, near_copy_gate=False))
+        for count in (60, 400)
+    )
+    assert many - few < 340 * 32 * 32 * 3 / 2  # half of what the further images take
+
+
+def _ranges(count: int) -> str:
+    return json.dumps({"classes": [0, 1], "seeds": [f"0-{count}", "0-4"], "class_map": [0, 1]})
+
+
+def _peak_bytes(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def test_no_arm_of_the_scheme_gives_an_empty_archive(generate) -> None:

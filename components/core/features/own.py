@@ -13,6 +13,7 @@ The architecture and its arguments are timm's, which has DINOv2 and the backbone
 are those of pixels in 0..1. The weights are a state dict, safetensors or read with `weights_only`: no file brings code.
 """
 
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,21 @@ def build_own(name: str, weights_dir: str = "") -> tuple[Backbone, int] | None:
         raise WeightsError(f"{name}.json does not describe a network: {wrong}; write it as in the README.")
     weights = Weights(name, stated["file"], stated["sha256"], 0, stated["licence"], stated["source"])
     path = locate(weights, weights_dir)
-    module = _module(name, stated, path)
+    module = _module(name, stated, path).eval()
+    _try(module, name, stated["input_px"])
     mean, std = (tuple(255.0 * value for value in stated[key]) for key in ("mean", "std"))
-    return Backbone(name, module.eval(), module.num_features, mean, std, file_sha256(path), True), stated["input_px"]
+    return Backbone(name, module, module.num_features, mean, std, file_sha256(path), True), stated["input_px"]
+
+
+@torch.no_grad()
+def _try(module: Any, name: str, input_px: int) -> None:
+    try:
+        module(torch.zeros(1, 3, input_px, input_px))
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"{name} does not see images of {input_px} px ({reason}): correct input_px or arguments in {name}.json."
+        ) from None
 
 
 def _module(name: str, stated: dict[str, Any], path: Path) -> Any:
@@ -58,7 +71,7 @@ def _module(name: str, stated: dict[str, Any], path: Path) -> Any:
         safe = path.suffix == ".safetensors"
         state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(state)
-    except (RuntimeError, TypeError, AssertionError, AttributeError, SafetensorError) as error:
+    except (RuntimeError, TypeError, AssertionError, AttributeError, SafetensorError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
             f"{path} does not fit {stated['architecture']} with {stated['arguments']} ({reason}): correct {name}.json, "
@@ -84,6 +97,7 @@ def _what_is_wrong(stated: Any) -> str:
         return "input_px must be a whole number"
     for key in ("mean", "std"):
         values = stated.get(key)
-        if not isinstance(values, list) or len(values) != 3 or not all(isinstance(one, int | float) for one in values):
+        numbers = values if isinstance(values, list) else []
+        if len(numbers) != 3 or not all(isinstance(one, int | float) for one in numbers):
             return f"{key} must be three numbers"
-    return ""
+    return "" if min(stated["std"]) > 0 else "std must be three numbers above 0"

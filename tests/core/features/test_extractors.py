@@ -1,5 +1,6 @@
 """Backbones and extractors, on photographs with known content and on the library's own forward pass."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from sklearn.datasets import load_sample_images
 from components.core.errors import ConfigError, WeightsError
 from components.core.features import build_backbone, features_of, find_weights, load_extractor
 from components.core.features.registry import REGISTRY
+from components.core.files import file_sha256
+from components.core.statistics.frechet import frechet_distance
+from components.core.statistics.kernel import kernel_distance
 
 DAISY, PALACE = 985, 698  # ImageNet classes
 SHARED = Path(__file__).parents[4] / "shared"
@@ -124,21 +128,61 @@ def test_bad_networks_and_devices() -> None:
         load_extractor("efficientnet_lite0", device="gpu7")
 
 
-def test_inception_is_the_librarys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, photographs: torch.Tensor) -> None:
-    """The code path on real InceptionV3 weights of another training; the registered hash is replaced by theirs."""
-    fidelity = pytest.importorskip("torch_fidelity", reason="skipped: torch-fidelity is not installed")
+@pytest.fixture(scope="module")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real InceptionV3 weights of another training, in the form of the registered file."""
     other = SHARED / "weights" / "inceptionv3-nsfwjs-fp16.pth"
     if not other.exists():
         pytest.skip("skipped: shared InceptionV3 weights are absent")
     state = {key: value.float() for key, value in torch.load(other, weights_only=True).items()}
     state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
-    path = tmp_path / REGISTRY["inception2015"].file
+    path = tmp_path_factory.mktemp("inception") / REGISTRY["inception2015"].file
     torch.save(state, path)
+    return path
+
+
+def test_inception_of_another_hash_is_refused(inception_weights: Path) -> None:
     with pytest.raises(WeightsError, match="is not weights-inception"):
-        load_extractor("inception2015", weights_dir=str(tmp_path))
-    monkeypatch.setattr("components.core.features.extractors.find_weights", lambda *_: path)
-    extractor = load_extractor("inception2015")
-    features = extractor(photographs)
-    assert features.shape == (2, 2048)
-    library = fidelity.FeatureExtractorInceptionV3("i", ["2048"], feature_extractor_weights_path=str(path))
-    torch.testing.assert_close(features, library(photographs)[0])
+        load_extractor("inception2015", weights_dir=str(inception_weights.parent))
+
+
+def test_fid_and_kid_are_torch_fidelitys_on_the_same_images_and_weights(
+    monkeypatch: pytest.MonkeyPatch, inception_weights: Path
+) -> None:
+    """Images -> FID and KID through both, in full; the registered hash is replaced by that of the weights at hand."""
+    from torch_fidelity import calculate_metrics
+
+    entry = replace(REGISTRY["inception2015"], sha256=file_sha256(inception_weights))
+    monkeypatch.setitem(REGISTRY, "inception2015", entry)
+    extractor = load_extractor("inception2015", weights_dir=str(inception_weights.parent))
+    rng = np.random.default_rng(0)
+    sets = [
+        np.stack([_blobs(rng, softness) for _ in range(24)])  # [24, 64, 64, 3]
+        for softness in (4, 9)
+    ]
+    ours = [features_of(extractor, images, 8, "test") for images in sets]
+    theirs = calculate_metrics(
+        input1=_Images(sets[0]), input2=_Images(sets[1]), fid=True, kid=True, cuda=False, batch_size=8, verbose=False,
+        kid_subsets=1, kid_subset_size=24, feature_extractor_weights_path=str(inception_weights), save_cpu_ram=True,
+        samples_find_deep=False, cache=False,
+    )  # fmt: skip
+    scale = np.sqrt(24 / 23)  # it divides covariances by n - 1, the reference and we by n
+    wider = [(one - one.mean(0)) * scale + one.mean(0) for one in ours]
+    assert frechet_distance(*wider) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
+    assert kernel_distance(*ours).value == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-3, abs=1e-3)
+
+
+def _blobs(rng: np.random.Generator, softness: int) -> np.ndarray:
+    small = Image.fromarray(rng.integers(0, 256, (softness, softness, 3), dtype=np.uint8))
+    return np.array(small.resize((64, 64), Image.Resampling.BICUBIC))
+
+
+class _Images(torch.utils.data.Dataset):
+    def __init__(self, images: np.ndarray) -> None:
+        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: int) -> torch.Tensor:
+        return self.images[place]
