@@ -98,6 +98,7 @@ def _schedule(options: Mapping[str, Any], task: dsl.PipelineTask, stage: str) ->
         task.set_accelerator_type(options["gpu_type"]).set_accelerator_limit(options[needs.gpus])
         kubernetes.add_node_selector_json(task, options["gpu_node_selector"])
         kubernetes.add_node_affinity_json(task, options["gpu_affinity"])
+        kubernetes.add_toleration(task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
         kubernetes.add_toleration_json(task, options["gpu_tolerations"])
     else:
         kubernetes.add_node_selector_json(task, options["cpu_node_selector"])

@@ -279,7 +279,7 @@ def study(
     train_job: dict = {},
     gpu_node_selector: dict = {},
     gpu_affinity: dict = {},
-    gpu_tolerations: list = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    gpu_tolerations: list = [],
     cpu_node_selector: dict = {},
     spot_tolerations: list = [],
 ) -> Study:
@@ -388,7 +388,7 @@ def study(
             train_gpu_count to "0", the task only waits. Empty = the task's own pod trains.
         gpu_node_selector: Labels of the nodes for stages with a GPU: {"pool": "a100"}.
         gpu_affinity: Kubernetes' NodeAffinity for the same stages, where labels do not say enough.
-        gpu_tolerations: Taints of the GPU nodes that these stages bear.
+        gpu_tolerations: Taints of the GPU nodes that these stages bear, beside nvidia.com/gpu.
         cpu_node_selector: Labels of the nodes for the other stages.
         spot_tolerations: Taints of nodes that can be taken away; borne by stages that are short or go on from a
             checkpoint. With a checkpoint_uri that is every stage.

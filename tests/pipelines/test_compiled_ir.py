@@ -82,7 +82,9 @@ def test_gpu_stages_ask_for_gpus_bear_taints_and_share_memory(executors):
         if not needs.gpus:
             continue
         assert resources["accelerator"]["resourceCount"].endswith(f"pipelinechannel--{needs.gpus}']}}}}")
-        borne = [one["tolerationJson"]["componentInputParameter"] for one in settings["tolerations"]]
+        own, *named = settings["tolerations"]
+        assert own == {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}, name
+        borne = [one["tolerationJson"]["componentInputParameter"] for one in named]
         assert borne == ["gpu_tolerations", "spot_tolerations"], name
         assert settings["nodeSelector"]["nodeSelectorJson"] == {"componentInputParameter": "gpu_node_selector"}
         shared = [one for one in settings["emptyDirMounts"] if one["volumeName"] == "dshm"]
@@ -173,6 +175,22 @@ def test_a_study_with_every_generator_stays_below_eighty_tasks():
     both = executor_tasks(EVERY_ARM, 5)
     assert both["gan_train"] == 12
     assert sum(both.values()) == 67 < 80
+
+
+def test_another_process_compiles_the_same_text():
+    """KFP writes a mapping's keys in an order of the process, so no default has two."""
+    code = "from pipelines.compiled_ir import study_yaml; print(study_yaml(), end='')"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            text=True,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert texts == {study_yaml()}
 
 
 def test_yaml_is_what_kfp_loads(ir):
