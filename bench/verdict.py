@@ -1,6 +1,6 @@
 """How often the verdict is wrong where no arm differs, and how often it finds an effect that is there.
 
-    python bench/verdict.py                  500 studies in each place, two processes; prints the table of verdict.md
+    python bench/verdict.py                  500 studies in each place, two processes; prints the tables of verdict.md
 
 A study is drawn as predictions of 11 arms (the baseline, both cheap rivals, four generators and their controls) with
 three classifier seeds each, and judged as `compare_arms` does with its defaults. A patient's score is
@@ -106,11 +106,12 @@ def count(place: Place, studies: int, resamples: int, workers: int) -> dict[str,
         return pd.DataFrame(list(track(told, place.name, studies, "studies"))).sum().to_dict()
 
 
-def main(studies: int = 500, resamples: int = 2000, workers: int = 2) -> None:
+def main(studies: int = 500, planted: int = 200, resamples: int = 2000, workers: int = 2) -> None:
     """Prints two tables in Markdown.
 
     Args:
-        studies: Drawn in each place.
+        studies: Drawn in each place where no arm differs.
+        planted: The same where one does.
         resamples: Of the patient bootstrap.
         workers: Processes.
     """
@@ -126,9 +127,9 @@ def main(studies: int = 500, resamples: int = 2000, workers: int = 2) -> None:
     lines += ["", "| one arm is better | studies | found | and its tiles help | other arms' false verdicts |"]
     lines += ["| --- " + "| ---: " * 4 + "|"]
     for place in PLANTED:
-        seen = count(place, studies, resamples, workers)
+        seen = count(place, planted, resamples, workers)
         effect = ", ".join(f"{place.auroc} → {value}" for value in place.better.values())
-        cells = [studies, seen["found"], seen["help"], seen["verdict"]]
+        cells = [planted, seen["found"], seen["help"], seen["verdict"]]
         lines.append(f"| {place.name}, AUROC {effect} | {' | '.join(map(str, cells))} |")
     print("\n" + "\n".join(lines))
 

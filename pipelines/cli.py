@@ -41,12 +41,13 @@ def compile_study(out: Path = Path("pipelines/compiled")) -> None:
     """Writes the IR that is uploaded in the KFP UI.
 
     Args:
-        out: Folder for study.yaml.
+        out: Folder for study.yaml, and for published.yaml: Thy-GAN's protocol, one generator for all folds.
     """
-    from pipelines.compiled_ir import executor_tasks, study_yaml
+    from pipelines.compiled_ir import executor_tasks, published_yaml, study_yaml
 
     target = out / "study.yaml"
     write_text(target, study_yaml())
+    write_text(out / "published.yaml", published_yaml())
     tasks = [sum(executor_tasks(arms, 5).values()) for arms in (["bi100"], ["bi100", "mc100"])]
     say(f"compiled: {target}; a run with five folds has {tasks[0]} tasks, with generators of both schemes {tasks[1]}")
 

@@ -10,35 +10,39 @@ from typing import Any
 from kfp import dsl
 
 from components.outcome.component import outcome
+from pipelines.published import published
 from pipelines.scheduling import KEPT_AFTER_S, LONGEST_RUN_S, schedule
 from pipelines.study import study
 
 NAME = "thygan-study"
 
 
-def _with_outcome(function: Any) -> Any:
+def _with_outcome(pipeline: Any) -> Any:
     """A pipeline without outputs that has another's parameters and help."""
-
+    function = pipeline.pipeline_func
     signature = inspect.signature(function).replace(return_annotation=inspect.Signature.empty)
 
     @functools.wraps(function)
     def whole(*several: Any) -> None:
         given = dict(zip(signature.parameters, several, strict=True))
         end = outcome(
-            pipeline=NAME,
+            pipeline=pipeline.name,
             run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
         ).set_caching_options(False)
         schedule(given, end)
         with dsl.ExitHandler(end, name="study"):
-            study(**given)
+            pipeline(**given)
 
     whole.__signature__ = signature  # type: ignore[attr-defined]
     whole.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
     return whole
 
 
-study_on_cluster = dsl.pipeline(
-    name=NAME,
-    pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=KEPT_AFTER_S, active_deadline_seconds=LONGEST_RUN_S),
-)(_with_outcome(study.pipeline_func))
+def _on_cluster(pipeline: Any) -> Any:
+    config = dsl.PipelineConfig(ttl_seconds_after_finished=KEPT_AFTER_S, active_deadline_seconds=LONGEST_RUN_S)
+    return dsl.pipeline(name=pipeline.name, pipeline_config=config)(_with_outcome(pipeline))
+
+
+study_on_cluster = _on_cluster(study)
+published_on_cluster = _on_cluster(published)

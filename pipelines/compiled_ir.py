@@ -10,15 +10,25 @@ import yaml
 from kfp import compiler
 
 from components.core.study import scheme_of
-from pipelines.cluster_study import study_on_cluster
+from pipelines.cluster_study import published_on_cluster, study_on_cluster
 
 
 @cache
 def study_yaml() -> str:
     """Compiles the study; equal code gives equal text."""
+    return _compiled(study_on_cluster)
+
+
+@cache
+def published_yaml() -> str:
+    """Compiles Thy-GAN's protocol."""
+    return _compiled(published_on_cluster)
+
+
+def _compiled(pipeline: Any) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "study.yaml"
-        compiler.Compiler().compile(study_on_cluster, str(path))
+        path = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(pipeline, str(path))
         return path.read_text(encoding="utf-8")
 
 

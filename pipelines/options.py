@@ -113,6 +113,6 @@ MAPPING = StageOptions(
     max_tiles="umap_max_tiles",
     synthetic_each="umap_synthetic_each",
 )
-TELLING = StageOptions(report, "title")
+TELLING = StageOptions(report, "title", "published")
 CHAINED = (TRAINING, SELECTION, GENERATION, CLASSIFICATION, POOLS)
 READ = (EVALUATION, MAPPING, TELLING)

@@ -59,6 +59,7 @@ def _study(
         as_json: Print the outcome as JSON, last.
     """
     from pipelines.local import run_here
+    from pipelines.published import one_generator, published
     from pipelines.study import study
 
     started = time.monotonic()
@@ -75,7 +76,8 @@ def _study(
         os.environ.setdefault(KEY_FILE_VARIABLE, str(out / "study.key"))
     if store:
         _keep_in(store, out)
-    outputs = run_here(study, arguments, out, workers=local_workers, caching=not store).outputs
+    pipeline = published if one_generator(arguments) else study
+    outputs = run_here(pipeline, arguments, out, workers=local_workers, caching=not store).outputs
     for name, file in _SHOWN.items():
         shutil.copyfile(outputs[name].path, out / file)
     shutil.copytree(outputs["gap"].path, out / "domain-gap", dirs_exist_ok=True)

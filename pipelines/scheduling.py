@@ -67,6 +67,8 @@ NEEDS = {
     "outcome": Needs(cpu=1, memory=1, hours=0.2, spot=False),
 }
 
+HANDING_ON = Needs(cpu=1, memory=2, hours=1)  # a task that is no stage
+
 
 def pools(
     gpu_type: str,
@@ -91,7 +93,7 @@ def schedule(options: Mapping[str, Any], *tasks: dsl.PipelineTask) -> None:
 
 
 def _schedule(options: Mapping[str, Any], task: dsl.PipelineTask, stage: str) -> None:
-    needs = NEEDS[stage]
+    needs = NEEDS.get(stage, HANDING_ON)
     task.set_cpu_request(str(needs.cpu)).set_cpu_limit(str(2 * needs.cpu))
     task.set_memory_request(f"{needs.memory}Gi").set_memory_limit(f"{needs.memory}Gi")
     if needs.gpus:

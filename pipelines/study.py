@@ -7,6 +7,7 @@
 The loops lie in a nested pipeline because kfp.local resolves loop items only from a pipeline's own parameters.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kfp import dsl
@@ -14,6 +15,7 @@ from kfp import dsl
 from components.artifacts import (
     Classifiers,
     DomainGap,
+    Generator,
     Manifest,
     Predictions,
     SplitPlan,
@@ -49,6 +51,7 @@ from pipelines.scheduling import schedule
 
 
 class Chain(NamedTuple):
+    generator: Generator
     synthetic: SyntheticTiles
     predictions: Predictions
     classifiers: Classifiers
@@ -115,6 +118,7 @@ def chain(
     )
     schedule(options, packed, trained, selected, generated, classified)
     return Chain(
+        selected.outputs["generator"],
         generated.outputs["synthetic"],
         classified.outputs["predictions"],
         classified.outputs["classifiers"],
@@ -122,61 +126,44 @@ def chain(
     )
 
 
-@dsl.pipeline(name="evidence")
-@taking(*CHAINED, *READ)
-def evidence(
-    manifest: dsl.Input[Manifest],
-    tiles: dsl.Input[TileSet],
-    tile_metrics: dsl.Input[dsl.Metrics],
-    external_labels: dsl.Input[Manifest],
-    external_tiles: dsl.Input[TileSet],
-    external_tile_metrics: dsl.Input[dsl.Metrics],
-    plan: dsl.Input[SplitPlan],
-    study_plan: dsl.Input[StudyPlan],
-    split_metrics: dsl.Input[dsl.Metrics],
-    final: list,
-    cross_validation: list,
-    **options: Any,
-) -> Evidence:
-    """The loops over folds and schemes, and what is read from them together."""
-    shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, **chosen(options, *CHAINED)}
-    with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
-        folds = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
-    with dsl.ParallelFor(items=final, name="all-patients") as item:
-        every = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
+def read_together(given: Mapping[str, Any], every: Any, *, predictions: Any, fold_metrics: Any) -> Evidence:
+    """External evaluation, map and report: what is read from all loops together.
 
+    Args:
+        given: The arguments of the pipeline that has the loops.
+        every: The chain of the fold `all`, looped over schemes.
+        predictions: Of the cross-validation, one per scheme and fold, as are fold_metrics.
+        fold_metrics: Records.
+    """
+    options = given["options"]
     outside = external_eval(
         classifiers=dsl.Collected(every.outputs["classifiers"]),
-        study=study_plan,
-        tiles=external_tiles,
-        labels=external_labels,
+        study=given["study_plan"],
+        tiles=given["external_tiles"],
+        labels=given["external_labels"],
         **EVALUATION.of(options),
     )
     mapped = umap(
-        tiles=tiles,
-        external_tiles=external_tiles,
-        external_labels=external_labels,
+        tiles=given["tiles"],
+        external_tiles=given["external_tiles"],
+        external_labels=given["external_labels"],
         synthetic=dsl.Collected(every.outputs["synthetic"]),
         **MAPPING.of(options),
     )
+    passed_on = ("manifest", "tiles", "plan", "external_labels", "external_tiles", "data_card", "external_data_card")
     told = report(
-        manifest=manifest,
-        tiles=tiles,
-        plan=plan,
-        study=study_plan,
-        external_labels=external_labels,
-        external_tiles=external_tiles,
+        **{name: given[name] for name in passed_on},
+        study=given["study_plan"],
         synthetic=dsl.Collected(every.outputs["synthetic"]),
-        predictions=dsl.Collected(folds.outputs["predictions"]),
+        predictions=predictions,
         external_predictions=outside.outputs["predictions"],
         gap=mapped.outputs["gap"],
-        tile_metrics=tile_metrics,
-        external_tile_metrics=external_tile_metrics,
-        split_metrics=split_metrics,
+        **{name: given[name] for name in ("tile_metrics", "external_tile_metrics", "split_metrics")},
         final_metrics=dsl.Collected(every.outputs["metrics"]),
-        fold_metrics=dsl.Collected(folds.outputs["metrics"]),
+        fold_metrics=fold_metrics,
         external_metrics=outside.outputs["metrics"],
         umap_metrics=mapped.outputs["metrics"],
+        generators=dsl.Collected(every.outputs["generator"]),
         **TELLING.of(options),
     )
     schedule(options, outside, mapped, told)
@@ -186,6 +173,92 @@ def evidence(
         told.outputs["metrics"],
         outside.outputs["predictions"],
         mapped.outputs["gap"],
+    )
+
+
+@dsl.pipeline(name="evidence")
+@taking(*CHAINED, *READ)
+def evidence(
+    manifest: dsl.Input[Manifest],
+    tiles: dsl.Input[TileSet],
+    data_card: dsl.Input[dsl.HTML],
+    tile_metrics: dsl.Input[dsl.Metrics],
+    external_labels: dsl.Input[Manifest],
+    external_tiles: dsl.Input[TileSet],
+    external_data_card: dsl.Input[dsl.HTML],
+    external_tile_metrics: dsl.Input[dsl.Metrics],
+    plan: dsl.Input[SplitPlan],
+    study_plan: dsl.Input[StudyPlan],
+    split_metrics: dsl.Input[dsl.Metrics],
+    final: list,
+    cross_validation: list,
+    **options: Any,
+) -> Evidence:
+    """The loops over folds and schemes, and what is read from them together."""
+    given = locals()
+    shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, **chosen(options, *CHAINED)}
+    with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
+        folds = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
+    with dsl.ParallelFor(items=final, name="all-patients") as item:
+        every = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
+
+    return read_together(
+        given,
+        every,
+        predictions=dsl.Collected(folds.outputs["predictions"]),
+        fold_metrics=dsl.Collected(folds.outputs["metrics"]),
+    )
+
+
+def whole(given: Mapping[str, Any], evidence: Any) -> Study:
+    """A whole study: cut, split, then the loops of a pipeline like `evidence`.
+
+    Args:
+        given: The study's parameters.
+        evidence: The pipeline.
+    """
+    cut = tile(
+        sources=[given["source"]],
+        labels=[given["labels"]],
+        sites=[given["site"]],
+        study_mpp=given["study_mpp"],
+        **CUTTING.of(given),
+    ).set_caching_options(False)
+    planned = split(manifest=cut.outputs["manifest"], **SPLITTING.of(given))
+    outside = tile(
+        sources=given["external"],
+        labels=given["external_labels"],
+        sites=given["external_site"],
+        study_mpp=cut.outputs["mpp_of_study"],
+        tile_level=given["tile_level"],
+        blind=True,
+        slide_filter=given["slide_filter"],
+        reference=cut.outputs["tiles"],
+        plan=planned.outputs["plan"],
+        **CUTTING.of(given),
+    ).set_caching_options(False)
+    outside.set_display_name("tile external")
+    schedule(given, cut, planned, outside)
+    shown = evidence(
+        manifest=cut.outputs["manifest"],
+        tiles=cut.outputs["tiles"],
+        data_card=cut.outputs["card"],
+        tile_metrics=cut.outputs["metrics"],
+        external_labels=outside.outputs["manifest"],
+        external_tiles=outside.outputs["tiles"],
+        external_data_card=outside.outputs["card"],
+        external_tile_metrics=outside.outputs["metrics"],
+        plan=planned.outputs["plan"],
+        study_plan=planned.outputs["study"],
+        split_metrics=planned.outputs["metrics"],
+        final=planned.outputs["final"],
+        cross_validation=planned.outputs["cross_validation"],
+        **chosen(given, *CHAINED, *READ),
+    )
+    return Study(
+        **{name: shown.outputs[name] for name in Evidence._fields},
+        data_card=cut.outputs["card"],
+        external_data_card=outside.outputs["card"],
     )
 
 
@@ -368,7 +441,9 @@ def study(
         weight_decay: Of the classifier.
         stain_method: What the arm stain-norm normalises by: macenko or reinhard.
         published: Train and test the classifiers in Thy-GAN's way where that changes numbers: on a random square of
-            each rebuilt field, one prediction a field, batch statistics frozen after the first step of an epoch.
+            each rebuilt field, one prediction a field, batch statistics frozen after the first step of an epoch; and
+            set the gains that are told of Thy-GAN beside this study's. With allow_leakage, one generator serves all
+            folds, too.
         umap_extractor: Feature network of the UMAP and the domain gap.
         umap_neighbors: Neighbours of the UMAP.
         umap_max_tiles: Most tiles in the UMAP; more are sampled.
@@ -393,45 +468,4 @@ def study(
         spot_tolerations: Taints of nodes that can be taken away; borne by stages that are short or go on from a
             checkpoint. With a checkpoint_uri that is every stage.
     """
-    given = locals()
-    cut = tile(
-        sources=[source],
-        labels=[labels],
-        sites=[site],
-        study_mpp=study_mpp,
-        **CUTTING.of(given),
-    ).set_caching_options(False)
-    planned = split(manifest=cut.outputs["manifest"], **SPLITTING.of(given))
-    outside = tile(
-        sources=external,
-        labels=external_labels,
-        sites=external_site,
-        study_mpp=cut.outputs["mpp_of_study"],
-        tile_level=tile_level,
-        blind=True,
-        slide_filter=slide_filter,
-        reference=cut.outputs["tiles"],
-        plan=planned.outputs["plan"],
-        **CUTTING.of(given),
-    ).set_caching_options(False)
-    outside.set_display_name("tile external")
-    schedule(given, cut, planned, outside)
-    shown = evidence(
-        manifest=cut.outputs["manifest"],
-        tiles=cut.outputs["tiles"],
-        tile_metrics=cut.outputs["metrics"],
-        external_labels=outside.outputs["manifest"],
-        external_tiles=outside.outputs["tiles"],
-        external_tile_metrics=outside.outputs["metrics"],
-        plan=planned.outputs["plan"],
-        study_plan=planned.outputs["study"],
-        split_metrics=planned.outputs["metrics"],
-        final=planned.outputs["final"],
-        cross_validation=planned.outputs["cross_validation"],
-        **chosen(given, *CHAINED, *READ),
-    )
-    return Study(
-        **{name: shown.outputs[name] for name in Evidence._fields},
-        data_card=cut.outputs["card"],
-        external_data_card=outside.outputs["card"],
-    )
+    return whole(locals(), evidence)

@@ -16,6 +16,7 @@ from pipelines.cluster import Cluster, ClusterError, version_name
 from pipelines.compiled_ir import study_ir
 from pipelines.cost import refuse_beyond, study_cost
 from pipelines.parameters import command_of, completed, merged
+from pipelines.published import one_generator
 from pipelines.registry import check_images
 
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
@@ -88,6 +89,11 @@ def submit_command() -> Any:
 
 def look_over(values: dict[str, Any], *, images: bool) -> None:
     """Refuses what a cluster could not read: folders of this machine, buckets that are not there, absent images."""
+    if one_generator(values):
+        raise ConfigError(
+            "One generator for all folds (published with allow_leakage) is a pipeline of its own: upload "
+            "pipelines/compiled/published.yaml in the KFP UI and start it there."
+        )
     if not values.get("source"):
         raise ConfigError("No images: name the bucket with the study's own images by --source s3://bucket/prefix.")
     for parameter in ("source", "external", "labels", "external_labels", "import_splits", "checkpoint_uri"):

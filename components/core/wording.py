@@ -1,5 +1,6 @@
 """Numbers as people read them: nothing rounds to what it is not."""
 
+_EXACT = 9  # decimals
 _WIDE = 1.0  # of an AUROC difference's interval: half of all that is possible
 
 
@@ -7,7 +8,8 @@ def fraction(value: float | None, digits: int = 3) -> str:
     """A number in 0..1 with so many decimals, more where it would round to 0 or 1; a dash where it is undefined."""
     if value is None or value != value:
         return "–"
-    while float(text := f"{value:.{digits}f}") in (0, 1) and value not in (0, 1) and digits < 12:
+    value = round(value, _EXACT)  # what sums leave beyond is no difference
+    while float(text := f"{value:.{digits}f}") in (0, 1) and value not in (0, 1) and digits < _EXACT:
         digits += 1
     return text
 
@@ -28,16 +30,22 @@ def difference(value: float | None, low: float | None, high: float | None) -> st
     """A difference in -1..1 with its interval, which is called what it is where it excludes next to nothing."""
     if value is None or low is None or high is None:
         return "not measured"
-    if high - low > _WIDE:
-        return f"{value:+.3f} (interval {low:+.2f} to {high:+.2f}, too wide to tell)"
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    if low <= -1 and high >= 1:
+        return f"{value:+.3f} (too few patients for an interval)"
+    wide = ", too wide to tell" if high - low > _WIDE else ""
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}{wide}]"
 
 
 def relative(arm: float | None, baseline: float | None) -> str:
     """How much more than the baseline, in per cent of it."""
-    return f"{100 * (arm / baseline - 1):+.1f} %" if arm is not None and baseline else "–"
+    return percent(arm / baseline - 1 if arm is not None and baseline else None)
 
 
 def printable(text: str) -> str:
     """Text without signs that a terminal would obey."""
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
+def percent(share: float | None) -> str:
+    """A gain as a share of what is gained on."""
+    return "–" if share is None else f"{100 * share:+.1f} %"

@@ -27,10 +27,14 @@ def report(
     fold_metrics: dsl.Input[List[dsl.Artifact]],
     external_metrics: dsl.Input[dsl.Metrics],
     umap_metrics: dsl.Input[dsl.Metrics],
+    data_card: dsl.Input[dsl.HTML],
+    external_data_card: dsl.Input[dsl.HTML],
+    generators: dsl.Input[List[dsl.Artifact]],
     page: dsl.Output[dsl.HTML],
     markdown: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
     title: str = "",
+    published: bool = False,
 ) -> None:
     given = locals()
     from components.kfp_work import work

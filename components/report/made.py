@@ -8,6 +8,7 @@ from components.core.splits import ALL
 from components.core.study import generator_arm, is_control
 from components.report.inputs import Inputs, Row, network_name
 from components.report.names import meaning
+from components.report.training import trained
 
 STAGES = (
     "tile",
@@ -27,7 +28,7 @@ def made_section(inputs: Inputs) -> dict[str, Any]:
     """Tables for the template."""
     return {
         "weights": _weights(inputs),
-        "generators": [_generator(item) for item in inputs.items if "gan_train" in item],
+        "generators": [_generator(item) for item in trained(inputs.items)],
         "classifiers": [
             {"scheme": item["scheme"], "fold": item["fold"], **row}
             for item in inputs.items
@@ -48,7 +49,7 @@ def times_section(inputs: Inputs) -> list[Row]:
         seconds[name.split()[0]].append(record["seconds"])
     for item in inputs.items:
         for stage in STAGES:
-            if stage in item and stage not in inputs.records:
+            if stage in item and stage not in inputs.records and str(item[stage]["fold"]) == item["fold"]:
                 seconds[stage].append(item[stage]["seconds"])
     most = max((sum(some) for some in seconds.values()), default=0) or 1
     return [

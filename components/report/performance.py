@@ -1,5 +1,6 @@
 """Tables of performance: cross-validation, each external site, and what a constant answer gets in the same table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -7,9 +8,13 @@ import pandas as pd
 from components.core.statistics.intervals import Interval, metric_intervals, wilson_interval
 from components.core.statistics.metrics import constant_predictors, patient_metrics
 from components.core.statistics.patients import patient_predictions, tile_predictions
+from components.core.statistics.power import detectable_auroc
+from components.core.wording import fraction
+from components.report.breakdown import diagnoses, sites
 from components.report.inputs import Inputs, Row
 from components.report.names import Names
 
+BASELINE = "none"
 AUROC_IN_FOLDS, AUROC_IN_SITES, AUROC = "auroc_within_folds", "auroc_within_sites", "auroc"
 # proportions whose denominator is fixed: n, the positives, the negatives
 _PROPORTIONS = ("accuracy", "sensitivity", "specificity")
@@ -23,7 +28,10 @@ _HEADS = {
     AUROC_IN_FOLDS: "AUROC within folds",
     AUROC_IN_SITES: "AUROC within sites",
     "brier": "Brier",
+    "ece": "ECE",
+    "kappa": "κ",
 }
+_CALIBRATION = ("brier", "ece", "kappa")
 _CORE = ("accuracy", "balanced_accuracy", "macro_f1", "sensitivity", "specificity")
 
 
@@ -32,10 +40,9 @@ def cross_validation(inputs: Inputs, names: Names) -> dict[str, Any] | None:
     if inputs.predictions.empty:
         return None
     cases = patient_predictions(inputs.predictions, inputs.study.vote)
-    sites = sorted(set(cases["site"]))
     return {
-        **_evidence("cv", cases, AUROC_IN_FOLDS, inputs, names, external=False),
-        "marks": names.marks_of(sites),
+        **_evidence("cv", cases, [AUROC_IN_FOLDS, AUROC], inputs, names, external=False),
+        "marks": names.marks_of(sorted(set(cases["site"]))),
     }
 
 
@@ -49,7 +56,7 @@ def external_sites(inputs: Inputs, names: Names) -> list[dict[str, Any]]:
     found = []
     if len(voted) > 1:
         cases = patient_predictions(table[table["site"].isin(voted)], inputs.study.vote)
-        everywhere = _evidence("external-all", cases, AUROC_IN_SITES, inputs, names, external=True)
+        everywhere = _evidence("external-all", cases, [AUROC_IN_SITES], inputs, names, external=True)
         found.append(
             {**everywhere, "site": f"All {len(voted)} sites", "marks": names.marks_of(voted), "level": "patient"}
         )
@@ -57,14 +64,17 @@ def external_sites(inputs: Inputs, names: Names) -> list[dict[str, Any]]:
         rows = table[table["site"] == site]
         by_tile = site in tile_level
         cases = tile_predictions(rows) if by_tile else patient_predictions(rows, inputs.study.vote)
-        evidence = _evidence(f"external-{place}", cases, AUROC, inputs, names, external=True, by_tile=by_tile)
+        evidence = _evidence(f"external-{place}", cases, [AUROC], inputs, names, external=True, by_tile=by_tile)
         level = "tile" if by_tile else "patient"
         found.append({**evidence, "site": site, "marks": names.site_marks(site), "level": level})
     return found
 
 
-def by_seed(table: pd.DataFrame, inputs: Inputs, auroc: str) -> list[Row]:
-    """AUROC of each arm for each classifier seed; none where there is only one seed or no predictions."""
+def by_seed(table: pd.DataFrame, inputs: Inputs, names: Names, auroc: str, external: bool) -> list[Row]:
+    """AUROC of each arm for each classifier seed, and its difference to the baseline's of the same seed.
+
+    None where there is only one seed or no predictions.
+    """
     table = table[~table["site"].isin(inputs.study.tile_level_sites)] if len(table) else table
     if table.empty or len(inputs.study.seeds) < 2:
         return []
@@ -72,33 +82,47 @@ def by_seed(table: pd.DataFrame, inputs: Inputs, auroc: str) -> list[Row]:
     for seed, rows in table.groupby("seed"):
         for arm, cases in patient_predictions(rows, inputs.study.vote).groupby("arm"):
             values.setdefault(str(arm), {})[str(seed)] = patient_metrics(cases)[auroc]
+    baseline = values.get(BASELINE, {})
     return [
-        {"arm": arm, "values": [number(values[arm].get(str(seed))) for seed in inputs.study.seeds]}
+        {
+            "arm": arm,
+            "marks": names.arm_marks(arm, external),
+            "values": [
+                _seed_cell(values[arm].get(str(seed)), None if arm == BASELINE else baseline.get(str(seed)))
+                for seed in inputs.study.seeds
+            ],
+        }
         for arm in inputs.study.arms
         if arm in values
     ]
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A fraction as people write it; a dash where it is undefined."""
-    return "–" if value is None else f"{value:.{digits}f}"
+def _seed_cell(value: float | None, baseline: float | None) -> str:
+    return fraction(value) + (f" ({value - baseline:+.3f})" if value is not None and baseline is not None else "")
 
 
 def _evidence(
-    name: str, cases: pd.DataFrame, auroc: str, inputs: Inputs, names: Names, external: bool, by_tile: bool = False
+    name: str,
+    cases: pd.DataFrame,
+    aurocs: Sequence[str],
+    inputs: Inputs,
+    names: Names,
+    external: bool,
+    by_tile: bool = False,
 ) -> dict[str, Any]:
     """One table with its confusion matrices and ties.
 
     Args:
         name: Id of the table.
         cases: One row per arm and case, or tile.
-        auroc: The kind of AUROC that is shown.
+        aurocs: The kinds of AUROC that are shown, the chief one first.
         inputs: The study.
         names: Its names.
         external: Whether the classifiers of fold `all` made it.
         by_tile: Tiles stand for cases; they are not independent, so there are no intervals.
     """
-    columns = [*_CORE, auroc, "brier"]
+    auroc = aurocs[0]
+    columns = [*_CORE, auroc, *_CALIBRATION, *aurocs[1:]]
     rows, confusions, scalars = [], [], {}
     for arm in inputs.study.arms:
         own = cases[cases["arm"] == arm]
@@ -133,11 +157,18 @@ def _evidence(
             }
         )
     heads = ["tiles" if by_tile else "patients / cases", *(_HEADS[column] for column in columns)]
+    if len(aurocs) > 1:
+        heads[-1] = "AUROC, folds pooled"
+    positives = int(baseline["class"].sum())
     return {
         "table": {"id": name, "columns": heads, "rows": rows, "strip": _HEADS[auroc]},
         "confusions": confusions,
         "ties": [] if by_tile else _ties(cases, names),
         "several_cases": not by_tile and _patients(baseline) < len(baseline),
+        "diagnoses": None if by_tile else diagnoses(cases, inputs, names, external),
+        "sites": None if by_tile else sites(cases, inputs, names, external),
+        "counts": [positives, len(baseline) - positives],
+        "detectable": None if by_tile else detectable_auroc(positives, len(baseline) - positives),
         "scalars": scalars,
     }
 
@@ -163,8 +194,8 @@ def _text(text: str) -> Row:
 def _cell(value: Any, interval: Interval | None) -> Row:
     known = interval is not None and interval.low is not None
     return {
-        "text": number(value),
-        "interval": f"{number(interval.low, 2)}–{number(interval.high, 2)}" if interval and known else "",
+        "text": fraction(value),
+        "interval": f"{fraction(interval.low, 2)}–{fraction(interval.high, 2)}" if interval and known else "",
         "value": value,
         "low": interval.low if interval and known else None,
         "high": interval.high if interval and known else None,

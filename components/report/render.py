@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.core.figures.page import PAGE_CSS, significant
 from components.core.figures.plots import plotly_script
+from components.core.wording import fraction
 
 _HERE = Path(__file__).parent
 
@@ -39,5 +40,5 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"significant": significant, "duration": duration, "md": markdown_text}
+    environment.filters |= {"significant": significant, "duration": duration, "md": markdown_text, "fraction": fraction}
     return environment

@@ -12,9 +12,12 @@ from components.core.results import Record
 from components.core.splits import SplitPlan
 from components.core.study import StudyPlan
 from components.core.telemetry import watched
+from components.report.cards import cards_section
+from components.report.claims import claims_section
 from components.report.data import data_section
 from components.report.inputs import (
     Inputs,
+    Row,
     network_name,
     read_external,
     read_gap,
@@ -28,8 +31,9 @@ from components.report.performance import AUROC_IN_FOLDS, AUROC_IN_SITES, by_see
 from components.report.render import page_html, summary_markdown
 from components.report.samples import samples_section
 from components.report.training import training_section
-from components.report.verdicts import verdict_section
+from components.report.verdicts import comparisons, verdict_section
 
+MARKED = "_LEAKED_OR_TRUSTED"
 TITLE = "Do generated tiles help on another hospital's slides?"
 
 
@@ -53,10 +57,14 @@ def run(
     fold_metrics: Sequence[str],
     external_metrics: str,
     umap_metrics: str,
+    data_card: str,
+    external_data_card: str,
+    generators: Sequence[str],
     page: str,
     markdown: str,
     metrics: str,
     title: str = "",
+    published: bool = False,
 ) -> None:
     """Makes the study's report: one verdict per arm, the evidence behind it, and how everything was made.
 
@@ -78,10 +86,14 @@ def run(
         fold_metrics: Records of classifier_cv on the other folds, one per scheme and fold.
         external_metrics: Record of the external_eval stage; '' where there are no external sites.
         umap_metrics: Record of the umap stage.
+        data_card: Data card (HTML) of the source.
+        external_data_card: Data card (HTML) of the external sites; '' where there are none.
+        generators: Generators of the fold `all`, one per label scheme, for their cards.
         page: Where the self-contained HTML page is written.
         markdown: Where the short Markdown summary is written.
         metrics: Where the stage's record is written: flat numbers for comparing runs.
         title: Headline of the page; '' = the study's question.
+        published: Set the gains that are told of Thy-GAN beside what its own predictions and this study give.
 
     Raises:
         DataError: An input that is not what it should be.
@@ -113,14 +125,18 @@ def run(
             records={name: read_json(path) for name, path in once.items() if path},
         )
         names = names_of(inputs)
-        context = _context(inputs, names, title or TITLE)
-        for name, value in _scalars(context).items():
+        compared = comparisons(inputs)
+        context = _context(inputs, compared, names, title or TITLE)
+        cards = {"Data card: source": data_card, "Data card: external sites": external_data_card if archive else ""}
+        context["cards"] = cards_section(cards, generators, inputs.synthetic)
+        context["claims"] = claims_section(compared, names) if published else None
+        for name, value in _scalars(context, names).items():
             record[name] = value
         write_text(page, page_html(context))
         write_text(markdown, summary_markdown(context))
 
 
-def _context(inputs: Inputs, names: Names, title: str) -> dict[str, Any]:
+def _context(inputs: Inputs, compared: dict[str, Row], names: Names, title: str) -> dict[str, Any]:
     """What the templates draw from."""
     all_marks = [
         {"arm": arm, "where": "external sites" if external else "cross-validation", "mark": mark}
@@ -135,14 +151,14 @@ def _context(inputs: Inputs, names: Names, title: str) -> dict[str, Any]:
         "leaked": bool(all_marks),
         "all_marks": all_marks,
         "untrained": untrained(inputs),
-        "verdict": verdict_section(inputs, names),
+        "verdict": verdict_section(compared, inputs, names),
         "data": data_section(inputs, names),
         "samples": samples_section(inputs, names),
         "training": training_section(inputs),
         "cv": cross_validation(inputs, names),
-        "cv_seeds": by_seed(inputs.predictions, inputs, AUROC_IN_FOLDS),
+        "cv_seeds": by_seed(inputs.predictions, inputs, names, AUROC_IN_FOLDS, external=False),
         "external": external_sites(inputs, names),
-        "external_seeds": by_seed(inputs.external_predictions, inputs, AUROC_IN_SITES),
+        "external_seeds": by_seed(inputs.external_predictions, inputs, names, AUROC_IN_SITES, external=True),
         "map": embedding_html(inputs.points, "umap", ["2-D"]),
         "map_extractor": network_name(inputs.records["umap"]),
         "gap": gap_table(inputs.gap, {site: names.site_marks(site) for site in names.unknown_mpp}),
@@ -151,14 +167,16 @@ def _context(inputs: Inputs, names: Names, title: str) -> dict[str, Any]:
     }
 
 
-def _scalars(context: dict[str, Any]) -> dict[str, str | float]:
-    """Numbers for comparing runs; undefined ones are left out."""
+def _scalars(context: dict[str, Any], names: Names) -> dict[str, str | float]:
+    """Numbers for comparing runs, a marked arm's under a name that says so; undefined ones are left out."""
     found: dict[str, str | float | None] = {}
     for place, evidence in [("cv", context["cv"]), *((one["site"], one) for one in context["external"])]:
         if evidence:
             for arm, values in evidence["scalars"].items():
-                found |= {f"{place}_{name}_{arm}": value for name, value in values.items()}
+                mark = MARKED if names.arm_marks(arm, external=place != "cv") else ""
+                found |= {f"{place}_{name}_{arm}{mark}": value for name, value in values.items()}
     for row in context["verdict"]["rows"]:
-        found |= row["scalars"]
+        mark = MARKED if names.arm_marks(row["arm"], external=True) else ""
+        found |= {f"{name}{mark}": value for name, value in row["scalars"].items()}
     found |= {f"verdict_{one['arm']}": one["word"] for one in context["verdict"]["verdicts"]}
     return {name: value for name, value in found.items() if value is not None}

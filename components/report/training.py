@@ -11,7 +11,7 @@ from components.report.inputs import Inputs, Row, network_name
 
 def training_section(inputs: Inputs) -> dict[str, Any]:
     """Curves per scheme, and a row per generator."""
-    items = sorted((item for item in inputs.items if "fid_select" in item), key=lambda item: item["scheme"])
+    items = sorted(trained(inputs.items), key=lambda item: item["scheme"])
     rows = [_row(item) for item in items]
     return {
         "curves": [
@@ -30,6 +30,11 @@ def training_section(inputs: Inputs) -> dict[str, Any]:
             if item.get("generate", {}).get("near_copy_gate") is False
         ],
     }
+
+
+def trained(items: list[Row]) -> list[Row]:
+    """Items with a generator of their own; one that serves other folds, too, is told where it was trained."""
+    return [item for item in items if "fid_select" in item and str(item["fid_select"]["fold"]) == item["fold"]]
 
 
 def _row(item: Row) -> Row:

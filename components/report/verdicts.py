@@ -4,16 +4,14 @@ from typing import Any
 
 from components.core.statistics.verdict import UNDERPOWERED, compare_arms
 from components.core.study import CONTROL
+from components.core.wording import difference, fraction, p_clause, p_value
 from components.report.inputs import Inputs, Row
 from components.report.names import Names, meaning
-from components.report.performance import number
-
-BASELINE = "none"
+from components.report.performance import BASELINE
 
 
-def verdict_section(inputs: Inputs, names: Names) -> dict[str, Any]:
+def verdict_section(compared: dict[str, Row], inputs: Inputs, names: Names) -> dict[str, Any]:
     """A verdict for every arm but the baseline, in the plan's order, and the table behind them."""
-    compared = _comparisons(inputs)
     arms = [arm for arm in inputs.study.arms if arm != BASELINE]
     return {
         "verdicts": [_verdict(arm, compared.get(arm), inputs, names) for arm in arms],
@@ -22,7 +20,7 @@ def verdict_section(inputs: Inputs, names: Names) -> dict[str, Any]:
     }
 
 
-def _comparisons(inputs: Inputs) -> dict[str, Row]:
+def comparisons(inputs: Inputs) -> dict[str, Row]:
     """Arm -> its flat comparison with the baseline; none where no external site has patients."""
     table = inputs.external_predictions
     table = table[~table["site"].isin(inputs.study.tile_level_sites)]
@@ -65,7 +63,7 @@ def _help(arm: str, compared: Row | None) -> str:
     control = f"{arm}{CONTROL}"
     against = f"against {control} the difference is {_difference(compared, 'control')}"
     if compared["control_p_adjusted"] is not None:
-        against += f", adjusted p = {compared['control_p_adjusted']:.3f}"
+        against += f", adjusted {p_clause(compared['control_p_adjusted'])}"
     if compared["gan_tiles_help"]:
         return f"Generated tiles help: {arm} is better than {BASELINE} and than its control; {against}."
     return (
@@ -82,14 +80,16 @@ def _row(compared: Row, names: Names) -> Row:
         "sites": ", ".join(sites) or "none qualifies",
         "patients": compared["endpoint_patients"],
         "difference": _difference(compared, "endpoint"),
-        "p": number(compared["endpoint_p_adjusted"]),
-        "detectable": number(compared["endpoint_minimal_detectable"], 2),
+        "aurocs": f"{fraction(compared['endpoint_auroc'])} / {fraction(compared['endpoint_baseline_auroc'])}",
+        "p": p_value(compared["endpoint_p_adjusted"]),
+        "detectable": _detectable(compared["endpoint_minimal_detectable"]),
         "seeds": ", ".join(f"{value:+.2f}" for value in compared["endpoint_seed_differences"].values()),
-        "mcnemar": f"{compared['mcnemar_gained']} : {compared['mcnemar_lost']}, p = {number(compared['mcnemar_p'])}",
-        "delong": number(compared["delong_p"]),
+        "mcnemar": f"{compared['mcnemar_gained']} : {compared['mcnemar_lost']}, p {p_value(compared['mcnemar_p'])}",
+        "delong": p_value(compared["delong_p"]),
         "scalars": {
             f"auroc_difference_{arm}": compared["endpoint_difference"],
             f"adjusted_p_{arm}": compared["endpoint_p_adjusted"],
+            f"detectable_difference_{arm}": compared["endpoint_minimal_detectable"],
         },
     }
 
@@ -100,5 +100,8 @@ def _marks(arm: str, compared: Row | None, names: Names) -> list[str]:
 
 
 def _difference(compared: Row, against: str) -> str:
-    value, low, high = (compared[f"{against}_{name}"] for name in ("difference", "low", "high"))
-    return "not measured" if value is None else f"{value:+.3f} [{low:+.2f}, {high:+.2f}]"
+    return difference(*(compared[f"{against}_{name}"] for name in ("difference", "low", "high")))
+
+
+def _detectable(value: float | None) -> str:
+    return "none" if value is not None and value >= 1 else fraction(value)

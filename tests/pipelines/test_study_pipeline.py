@@ -9,7 +9,7 @@ from kfp.dsl.types.type_utils import InconsistentTypeException
 from components.pack.component import pack
 from components.split.component import split
 from components.tile.component import tile
-from pipelines.compiled_ir import study_yaml
+from pipelines.compiled_ir import published_yaml, study_yaml
 from pipelines.study import study
 
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled" / "study.yaml"
@@ -33,3 +33,5 @@ def test_every_ui_parameter_is_explained():
 
 def test_committed_ir_is_fresh():
     assert COMPILED.read_text(encoding="utf-8") == study_yaml(), "run `make compile` and commit the result"
+    published = COMPILED.with_name("published.yaml").read_text(encoding="utf-8")
+    assert published == published_yaml(), "run `make compile` and commit the result"

@@ -9,6 +9,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
+from components.core.datacard import data_card, write_card
 from components.core.figures.pictures import thumbnail
 from components.core.figures.pseudonyms import patient_pseudonyms
 from components.core.files import write_json
@@ -39,6 +40,7 @@ class Wanted:
     trained: bool = True
     seeds: tuple[int, ...] = (0, 1)
     folds: int = 3
+    published: bool = False
     title: str = "Do generated tiles help on another hospital's slides?"
     seed: int = 0
 
@@ -105,10 +107,14 @@ def build(folder: Path, wanted: Wanted | None = None) -> dict[str, Any]:
         "fold_metrics": folds,
         "external_metrics": str(folder / "external_eval.json"),
         "umap_metrics": str(folder / "umap.json"),
+        "data_card": _data_card(folder, "tiles", source),
+        "external_data_card": _data_card(folder, "external", external),
+        "generators": [_generator(folder, scheme) for scheme in schemes],
         "page": str(folder / "report.html"),
         "markdown": str(folder / "report.md"),
         "metrics": str(folder / "report.json"),
         "title": wanted.title,
+        "published": wanted.published,
     }
 
 
@@ -125,6 +131,21 @@ def tile(rng: np.random.Generator, label: int, stain: int, side: int = 32) -> Pi
         colour = tuple(int(one) for one in np.array([96, 62, 128]) + 40 * label + rng.integers(-12, 12, 3))
         draw.ellipse([x - r, y - r, x + r, y + r], fill=colour)
     return np.array(image.resize((side, side), Image.Resampling.BOX))
+
+
+def _data_card(folder: Path, name: str, table: pd.DataFrame) -> str:
+    page = folder / f"{name}_card.html"
+    with ImageArchive(folder / f"{name}.zip") as archive:
+        write_card(data_card(archive, table), page, folder / f"{name}_card.json")
+    return str(page)
+
+
+def _generator(folder: Path, scheme: str) -> str:
+    made = folder / f"generator_{scheme}"
+    made.mkdir(exist_ok=True)
+    seen = {"label_scheme": scheme, "fold": "all", "patients": 14, "tiles_of_classes": ["other: 30", "PTC-like: 12"]}
+    write_json(made / "card.json", {"network": {"kind": "StyleGAN2-ADA generator", "parameters": 12345}, "seen": seen})
+    return str(made)
 
 
 def _source_cases(wanted: Wanted) -> list[dict[str, Any]]:

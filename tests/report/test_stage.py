@@ -9,12 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixture_study import ARMS, build, variant
-from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    cohen_kappa_score,
+    f1_score,
+    roc_auc_score,
+)
 from statsmodels.stats.proportion import proportion_confint
 
 from components.report.stage import run
 
 HOSTILE = "<script>alert(1)</script>"
+ARM_MEANINGS = {"+100 % generated tiles in each binary class"}  # the list of arms, which has no numbers of theirs
 ARM_ROWS = [*ARMS, "always other", "always PTC-like"]
 
 
@@ -85,6 +92,7 @@ def odd(tmp_path_factory):
         mark="LEAKED: 2 validation or test patient(s) seen by the generator",
         trained=False,
         seeds=(0,),
+        published=True,
     )
 
 
@@ -158,6 +166,64 @@ def test_tile_level_numbers_follow_from_the_csv_and_have_no_intervals(study):
     assert float(shown[6]) == pytest.approx(roc_auc_score(tiles["class"], tiles["prob_positive"]), abs=5e-4)
 
 
+def test_calibration_kappa_and_the_pooled_auroc_stand_beside(study):
+    page, _, record, arguments = study
+    table = pd.concat([pd.read_csv(path) for path in arguments["predictions"]])
+    shown = rows_of(page, "cv")
+    heads = read(page).tables["cv"][0]
+    assert heads[8:12] == ["Brier", "ECE", "κ", "AUROC, folds pooled"]
+    for arm in ARMS:
+        cases = by_case(table[table["arm"] == arm])
+        pooled = roc_auc_score(cases["truth"], cases["prob_positive"])
+        kappa = cohen_kappa_score(cases["truth"], cases["vote"])
+        assert [first_number(cell) for cell in shown[arm][9:11]] == pytest.approx([kappa, pooled], abs=5e-4)
+        assert record[f"cv_auroc_{arm}"] == pytest.approx(pooled)
+
+
+def test_diagnoses_are_counted_for_every_arm(study):
+    page, _, _, arguments = study
+    table = pd.read_csv(arguments["external_predictions"])
+    table = table[table["site"] == "Nordhafen"]
+    shown = [one for one in read(page).tables.values() if one[0][:2] == ["diagnosis", "class"] and "none" in one[0]]
+    assert len(shown) == 2  # cross-validation, and the external site with patients
+    for diagnosis, _, *cells in shown[1][1:]:
+        for arm, cell in zip(ARMS, cells, strict=True):
+            cases = by_case(table[(table["arm"] == arm) & (table["diagnosis"] == diagnosis)])
+            assert cell.startswith(f"{(cases['vote'] == cases['truth']).sum()} of {len(cases)} ")
+
+
+def test_seeds_stand_beside_the_baseline_s_of_the_same_seed(study):
+    page, _, _, arguments = study
+    table = pd.read_csv(arguments["external_predictions"]).query("site == 'Nordhafen'")
+    by_seed = [one for one in read(page).tables.values() if one[0] == ["arm", "seed 0", "seed 1"]][-1]
+    rows = {row[0]: row[1:] for row in by_seed[1:]}
+    for seed in (0, 1):
+        found = {}
+        for arm in ("none", "bi100"):
+            cases = by_case(table[(table["arm"] == arm) & (table["seed"] == seed)])
+            found[arm] = roc_auc_score(cases["truth"], cases["prob_positive"])
+        assert first_number(rows["none"][seed]) == pytest.approx(found["none"], abs=5e-4)
+        assert rows["bi100"][seed].endswith(f"({found['bi100'] - found['none']:+.3f})")
+
+
+def test_cards_are_part_of_the_page_and_run_nothing(study, odd):
+    for page in (study[0], odd[0]):
+        frames = re.findall(r"<iframe ([^>]*)>", page)
+        assert frames and all(" sandbox " in f" {one.replace('srcdoc', ' srcdoc')} " for one in frames)
+        assert not any("allow" in one.split("srcdoc")[0] for one in frames)
+    assert "Data card: external sites" in study[0] and "Data card: external sites" not in odd[0]
+    assert "Generator card: binary classes, fold all" in study[0] and "12345" in study[0]
+
+
+def test_published_gains_stand_beside_what_the_predictions_give(odd, study):
+    rows = next(table for table in read(odd[0]).tables.values() if table[0][0].startswith("gain over"))
+    assert rows[1][1:3] == ["+44.0 %", "+52.5 %"]
+    assert rows[2][1:3] == ["+35.7 %", "+42.3 %"]
+    for text in odd[:2]:
+        assert "do not reproduce the claimed gains" in text
+    assert "+52.5 %" not in study[0] + study[1]
+
+
 def test_the_constant_answers_stand_in_every_table(study, odd):
     performances = [name for name in read(study[0]).tables if re.fullmatch(r"cv|external-.*", name)]
     assert performances == ["cv", "external-0", "external-1"]
@@ -217,6 +283,12 @@ def test_a_leak_is_marked_wherever_the_arm_s_numbers_stand(odd, study):
     assert 'class="mark">LEAKED' in verdict
     assert "bi100 **[LEAKED: 2 validation" in markdown
     assert "LEAKED" not in study[0] + study[1]
+    assert "cv_auroc_bi100_LEAKED_OR_TRUSTED" in odd[2] and "cv_auroc_bi100" not in odd[2]
+    for name, table in tables.items():  # every number of the arm in the cross-validation stands beside a mark
+        for row in table:
+            if row and row[0].startswith("bi100") and not row[0].startswith("bi100-real") and name != "made":
+                assert "LEAKED" in row[0] or row[1] in ARM_MEANINGS, row
+    assert all("LEAKED" in head for table in tables.values() for head in table[0] if re.match(r"bi100(?!-real)", head))
 
 
 def test_untrained_weights_are_said_in_red(odd, study):
@@ -239,7 +311,8 @@ def test_unknown_magnification_stands_beside_the_site_s_numbers(odd, study):
 def test_nothing_comes_from_elsewhere(study, odd):
     for page in (study[0], odd[0]):
         references = read(page).references
-        assert references and all(one.startswith(("#", "data:image/png;base64,")) for one in references)
+        own = ("#", "data:image/png;base64,", "data:application/json;base64,")
+        assert references and all(one.startswith(own) for one in references)
         assert "<link" not in page and "@import" not in page
     assert study[0].count("plotly.js v") <= 2  # the library stands in it once
 

@@ -194,7 +194,7 @@ def _reason(verdict: str, one: Contrast, relevant_difference: float, family: int
         found += f", but {' and '.join(one.objections(sign))}"
     power = "80 % power" if family == 1 else f"80 % power among {family} arms"
     if test.minimal_detectable >= 1:
-        return f"{found}; so few patients find no difference at all with {power}."
+        return f"{found}; with so few patients no difference at all would be found with {power}."
     if verdict == UNDERPOWERED:
         return (
             f"{found}; only a difference of {test.minimal_detectable:.3f} would be found with {power}, "
