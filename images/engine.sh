@@ -31,16 +31,12 @@ install_podman() {
   say "podman installed"
 }
 
-# The machine's package index, where it has one of its own: as pip.conf and uv.toml for builds.
+# The machine's package index, where it has one of its own: as pip.conf for builds.
 write_index() {
   local url
-  url=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}}
+  url=${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}
   : >"$state/pip.conf"
-  : >"$state/uv.toml"
-  case $url in http*)
-    printf '[global]\nindex-url = %s\n' "$url" >"$state/pip.conf"
-    printf '[[index]]\nurl = "%s"\ndefault = true\n' "$url" >"$state/uv.toml" ;;
-  esac
+  case $url in http*) printf '[global]\nindex-url = %s\n' "$url" >"$state/pip.conf" ;; esac
 }
 
 # ulimits above the caller's own need a capability that containers' hosts often lack; there may be no systemd, and crun
@@ -55,7 +51,6 @@ netns = "host"
 volumes = [
   "$(readlink -f "${SSL_CERT_FILE:-$bundle}"):$bundle:ro",
   "$state/pip.conf:/etc/pip.conf:ro",
-  "$state/uv.toml:/etc/uv/uv.toml:ro",
 ]
 default_ulimits = ["nofile=$files:$files", "nproc=4096:4096"]
 [engine]
@@ -73,16 +68,16 @@ CONF
 make_base() {
   local suite sources=() file
   suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-  base=localhost/thygan-base:$suite-2
+  base=localhost/thygan-base:$suite-3
   podman image exists "$base" && return
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list; do
     if [ -s "$file" ] && grep -qE "^[^#]*\b$suite\b" "$file"; then sources+=("$file"); fi
   done
-  # In memory, because dpkg waits for the disk at each file. The files made last are where the settings are mounted.
+  # In memory, because dpkg waits for the disk at each file. The last file is where pip.conf is mounted.
   # shellcheck disable=SC2016
   TMPDIR=$([ -w /dev/shm ] && echo /dev/shm || echo /tmp) mmdebstrap --quiet --variant=apt --include="$python" --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='mkdir -p "$1/etc/uv" && touch "$1/etc/uv/uv.toml" "$1/etc/pip.conf"' \
+    --customize-hook='touch "$1/etc/pip.conf"' \
     "$suite" - "${sources[@]}" 2>"$state/base.log" |
     podman import -q -c 'ENV LANG=C.UTF-8' -c 'CMD ["python3"]' - "$base" >/dev/null ||
     skip "the stand-in base cannot be made, see $state/base.log"

@@ -7,18 +7,14 @@ iterations at a time. `run_here` mends the three from outside and changes nothin
 import contextlib
 import copy
 import io
-import json
 import logging
 import os
-import re
-import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from kfp import local
 from kfp.local import subprocess_task_handler
@@ -26,101 +22,14 @@ from kfp.local.orchestrator import enhanced_dag_orchestrator
 
 from components.core import events
 from components.core.errors import ConfigError, ThyganError
+from pipelines.streams import Streams
 
-_SENTENCE = re.compile(r"^components\.core\.errors\.(\w+): (?P<sentence>.+)$")
-_EXECUTOR_LINE = re.compile(r"\[KFP Executor .*? (INFO|WARNING|ERROR)\]: ?|^\S*executor_main\S*")
-_RAISED = re.compile(r"^[\w.]+(Error|Exception|Interrupt|Exit)\b.*")
-
-
-_CHAINED = ("pack", "gan_train", "fid_select", "generate", "classifier_cv")
+if TYPE_CHECKING:
+    from pipelines.docker import Containers
 
 
 class StageError(ThyganError):
     """A stage failed; the message is the stage's own, with where its whole log lies."""
-
-
-class Streams:
-    """Runs the stages' processes: their words to the terminal, everything they print to a log each."""
-
-    def __init__(self, logs: Path, terminal: TextIO, workers: int) -> None:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        self._environment = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
-        self._environment |= {events.LOG_VARIABLE: "text", events.RUN_VARIABLE: events.context()["run"]}
-        self._logs = logs
-        self._terminal = terminal
-        self._lock = threading.Lock()
-        self._started = time.monotonic()
-        self._count = 0
-        self.failure = ""
-
-    def run(self, full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        """Takes the place of kfp's `run_local_subprocess`."""
-        stage, where = _task(full_command)
-        with self._lock:
-            self._count += 1
-            log = self._logs / f"{self._count:02d}-{stage}{where.replace(' ', '-')}.log"
-        self._say(stage, where, "started")
-        environment = {**os.environ, **(env_vars or {}), **self._environment}
-        with (
-            log.open("w", encoding="utf-8") as file,
-            subprocess.Popen(  # noqa: S603 - kfp's own command: a list, without a shell of ours
-                full_command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, env=environment
-            ) as process,
-        ):
-            reader = _Reader()
-            for line in process.stdout or ():
-                file.write(line)
-                if reader.is_words(line):
-                    self._say(stage, where, line.rstrip())
-            code = process.wait()
-        if code:
-            why = reader.sentence or f"{reader.last or f'exit status {code}'} (the whole log: {log})"
-            with self._lock:
-                self.failure = self.failure or f"stage {stage}{where} failed: {why}"
-        return code
-
-    def _say(self, stage: str, where: str, line: str) -> None:
-        seconds = time.monotonic() - self._started
-        with self._lock:
-            if events.is_json():
-                events.write(line, to=self._terminal, stage=stage, where=where.strip(), seconds=round(seconds, 1))
-            else:
-                events.write(f"{seconds:7.1f} s  {stage}{where}: {line}", to=self._terminal)
-
-
-class _Reader:
-    """Tells a stage's own words from the executor's noise, and keeps the sentence with which it failed."""
-
-    def __init__(self) -> None:
-        self.sentence = self.last = ""
-        self._traceback = False
-
-    def is_words(self, line: str) -> bool:
-        text = line.rstrip("\n")
-        if found := _SENTENCE.match(text):
-            self.sentence = found["sentence"]
-        if _RAISED.match(text):
-            self.last = text
-        if _EXECUTOR_LINE.search(text):
-            return False
-        if text in ("{", "}"):
-            return False
-        if text.startswith("Traceback (most recent call last)"):
-            self._traceback = True
-        return bool(text.strip()) and not self._traceback and "Warning: " not in text and not text.startswith("  ")
-
-
-def _task(full_command: list[str]) -> tuple[str, str]:
-    """The stage and its place, " fold 0 binary", from kfp's command line."""
-    stage = full_command[full_command.index("--function_to_execute") + 1]
-    given = json.loads(full_command[full_command.index("--executor_input") + 1])
-    inputs = given.get("inputs", {})
-    values = dict(inputs.get("parameterValues", {}))
-    for artifact in inputs.get("artifacts", {}).values():
-        values = {**artifact["artifacts"][0].get("metadata", {}), **values}
-    if values.get("blind"):
-        return stage, " external"
-    return stage, f" fold {values['fold']} {values['scheme']}" if stage in _CHAINED else ""
 
 
 @contextlib.contextmanager
@@ -159,8 +68,16 @@ def _for_here(pipeline: Any) -> Any:
     return own
 
 
-def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int = 2, *, caching: bool = True) -> Any:
-    """Runs a pipeline in this environment, one process a task, finished stages taken from the cache.
+def run_here(
+    pipeline: Any,
+    arguments: dict[str, Any],
+    out: Path,
+    workers: int = 2,
+    *,
+    caching: bool = True,
+    containers: "Containers | None" = None,
+) -> Any:
+    """Runs a pipeline on this machine, one process or container a task, finished stages taken from the cache.
 
     Args:
         pipeline: A KFP pipeline.
@@ -168,6 +85,7 @@ def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int =
         out: Folder for artifacts, cache and logs; nothing outside it is written.
         workers: Loop iterations at a time.
         caching: Take finished stages from kfp's cache in `out`; otherwise every task starts and looks for itself.
+        containers: Run each task in its image; None = in this environment.
 
     Returns:
         The finished run; `outputs` holds the pipeline's outputs.
@@ -180,7 +98,7 @@ def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int =
     logs = out / "logs" / time.strftime("%Y%m%d-%H%M%S")
     logs.mkdir(parents=True, exist_ok=True)
     local.init(
-        local.SubprocessRunner(use_venv=False),
+        local.DockerRunner() if containers else local.SubprocessRunner(use_venv=False),
         pipeline_root=str(out / "artifacts"),
         enable_caching=caching,
         cache_root=str(out / "cache"),
@@ -188,7 +106,7 @@ def run_here(pipeline: Any, arguments: dict[str, Any], out: Path, workers: int =
     with events.bound(run=os.environ.get(events.RUN_VARIABLE) or f"local-{logs.name}"):
         streams = Streams(logs, sys.stdout, workers)
     try:
-        with _kfp_with(streams, workers):
+        with containers.running(streams) if containers else contextlib.nullcontext(), _kfp_with(streams, workers):
             return _for_here(pipeline)(**arguments)
     except RuntimeError as error:
         raise StageError(streams.failure or str(error)) from None

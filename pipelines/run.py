@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -41,6 +41,8 @@ def _study(
     store: str = "",
     dry_run: bool = False,
     max_gpu_hours: float = 0.0,
+    runner: Literal["subprocess", "docker"] = "subprocess",
+    network: str = "none",
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     **given: Any,
 ) -> None:
@@ -56,6 +58,9 @@ def _study(
             another machine, too, with the same study key. `thygan artifacts` shows what is there.
         dry_run: Only say what the study would cost: trainings, GPU-hours, bytes kept, node disk.
         max_gpu_hours: Refuse a study that is estimated to take more; 0 = no limit.
+        runner: subprocess = stages run in this environment; docker = in their images, through the engine of
+            DOCKER_HOST, with a read-only root, without a network and not as root.
+        network: The engine's network for --runner docker, where an object store must be reached.
         as_json: Print the outcome as JSON, last.
     """
     from pipelines.local import run_here
@@ -77,7 +82,13 @@ def _study(
     if store:
         _keep_in(store, out)
     pipeline = published if one_generator(arguments) else study
-    outputs = run_here(pipeline, arguments, out, workers=local_workers, caching=not store).outputs
+    containers = None
+    if runner == "docker":
+        from pipelines.docker import Containers
+
+        containers = Containers(pipeline, arguments, out, network)
+    run = run_here(pipeline, arguments, out, workers=local_workers, caching=not store, containers=containers)
+    outputs = run.outputs
     for name, file in _SHOWN.items():
         shutil.copyfile(outputs[name].path, out / file)
     shutil.copytree(outputs["gap"].path, out / "domain-gap", dirs_exist_ok=True)
