@@ -6,7 +6,7 @@ STAGES := tile split pack gan-train fid-select generate classifier-cv external-e
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 LOCK_IMAGE := $(LOCK) --quiet --no-annotate --constraints requirements/dev.txt
 
-.PHONY: demo test chaos fuzz lint compile lock lock-images clean
+.PHONY: demo test chaos fuzz lint compile lock lock-images images clean
 
 demo: $(READY)          ## the whole study on embedded demo data; ends by saying where the report lies
 	@$(BIN)/thygan run --profile demo --out demo
@@ -53,6 +53,9 @@ $(READY): requirements/dev.txt pyproject.toml
 	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . && \
 	  echo "environment ready: $$(( $$(date +%s) - start )) s of downloads and installation"
 	@touch $(READY)
+
+images: $(READY)        ## every stage's image, with a table of sizes (an engine: eval "$$(images/engine.sh up)")
+	@$(BIN)/python images/build.py $(TARGETS)
 
 clean:
 	rm -rf demo runs .mypy_cache .ruff_cache .pytest_cache

@@ -3,6 +3,7 @@
     python images/build.py                          # every stage's image
     python images/build.py tile pack stages --alias # three; the other stages' names are further names of `stages`
     python images/build.py tile --sbom sbom         # and writes sbom/tile.cdx.json: what is in it
+    python images/build.py tag                      # prints the tag
 
 Names are those that the compiled pipeline asks for: THYGAN_REGISTRY, THYGAN_TAG, else a digest of what enters the
 images. BASE_IMAGE replaces the base; DOCKER_HOST says which engine, as `images/engine.sh` prints it.
@@ -28,6 +29,12 @@ DOCKERFILE = "images/Dockerfile"
 ENGINE = "podman" if "podman" in os.environ.get("DOCKER_HOST", "") else "docker"
 
 app = new_app("python images/build.py", __doc__)
+
+
+@app.command
+def tag() -> None:
+    """Prints the tag that a pipeline compiled from these sources asks for."""
+    say(image(ALL_IN_ONE).rpartition(":")[2])
 
 
 @app.default
