@@ -33,7 +33,7 @@ def chart(title: str, lines: Mapping[str, Line], chosen_kimg: float) -> str:
     for value in np.linspace(low, high, 5):
         y = at(0, value)[1]
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}" stroke="#e3e6ea"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{value:.3g}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{_short(value)}</text>')
     for kimg in np.linspace(0, last, 5):
         parts.append(f'<text x="{at(kimg, 0)[0]}" y="{_HEIGHT - 16}" text-anchor="middle">{kimg:.3g}</text>')
     x = at(chosen_kimg, 0)[0]
@@ -52,3 +52,7 @@ def chart(title: str, lines: Mapping[str, Line], chosen_kimg: float) -> str:
         f'<figure><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{html.escape(title)}">{"".join(parts)}</svg></figure>'
     )
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -24,7 +24,7 @@ _FIDELITY = {
     "generated": "generated",
     "recognised": "recognised",
     "held_out": "held-out tiles",
-    "held_out_recognised": "recognised",
+    "held_out_recognised": "of them recognised",
     "spread": "spread, of real",
 }
 _SHARES = ("recognised", "held_out_recognised", "spread")

@@ -1,0 +1,120 @@
+"""The Fréchet distance against scipy's sqrtm, and features against torch-fidelity's, with the same network.
+
+    python bench/distances.py frechet
+    python bench/distances.py features TILES WEIGHTS    a folder of images; weights in the 2015 Inception's form
+
+The baseline of the distance is what pytorch-fid and the original do: covariances, then `scipy.linalg.sqrtm` of their
+product. The baseline of features is torch-fidelity's own loop over the same images as PNG files, with the
+same network (its own: ours uses it) and the same weights, in alternating rounds of one process.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import scipy.linalg
+import torch
+from PIL import Image
+
+from components.core.archive import ArchiveWriter, ImageArchive
+from components.core.features import Extractor, features_of
+from components.core.statistics.frechet import frechet_distance
+
+DIM, FULL, DEFICIENT = 2048, 5000, 512
+IMAGES, BATCH, ROUNDS, SIDE = 64, 16, 3, 256
+
+
+def main() -> None:
+    if sys.argv[1] == "frechet":
+        frechet()
+    else:
+        features(*map(Path, sys.argv[2:]))
+
+
+def frechet() -> None:
+    print(
+        "| 2048-d | sqrtm s | ours s | times | relative difference |\n| --- | ---: | ---: | ---: | ---: |", flush=True
+    )
+    for name, samples in ((f"full rank, {FULL} samples", FULL), (f"rank-deficient, {DEFICIENT} samples", DEFICIENT)):
+        rng = np.random.default_rng(0)
+        scale = np.geomspace(1, 0.01, DIM)  # features' variances span orders of magnitude
+        a, b = ((rng.normal(size=(samples, DIM)) * scale + shift).astype(np.float32) for shift in (0, 0.02))
+        theirs, slow = _timed(lambda a=a, b=b: by_sqrtm(a, b))
+        found = [_timed(lambda a=a, b=b: frechet_distance(a, b)) for _ in range(ROUNDS)]
+        fast = statistics.median(seconds for _, seconds in found)
+        apart = abs(found[0][0] - theirs) / abs(theirs)
+        print(f"| {name} | {slow:.1f} | {fast:.2f} | **{slow / fast:.1f}** | {apart:.1e} |", flush=True)
+
+
+def by_sqrtm(a: np.ndarray, b: np.ndarray) -> float:
+    covariances = [np.cov(one.astype(np.float64), rowvar=False, bias=True) for one in (a, b)]
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    offset = a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)
+    return float(offset @ offset + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.trace(root))
+
+
+def features(folder: Path, weights: Path) -> None:
+    from torch_fidelity.datasets import ImagesPathDataset
+    from torch_fidelity.utils import get_featuresdict_from_dataset
+
+    with tempfile.TemporaryDirectory() as scratch:
+        tiles = Path(scratch) / "tiles"
+        tiles.mkdir()
+        with ArchiveWriter(Path(scratch) / "tiles.zip", compress_level=1) as archive:
+            for place, path in enumerate(sorted(folder.iterdir())[:IMAGES]):
+                image = Image.open(path).convert("RGB").resize((SIDE, SIDE))
+                archive.add(np.array(image), {"label": 0})
+                image.save(tiles / f"{place:05d}.png", compress_level=1)
+        module = inception(weights, Path(scratch))
+        ours = Extractor("inception", "", False, 2048, 299, "", torch.device("cpu"), lambda images: module(images)[0])
+        dataset = ImagesPathDataset([str(path) for path in sorted(tiles.iterdir())])
+
+        def we() -> np.ndarray:
+            with ImageArchive(Path(scratch) / "tiles.zip") as archive:
+                return features_of(ours, archive.images(), BATCH, "ours", IMAGES)
+
+        def they() -> np.ndarray:
+            found = get_featuresdict_from_dataset(dataset, module, BATCH, False, True, False)
+            return found["2048"].numpy()
+
+        ways: dict[str, Callable[[], np.ndarray]] = {"torch-fidelity": they, "thygan": we}
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        results = {}
+        for _ in range(ROUNDS):
+            for name, way in ways.items():
+                results[name], seconds = _timed(way)
+                rates[name].append(IMAGES / seconds)
+    apart = np.abs(results["thygan"] - results["torch-fidelity"]).max() / np.abs(results["torch-fidelity"]).max()
+    middle = {name: statistics.median(found) for name, found in rates.items()}
+    ratio = statistics.median(a / b for a, b in zip(rates["thygan"], rates["torch-fidelity"], strict=True))
+    print("| 2015 Inception, images/s | torch-fidelity | thygan | times | largest difference |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    print(
+        f"| {IMAGES} images of {SIDE} px | {middle['torch-fidelity']:.2f} | {middle['thygan']:.2f} | **{ratio:.2f}** | "
+        f"{apart:.0e} |"
+    )
+
+
+def inception(weights: Path, scratch: Path) -> torch.nn.Module:
+    """torch-fidelity's 2015 Inception with these weights; a head that they lack is zero, features do not see it."""
+    from torch_fidelity import FeatureExtractorInceptionV3
+
+    state = {name: value.float() for name, value in torch.load(weights, weights_only=True).items()}
+    head = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+    torch.save(head | state, scratch / "inception.pth")
+    path = str(scratch / "inception.pth")
+    return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=path)
+
+
+def _timed(work: Callable[[], np.ndarray | float]) -> tuple:
+    start = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
