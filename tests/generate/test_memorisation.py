@@ -1,6 +1,6 @@
 """Copies that were planted are found, real tiles of other patients are not."""
 
-import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # what an altered copy is
+from memorisation import jpeg, shifted, tinted
 
 from components.core.archive import ArchiveWriter, ImageArchive, Pixels
 from components.core.errors import DataError
@@ -82,21 +85,6 @@ def tissue(tmp_path_factory, extractor) -> tuple[Gate, list[Pixels], list[Pixels
             for tile in part:
                 archive.add(tile, {"label": 0})
     return gate_of(folder, extractor), tiles[::3], tiles[2::3]
-
-
-def jpeg(image: Pixels) -> Pixels:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=75)
-    return np.array(Image.open(buffer))
-
-
-def shifted(image: Pixels) -> Pixels:
-    """8 px to the right and down; what lies beyond the border is its mirror image."""
-    return np.pad(image, ((8, 0), (8, 0), (0, 0)), mode="reflect")[:-8, :-8]
-
-
-def tinted(image: Pixels) -> Pixels:
-    return (image * np.array([1.05, 0.95, 1.05])).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("alter", [lambda image: image, jpeg, shifted, tinted])
