@@ -4,7 +4,7 @@
 
 DATASET is the GanDataset that the trainings saw, SNAPSHOTS their snapshots folders. The patients that the tiles show
 were seen, so the KID to the training tiles stands in for that to held-out ones, as the stage does it by itself. Every
-selection is a run of the stage, in a process of its own, without a cache.
+selection is a run of the stage in a process of its own; those of one training share their cache of features.
 """
 
 import json
@@ -13,20 +13,29 @@ import sys
 import tempfile
 from pathlib import Path
 
-IMAGES, SCREENING, FINALISTS, INPUT_PX = 2000, 200, 2, 64
+IMAGES, SCREENING, FINALISTS, INPUT_PX = 600, 100, 2, 64
 RULES = {"KID": "kid_held_out", "FID": "fid_train"}
 
 
-def select(dataset: str, snapshots: str, rule: str, screening: int) -> dict:
+def select(dataset: str, snapshots: str, rule: str, screening: int, cache: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         options = {
             "snapshots": snapshots, "dataset": dataset, "held-out": dataset, "rule": rule, "images": IMAGES,
-            "screening-images": screening, "finalists": FINALISTS, "extractor-px": INPUT_PX,
+            "screening-images": screening, "finalists": FINALISTS, "extractor-px": INPUT_PX, "cache-uri": cache,
         }  # fmt: skip
         options |= {name: f"{folder}/{name}" for name in ("generator", "page", "metrics")}
         command = [sys.executable, "-m", "components.fid_select"]
         subprocess.run([*command, *(f"--{name}={value}" for name, value in options.items())], check=True)
         return json.loads(Path(folder, "metrics").read_text())
+
+
+def _line(dataset: str, snapshots: str, place: int, name: str, cache: str) -> str:
+    full, coarse = (select(dataset, snapshots, RULES[name], screening, cache) for screening in (0, SCREENING))
+    rows = coarse["tables"]["snapshots"]
+    return (
+        f"| {place} | {name} | {full['chosen_kimg']:g} kimg | {coarse['chosen_kimg']:g} kimg | "
+        f"{sum(row['full'] for row in rows)} of {len(rows)} | {full['images_drawn']} | {coarse['images_drawn']} |"
+    )
 
 
 def main() -> None:
@@ -36,14 +45,8 @@ def main() -> None:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for place, snapshots in enumerate(trainings):
-        for name, rule in RULES.items():
-            full, coarse = (select(dataset, snapshots, rule, screening) for screening in (0, SCREENING))
-            finalists = sum(row["full"] for row in coarse["tables"]["snapshots"])
-            lines.append(
-                f"| {place} | {name} | {full['chosen_kimg']:g} kimg | {coarse['chosen_kimg']:g} kimg | "
-                f"{finalists} of {len(coarse['tables']['snapshots'])} | {full['images_drawn']} | "
-                f"{coarse['images_drawn']} |"
-            )
+        with tempfile.TemporaryDirectory() as cache:
+            lines += [_line(dataset, snapshots, place, name, cache) for name in RULES]
     print("\n".join(lines))
 
 

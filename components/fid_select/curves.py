@@ -23,7 +23,7 @@ def chart(title: str, lines: Mapping[str, Line], chosen_kimg: float) -> str:
     values = [y for line in known.values() for _, y in line] or [0.0]
     low, high = min(0.0, *values), max(0.0, *values)
     high = high if high > low else low + 1
-    last = max([x for line in known.values() for x, _ in line], default=0.0) or 1.0
+    last = max([x for line in lines.values() for x, _ in line], default=0.0) or 1.0  # of all, so that charts compare
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = _LEFT + x / last * (_WIDTH - _LEFT - _RIGHT)

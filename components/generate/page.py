@@ -14,7 +14,7 @@ _TILE_PX, _COLUMNS = 72, 6
 _STYLE = """
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 24px } img { max-width: 100% }
 .pairs { display: flex; flex-wrap: wrap; gap: 14px } .pairs figure { margin: 0 }
-.mark { color: var(--red); font-weight: 600 }
+p.mark { display: table }
 figcaption { font-size: 12px; color: var(--soft) } table.card td { vertical-align: top }
 table.card td:first-child { width: 230px; white-space: nowrap }
 """
