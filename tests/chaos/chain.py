@@ -138,6 +138,8 @@ def commands(data: Path, made: Path) -> dict[str, Command]:
                 "fold_metrics": [of("classifier_cv 0", "metrics.json")],
                 "external_metrics": of("external_eval", "metrics.json"),
                 "umap_metrics": of("umap", "metrics.json"),
+                "data_card": of("tile", "card.html"), "external_data_card": of("tile external", "card.html"),
+                "generators": [of("fid_select", "generator")],
             },
             {"page": "page.html", "markdown": "report.md", "metrics": "metrics.json"},
         ),

@@ -9,6 +9,7 @@ import pytest
 
 from components.core.shell import execute
 from pipelines.cli import app
+from pipelines.score_text import score_text
 
 REFERENCE = Path(__file__).parents[2].parent / "shared/reference/thygan"
 LOGS = REFERENCE / "logs"
@@ -24,10 +25,12 @@ def scored(capsys, *arguments):
 
 
 def refused(capsys, *arguments):
+    """The sentence on standard error; nothing else is printed, and the status is not 0."""
     with pytest.raises(SystemExit) as stopped:
         execute(app, ["score", *map(str, arguments)])
-    assert capsys.readouterr().out == "" and stopped.value.code not in (0, None)
-    return str(stopped.value.code)
+    printed = capsys.readouterr()
+    assert printed.out == "" and stopped.value.code not in (0, None)
+    return (printed.err or str(stopped.value.code)).strip()
 
 
 def thygan_form(path, rows):
@@ -134,8 +137,12 @@ def test_text_shows_constants_ties_diagnoses_and_the_verdict(capsys, two):
 
 def test_nothing_that_a_terminal_obeys_is_printed(capsys, tmp_path):
     rows = [(f"{p}\x1b[31m", f"{d}\x07", *rest) for p, d, *rest in drawn(0, 0.0)]
-    text = run(capsys, thygan_form(tmp_path / "a.csv", rows), "--resamples", 200)
-    assert "\x1b" not in text and "\x07" not in text
+    assert "\x1b" not in refused(capsys, thygan_form(tmp_path / "a.csv", rows))
+    told = scored(capsys, thygan_form(tmp_path / "b.csv", drawn(0, 0.0)))
+    told["files"][0]["ties"] = ["P1\x1b[31m"]
+    told["files"][0]["by_diagnosis"][0]["diagnosis"] = "FA\x07"
+    text = score_text(told)
+    assert "P1\ufffd[31m" in text and "\x1b" not in text and "\x07" not in text
 
 
 @pytest.mark.parametrize(
