@@ -18,7 +18,7 @@ socket=$state/podman.sock
 conf=$state/containers.conf
 bundle=/etc/ssl/certs/ca-certificates.crt
 packages=(podman runc netavark aardvark-dns iptables mmdebstrap)
-python=python3,python3-venv,ca-certificates,libstdc++6,tzdata
+python=python3,python3-pip,ca-certificates,libstdc++6,tzdata
 
 say() { printf 'engine: %s (%s s)\n' "$1" "$SECONDS" >&2; }
 skip() { printf 'skipped: no container engine: %s\n' "$1" >&2; exit 3; }
@@ -68,7 +68,7 @@ CONF
 make_base() {
   local suite sources=() file
   suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-  base=localhost/thygan-base:$suite-3
+  base=localhost/thygan-base:$suite-4
   podman image exists "$base" && return
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list; do
     if [ -s "$file" ] && grep -qE "^[^#]*\b$suite\b" "$file"; then sources+=("$file"); fi
