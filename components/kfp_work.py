@@ -3,6 +3,7 @@
 The environment says where results are kept:
 
     THYGAN_STORE      s3://bucket/prefix, minio://bucket/prefix or a folder; none = nothing is kept or looked up
+    THYGAN_ARCHIVES   s3://bucket/prefix for image archives, which are then passed on by reference; none = as they are
     THYGAN_OBJECTS    folder for objects by sha256, on a machine of one's own
     THYGAN_PIPELINE, THYGAN_RUN_ID    name the place where artifacts lie on a local disk; on a cluster they name it
 """
@@ -24,9 +25,11 @@ from components.core import events
 from components.core.content import content
 from components.core.errors import DataError, StoreError
 from components.core.files import digest
-from components.core.kept import Keeper, KeptArtifact, Result, described
+from components.core.kept import ARCHIVE, ARCHIVE_BYTES, Keeper, KeptArtifact, Result, described
 from components.core.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE, key_id, study_key
+from components.core.passed_on import settle
 from components.core.progress import say
+from components.core.reference import reference_at
 from components.core.store import is_bucket
 from components.kfp_stage import code_tag
 
@@ -66,6 +69,9 @@ def work(component: Any, given: Mapping[str, Any], module: str = "stage") -> Any
     if not Path(made["metrics"].path).exists():  # a dry run
         return returned
     _publish(made)
+    for artifact in made.values():
+        if reference := (reference_at if found else settle)(Path(artifact.path)):
+            artifact.metadata.update({ARCHIVE: reference.archive, ARCHIVE_BYTES: reference.bytes})
     if task:
         task.keep(returned)
     return returned
@@ -99,6 +105,8 @@ class _Task:
             if (result := self._keeper.find(self._stage, self._key())) is None:
                 return None
             self._keeper.fetch(result, self._paths)
+            for path in self._paths.values():
+                settle(path)
         except (DataError, StoreError) as error:
             say(f"{error} It is made again.")
             return None

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from components.core.errors import ConfigError, DataError
+from components.core.files import written
 from components.core.kept import Keeper, KeptArtifact, Result, fetch
 from components.core.progress import say
+from components.core.reference import brought, reference_at
 from components.core.shell import new_app
 from components.kfp_work import STORE_VARIABLE
 
@@ -25,10 +27,6 @@ class Found:
     result: Result
     name: str
     artifact: KeptArtifact
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(file.size_bytes for file in self.artifact.files)
 
     @property
     def place(self) -> str:
@@ -64,7 +62,7 @@ def list_artifacts(
         row = _row(one)
         say(
             f"{row['run']:42} {row['stage']:14} {one.place:14} {row['artifact']:13} {row['type']:22} "
-            f"{one.size_bytes / 1e6:10.2f} MB  {one.artifact.content[:12]}"
+            f"{one.artifact.size_bytes / 1e6:10.2f} MB  {one.artifact.content[:12]}"
         )
     say(f"{len(found)} artifacts" if found else "Nothing there is like that.")
 
@@ -85,7 +83,7 @@ def show(address: str, store: str = "") -> None:
 
 @artifacts.command
 def pull(address: str, out: Path, store: str = "") -> None:
-    """Brings an artifact here, every file compared with its sha256.
+    """Brings an artifact here, every file compared with its sha256; an image archive whole, where it lies elsewhere.
 
     Args:
         address: Its address, or the beginning of its content digest, as `list` prints them.
@@ -95,8 +93,11 @@ def pull(address: str, out: Path, store: str = "") -> None:
     if out.exists():
         raise ConfigError(f"{out} is there already: give another place.")
     one = _one(store, address)
-    fetch(one.artifact, out)
-    say(f"{one.artifact.type} of {one.result.stage}, {one.size_bytes / 1e6:.2f} MB: {out}")
+    with written(out) as beside:
+        fetch(one.artifact, beside)
+        if reference := reference_at(beside):
+            brought(reference, beside)
+    say(f"{one.artifact.type} of {one.result.stage}, {one.artifact.size_bytes / 1e6:.2f} MB: {out}")
 
 
 def find(store: str, run: str = "", stage: str = "", type_name: str = "") -> Iterator[Found]:
@@ -132,6 +133,6 @@ def _row(one: Found) -> dict[str, Any]:
         "stage": one.result.stage,
         "artifact": one.name,
         "type": one.artifact.type,
-        "bytes": one.size_bytes,
+        "bytes": one.artifact.size_bytes,
         "made": one.result.made,
     }

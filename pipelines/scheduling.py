@@ -2,7 +2,8 @@
 
 What a pod finds in its environment comes from the namespace, under these names:
 
-    ConfigMap thygan             AWS_ENDPOINT_URL, AWS_REGION, THYGAN_STORE, THYGAN_PUSHGATEWAY, THYGAN_WEIGHTS_MIRROR
+    ConfigMap thygan             AWS_ENDPOINT_URL, AWS_REGION, THYGAN_STORE, THYGAN_ARCHIVES,
+                                 THYGAN_PUSHGATEWAY, THYGAN_WEIGHTS_MIRROR
     Secret thygan-s3-STAGE       AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: what this stage may read and write
     Secret thygan-study-key      THYGAN_STUDY_KEY: for the tile stage alone, which makes identities
 """
@@ -16,6 +17,7 @@ from kfp import dsl, kubernetes
 
 from components.core.events import RUN_VARIABLE
 from components.core.lineage import KEY_VARIABLE
+from components.core.reference import ARCHIVES_VARIABLE
 from components.core.telemetry import GATEWAY_VARIABLE
 from components.kfp_stage import TAG_VARIABLE, code_tag, image
 from components.kfp_work import STORE_VARIABLE
@@ -24,7 +26,14 @@ from pipelines.nested import StageOptions
 HOUR = 3600
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount point
 SETTINGS, STUDY_KEY = "thygan", "thygan-study-key"
-FROM_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_REGION", STORE_VARIABLE, GATEWAY_VARIABLE, "THYGAN_WEIGHTS_MIRROR")
+FROM_SETTINGS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    STORE_VARIABLE,
+    ARCHIVES_VARIABLE,
+    GATEWAY_VARIABLE,
+    "THYGAN_WEIGHTS_MIRROR",
+)
 USER = 65532  # the images'; KFP itself lets a stage's container be root, which a restricted namespace refuses
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 LONGEST_RUN_S, KEPT_AFTER_S = 30 * 24 * HOUR, 7 * 24 * HOUR  # of a whole run; of its finished workflow

@@ -13,12 +13,13 @@ Result = TypeVar("Result")
 _AHEAD = 2  # results per thread that may wait
 
 
-def computed_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`map(function, items)` by a thread per core, in order, a few results ahead: memory does not grow with the items.
+def computed_ahead(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 0) -> Iterator[Result]:
+    """`map(function, items)` by a thread per core (or `workers`), in order, a few results ahead: memory does not grow
+    with the items.
 
     It pays where `function` waits or leaves Python's lock, as decoding images does.
     """
-    workers = len(os.sched_getaffinity(0))
+    workers = workers or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(workers) as pool:
         rest = iter(items)
         waiting: deque[Future[Result]] = deque(pool.submit(function, one) for one in islice(rest, _AHEAD * workers))

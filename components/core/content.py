@@ -6,9 +6,11 @@ it is, so they are left out: a stage that is run again on the same input gives o
 
 import hashlib
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from components.core.files import digest, file_sha256
+from components.core.reference import reference_at
 from components.core.results import RECORDS
 
 _IMAGE = ".png"
@@ -18,24 +20,35 @@ def content(path: str | Path) -> str:
     """sha256 (hex) over the content of a file, an image archive or a folder, without its records.
 
     An archive's images are taken by name, size and checksum, its other entries (the manifest names each image's sha256)
-    by their bytes: a large archive costs a look at its directory.
+    by their bytes: a large archive costs a look at its directory. A reference has its archive's.
     """
     path = Path(path)
+    if reference := reference_at(path):
+        return reference.content
     if path.is_dir():
         return digest([[name, content(path / name)] for name in files_of(path) if Path(name).name != RECORDS])
     if not zipfile.is_zipfile(path):
         return file_sha256(path)
     with zipfile.ZipFile(path) as archive:
-        entries = sorted(archive.infolist(), key=lambda one: one.filename)
-        return digest(
-            [
-                [one.filename, one.file_size, one.CRC]
-                if one.filename.endswith(_IMAGE)
-                else [one.filename, hashlib.sha256(archive.read(one)).hexdigest()]
-                for one in entries
-                if one.filename != RECORDS
-            ]
-        )
+        return content_of_entries(archive.infolist(), archive.read)
+
+
+def content_of_entries(entries: Iterable[zipfile.ZipInfo], read: Callable[[str], bytes]) -> str:
+    """`content` of a zip, by its directory and what reads an entry that is no image."""
+    return digest(
+        [
+            [one.filename, one.file_size, one.CRC]
+            if is_image(one.filename)
+            else [one.filename, hashlib.sha256(read(one.filename)).hexdigest()]
+            for one in sorted(entries, key=lambda one: one.filename)
+            if one.filename != RECORDS
+        ]
+    )
+
+
+def is_image(name: str) -> bool:
+    """Whether an archive's entry is an image."""
+    return name.endswith(_IMAGE)
 
 
 def files_of(path: Path) -> list[str]:

@@ -23,6 +23,7 @@ from components.core.store import Store, open_store
 from components.core.store.contract import checked_name, verify
 
 TASK, RESULTS = "task.json", "results"
+ARCHIVE, ARCHIVE_BYTES = "archive_uri", "archive_bytes"  # metadata of an artifact that is a reference
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class KeptArtifact:
     content: str
     files: list[KeptFile]
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its files, and of the archive that it stands for."""
+        return sum(one.size_bytes for one in self.files) + int(self.metadata.get(ARCHIVE_BYTES, 0))
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Result:
     @property
     def size_bytes(self) -> int:
         """Of all artifacts together."""
-        return sum(one.size_bytes for artifact in self.artifacts.values() for one in artifact.files)
+        return sum(artifact.size_bytes for artifact in self.artifacts.values())
 
     def to_json(self) -> str:
         """As text."""
@@ -229,7 +235,14 @@ def _place(uri: str) -> tuple[Store, str]:
 
 def _is_there(artifact: KeptArtifact) -> bool:
     store, base = _place(artifact.uri)
-    return all(store.exists(f"{base}/{file.name}" if file.name else base) for file in artifact.files)
+    names = [f"{base}/{file.name}" if file.name else base for file in artifact.files]
+    archive = artifact.metadata.get(ARCHIVE)
+    return all(map(store.exists, names)) and (not archive or _exists(archive))
+
+
+def _exists(uri: str) -> bool:
+    store, name = _place(uri)
+    return store.exists(name)
 
 
 def _object(objects: Path | None, sha256: str) -> Path | None:

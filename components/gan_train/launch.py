@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import TrainingError
+from components.core.reference import on_disk
 
 TEAM = (sys.executable, "-m", "torch.distributed.run")
 MEMBER = "components.gan_train.member"
@@ -48,7 +49,8 @@ def train_in_processes(processes: int, options: Mapping[str, Any]) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.json"
-        job.write_text(json.dumps(options), encoding="utf-8")
+        dataset = str(on_disk(options["dataset"], Path(folder)))  # all of them read all of it
+        job.write_text(json.dumps({**options, "dataset": dataset}), encoding="utf-8")
         command = [*TEAM, "--standalone", f"--nproc-per-node={processes}", "-m", MEMBER, str(job)]
         with subprocess.Popen(command) as team, _handing_on(team):  # noqa: S603 - our own module, no shell
             status = team.wait()

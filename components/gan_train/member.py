@@ -12,6 +12,7 @@ from pathlib import Path
 
 from components.core.errors import ConfigError, ThyganError
 from components.core.files import digest
+from components.core.reference import on_disk
 from components.core.store import is_bucket, open_store
 from components.gan_train.stage import run
 
@@ -32,8 +33,9 @@ def main(job: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / DATASET).exists():
             store.get(DATASET, folder / DATASET)
+        dataset = on_disk(folder / DATASET, folder)
     places = {name: str(folder / name) for name in ("snapshots", "page", "metrics")}
-    run(**{**json.loads(note.data), **places, "dataset": str(folder / DATASET)})
+    run(**{**json.loads(note.data), **places, "dataset": str(dataset)})
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from typing import Any
 
 import urllib3
 
+from components.core.content import content
 from components.core.errors import ConfigError, TrainingError
-from components.core.files import digest, file_sha256
+from components.core.files import digest
 from components.core.progress import say
 from components.core.store import is_bucket, open_store
 from components.gan_train.member import DATASET, JOB
@@ -46,7 +47,7 @@ def train_on_nodes(wanted: Mapping[str, str], options: Mapping[str, Any]) -> Non
     if not is_bucket(options["checkpoint_uri"]):
         raise ConfigError("A training on several nodes needs checkpoint_uri in a bucket: the nodes share no disk.")
     own = {name: value for name, value in options.items() if name not in ("dataset", "snapshots", "page", "metrics")}
-    key = digest([file_sha256(options["dataset"]), own, dict(wanted)])[:16]
+    key = digest([content(options["dataset"]), own, dict(wanted)])[:16]
     uri = f"{options['checkpoint_uri'].rstrip('/')}/jobs/{key}"
     store = open_store(uri)
     store.put(Path(options["dataset"]), DATASET)

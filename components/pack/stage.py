@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.core.ahead import computed_ahead
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.lineage import Lineage, key_of
@@ -89,7 +88,7 @@ def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, beside: Mapping[s
     """Copies the tiles of these rows, pixels stored: StyleGAN's loaders decode every tile anew in every epoch."""
     side_px = source.resolution
     form = encode_png(np.zeros((side_px, side_px, 3), np.uint8), STORED)
-    tiles = computed_ahead(lambda file: _stored(source, file, side_px, form), rows["file"])
+    tiles = source.computed(lambda file, data: _stored(data, f"{file!r} in {source.path}", side_px, form), rows["file"])
     with ArchiveWriter(path) as archive:
         packing = zip(track(tiles, what, len(rows), "tiles"), rows.itertuples(index=False, name=None), strict=True)
         for data, values in packing:
@@ -98,12 +97,10 @@ def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, beside: Mapping[s
             archive.attach(name, value)
 
 
-def _stored(source: ImageArchive, file: str, side_px: int, form: bytes) -> bytes:
+def _stored(data: bytes, name: str, side_px: int, form: bytes) -> bytes:
     """A tile as a PNG of stored pixels; one of the very form, as the tile stage writes them, is taken as it is."""
-    data = source.read_bytes(file)
     if len(data) == len(form) and data.startswith(form[:_HEAD_BYTES]):
         return data
-    name = f"{file!r} in {source.path}"
     image = decode(data, name)
     if image.shape != (side_px, side_px, 3):
         raise DataError(

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -37,8 +39,9 @@ class Tiles:
 
     def images(self) -> Iterator[Pixels]:
         """Pixels in the table's order."""
-        for archive, file in zip(self.table["archive"], self.table["file"], strict=True):
-            yield self.archives[archive].read(file)
+        places = zip(self.table["archive"], self.table["file"], strict=True)
+        for archive, group in groupby(places, itemgetter(0)):
+            yield from self.archives[archive].images([file for _, file in group])
 
     def sampled(self, most: int, rng: np.random.Generator, synthetic_each: int = 0) -> "Tiles":
         """At most `most` tiles, the same number from every domain where it has as many.

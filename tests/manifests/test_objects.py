@@ -163,6 +163,8 @@ def test_the_store_is_the_one_that_stages_are_told_of(of_overlay):
         launcher = settings["kfp-launcher"]
         assert told["AWS_ENDPOINT_URL"].endswith(re.search("endpoint: (.*)", launcher["providers"])[1])
         assert launcher["defaultPipelineRoot"].removeprefix("minio://") == told["THYGAN_STORE"].removeprefix("s3://")
+        bucket, _, prefix = told["THYGAN_ARCHIVES"].removeprefix("s3://").partition("/")
+        assert f"{prefix}/" in read_buckets(STORE / "buckets.json")[bucket].expire_days
 
 
 def test_buckets_of_policies_store_and_usage_are_those_that_are_made(of_overlay):

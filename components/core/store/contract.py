@@ -39,6 +39,23 @@ class Note:
     age_s: float
 
 
+@dataclass(frozen=True)
+class Status:
+    """What a store says of an object without sending it.
+
+    Attributes:
+        size_bytes: Its length.
+        version: Changes when the object is written anew.
+        sha256: That it was put with; '' where nobody noted one.
+        age_s: Since it was written or renewed.
+    """
+
+    size_bytes: int
+    version: str
+    sha256: str
+    age_s: float
+
+
 class Store(Protocol):
     """Objects by name. Each is whole or absent, whatever dies while it is written.
 
@@ -77,6 +94,25 @@ class Store(Protocol):
 
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
+
+    def status(self, name: str) -> Status | None:
+        """What there is to know of an object; None where there is none."""
+
+    def read_range(self, name: str, start: int, length: int, version: str) -> bytes | None:
+        """A part of an object, as long as it was asked for; several threads may ask at once.
+
+        Args:
+            name: Of the object.
+            start: First byte.
+            length: How many, at least 1; all of them must be there.
+            version: The status's.
+
+        Returns:
+            The bytes, or None where the object has another version by now.
+        """
+
+    def renew(self, name: str) -> None:
+        """Makes an object as young as if it had been put now: rules of a bucket count from there."""
 
     def delete(self, name: str) -> None:
         """Removes an object, if it is there."""

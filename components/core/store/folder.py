@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.core.errors import StoreError
 from components.core.files import file_sha256, write_text, written
-from components.core.store.contract import Entry, Note, checked_name, verify
+from components.core.store.contract import Entry, Note, Status, checked_name, verify
 
 
 class FolderStore:
@@ -72,6 +72,31 @@ class FolderStore:
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
         return self._at(name).is_file()
+
+    def status(self, name: str) -> Status | None:
+        """Of a file; its version is its time."""
+        target = self._at(name)
+        if not target.is_file():
+            return None
+        with self._explained("read", name):
+            known, noted = target.stat(), _checksum_file(target)
+            sha256 = noted.read_text() if noted.exists() else ""
+        return Status(known.st_size, str(known.st_mtime_ns), sha256, time.time() - known.st_mtime)
+
+    def read_range(self, name: str, start: int, length: int, version: str) -> bytes | None:
+        """A part of a file."""
+        with self._explained("read", name), self._at(name).open("rb") as file:
+            if str(os.fstat(file.fileno()).st_mtime_ns) != version:
+                return None
+            data = os.pread(file.fileno(), length, start)
+        if len(data) != length:
+            raise StoreError(f"{self.uri}/{name} cannot be read: it ends before byte {start + length:,}.")
+        return data
+
+    def renew(self, name: str) -> None:
+        """Gives a file the present time."""
+        with self._explained("written", name):
+            os.utime(self._at(name))
 
     def delete(self, name: str) -> None:
         """Removes a file and its checksum."""

@@ -14,30 +14,34 @@ bucket's lifecycle rule for unfinished multipart uploads.
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
 import certifi
 import urllib3
 from minio import Minio
+from minio.commonconfig import ComposeSource
 from minio.credentials import AWSConfigProvider, ChainedProvider, EnvAWSProvider, IamAwsProvider
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 
 from components.core.errors import ConfigError, DataError, StoreError
 from components.core.files import written
-from components.core.store.contract import Entry, Note, checked_name, verify
+from components.core.store.contract import Entry, Note, Status, checked_name, verify
+
+Answer = TypeVar("Answer")
 
 ENDPOINTS = ("THYGAN_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _ROLES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _AWS = "https://s3.amazonaws.com"
 _PART_BYTES, _CHUNK_BYTES = 16 << 20, 1 << 20
+_CONNECTIONS = 8  # that are kept open, for threads that read at once
 _BACKOFF_S, _DOWNLOAD_PAUSES_S = 0.5, (0.5, 1.0, 2.0)
 _CREDENTIALS = (
     "the store refuses these credentials ({code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do"
@@ -63,6 +67,7 @@ def client_of_environment(retries: int, timeout_s: float) -> tuple[Minio, str]:
         raise ConfigError(f"The S3 endpoint in {' or '.join(ENDPOINTS)} is no address: write http://host:port.")
     providers = [EnvAWSProvider(), AWSConfigProvider(), *([IamAwsProvider()] if _first(_ROLES) else [])]
     http = urllib3.PoolManager(
+        maxsize=_CONNECTIONS,
         timeout=urllib3.Timeout(timeout_s),
         retries=urllib3.Retry(retries, backoff_factor=_BACKOFF_S, status_forcelist=(500, 502, 503, 504)),
         ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where(),
@@ -103,12 +108,7 @@ class S3Store:
     def get(self, name: str, path: Path) -> None:
         """Downloads an object; one that is cut short or arrives torn is asked for again."""
         with self._explained("read", name):
-            for pause_s in _DOWNLOAD_PAUSES_S:
-                with suppress(ProtocolError, ReadTimeoutError, DataError):
-                    self._download(name, path)
-                    return
-                time.sleep(pause_s)
-            self._download(name, path)
+            _again(lambda: self._download(name, path))
 
     def read(self, name: str) -> Note | None:
         """A small object; its version is its ETag, its age is told by the clock that the answer carries."""
@@ -143,9 +143,29 @@ class S3Store:
 
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
+        return self.status(name) is not None
+
+    def status(self, name: str) -> Status | None:
+        """Of an object; its version is its ETag."""
         with self._explained("read", name), _allowed("NoSuchKey"):
-            return bool(self._client.stat_object(self._bucket, self._key(name)))
-        return False
+            found = self._client.stat_object(self._bucket, self._key(name))
+            headers = found.metadata or {}
+            return Status(found.size or 0, found.etag or "", headers.get("x-amz-meta-sha256", ""), _age_s(headers))
+        return None
+
+    def read_range(self, name: str, start: int, length: int, version: str) -> bytes | None:
+        """A part of an object (Range, If-Match); one that is cut short is asked for again."""
+        with self._explained("read", name), _allowed("PreconditionFailed"):
+            return _again(lambda: self._range(name, start, length, version))
+        return None
+
+    def renew(self, name: str) -> None:
+        """Has the store copy an object onto itself, with what is noted of it."""
+        if (status := self.status(name)) is None:
+            raise StoreError(f"{self.uri}/{name} cannot be renewed: it is not there.")
+        with self._explained("renewed", name):
+            source = ComposeSource(self._bucket, self._key(name), match_etag=status.version)
+            self._client.compose_object(self._bucket, self._key(name), [source], metadata={"sha256": status.sha256})
 
     def delete(self, name: str) -> None:
         """Removes an object."""
@@ -154,6 +174,17 @@ class S3Store:
 
     def _key(self, name: str) -> str:
         return self._prefix + checked_name(name)
+
+    def _range(self, name: str, start: int, length: int, version: str) -> bytes | None:
+        pinned: dict[str, Any] = {"If-Match": f'"{version}"'}
+        response = self._client.get_object(self._bucket, self._key(name), start, length, request_headers=pinned)
+        with closing(response):
+            data = bytes(response.data)
+            if _etag(response.headers) != version:  # of a store that knows no condition here
+                return None
+        if len(data) != length:
+            raise ProtocolError(f"{len(data)} bytes came of {length}")
+        return data
 
     def _download(self, name: str, path: Path) -> None:
         response = self._client.get_object(self._bucket, self._key(name))
@@ -186,6 +217,15 @@ class S3Store:
             raise StoreError(f"{where} cannot be {doing} ({error.strerror}): see to the disk.") from None
         except ValueError as error:
             raise StoreError(f"{where} cannot be {doing}: {_own_words(str(error))}.") from None
+
+
+def _again(ask: Callable[[], Answer]) -> Answer:
+    """What `ask` gives; an answer that is cut short or arrives torn is asked for again."""
+    for pause_s in _DOWNLOAD_PAUSES_S:
+        with suppress(ProtocolError, ReadTimeoutError, DataError):
+            return ask()
+        time.sleep(pause_s)
+    return ask()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from minio import Minio
 from minio.error import S3Error
 
 from components.core.errors import ConfigError
+from components.core.passed_on import RENEWED_AFTER_S
 from components.core.upkeep.buckets import read_buckets
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -43,7 +44,8 @@ CHECKPOINTS = {
     "generate": ["thygan-checkpoints/features/abc.npy"],
 }
 WEIGHTS = "thygan-weights/resnet50.pth"
-OBJECTS = [*KEPT, *dict.fromkeys(one for places in CHECKPOINTS.values() for one in places), SLIDE, WEIGHTS]
+ARCHIVE = "thygan-artifacts/archives/0123456789abcdef.zip"
+OBJECTS = [*KEPT, *dict.fromkeys(one for places in CHECKPOINTS.values() for one in places), SLIDE, WEIGHTS, ARCHIVE]
 ALLOWED = {  # identity, what it does, where
     *{(stage, "read", where[stage]) for where in (MADE, RECORD, RESULT) for stage in STAGES},
     *{(stage, "write", where[stage]) for where in (RECORD, RESULT) for stage in STAGES},
@@ -56,6 +58,8 @@ ALLOWED = {  # identity, what it does, where
     *{("launcher", does, where) for does in ("read", "write") for where in KEPT},
     *{("reader", "read", where) for where in KEPT},
     *{("weights-mirror", does, WEIGHTS) for does in ("read", "write")},
+    *{(one, "read", ARCHIVE) for one in (*STAGES, "reader") if one != "split"},
+    *{(stage, "write", ARCHIVE) for stage in ("tile", "pack", "generate")},
     ("tile", "read", SLIDE),
     *{(nobody, "read", WEIGHTS) for nobody in (*STAGES, "launcher", "reader", "usage", "bootstrap")},  # as everybody
 }
@@ -141,6 +145,13 @@ def test_buckets_have_their_rules_and_a_second_time_changes_nothing(store):
     again = upkeep("buckets", str(STORE / "buckets.json"), **store.environment("bootstrap"))
     assert again.returncode == 0 and again.stdout.count("was there") == 4
     assert {rule.rule_id for rule in root.get_bucket_lifecycle("thygan-checkpoints").rules} == set(rules)
+
+
+def test_archives_outlive_the_records_that_name_them(store):
+    """By as long as one may be old when a record is written that names it."""
+    rules = {rule.rule_id: rule.expiration for rule in store.client().get_bucket_lifecycle("thygan-artifacts").rules}
+    longest_record_days = rules["expire-kfp"].days + RENEWED_AFTER_S / 86400
+    assert longest_record_days + 1 <= rules["expire-archives"].days
 
 
 def test_everybody_may_read_weights_and_nothing_else(store):
