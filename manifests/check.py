@@ -20,7 +20,10 @@ from jsonschema import Draft202012Validator
 VERSIONS = ("1.30", "1.36")
 HERE = Path(__file__).parent
 OVERLAYS = tuple(sorted(one for one in (HERE / "overlays").iterdir() if one.is_dir()))
-_MODELS = {"monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1"}
+_MODELS = {  # module, and what its classes' names begin with
+    "monitoring.coreos.com/v1": ("cloudcoil.models.prometheus_operator.v1", ""),
+    "trainer.kubeflow.org/v1alpha1": ("kubeflow_trainer_api.models", "TrainerV1alpha1"),
+}
 _CLOSED = {"kueue.x-k8s.io/v1beta1": HERE / "schemas/kueue.yaml"}
 
 Manifest = dict[str, Any]
@@ -42,7 +45,8 @@ def problems(one: Manifest) -> Iterator[str]:
     """What an API server would refuse, or drop, of one object."""
     api, kind = str(one.get("apiVersion")), str(one.get("kind"))
     if api in _MODELS:
-        model = getattr(import_module(_MODELS[api]), kind, None)
+        module, prefix = _MODELS[api]
+        model = getattr(import_module(module), prefix + kind, None)
         yield from _unlike_model(one, model) if model else [f"{api} knows no {kind}"]
     elif api in _CLOSED:
         schemas = yaml.safe_load(_CLOSED[api].read_text(encoding="utf-8"))
@@ -68,13 +72,15 @@ def name_of(one: Manifest) -> str:
 
 
 def _unlike_model(one: Manifest, model: Any) -> Iterator[str]:
+    is_generated = hasattr(model, "from_dict")  # by OpenAPI Generator, whose quantities only its own reader takes
     try:
-        parsed = model.model_validate(one)
+        parsed = model.from_dict(one) if is_generated else model.model_validate(one)
     except ValueError as error:
-        for each in getattr(error, "errors", list)():
+        found = getattr(error, "errors", list)() or [{"loc": [model.__name__], "msg": str(error)}]
+        for each in found:
             yield f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
         return
-    again = parsed.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    again = parsed.to_dict() if is_generated else parsed.model_dump(by_alias=True, exclude_unset=True, mode="json")
     for path in _lost(one, again, ""):
         yield f"unknown field {path.lstrip('.')}"
 

@@ -1,5 +1,6 @@
 """The overlays as kustomize renders them, for the tests beside."""
 
+import copy
 import importlib.util
 import shutil
 from functools import cache
@@ -26,9 +27,19 @@ def pods(objects):
     """Workload and pod template of everything that makes pods."""
     for one in objects:
         spec = one.get("spec", {})
+        if one["kind"] == "TrainingRuntime":
+            yield from ((one, _of_job_set(job)) for job in spec["template"]["spec"]["replicatedJobs"])
+            continue
         template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
         if template and "spec" in template:
             yield one, template
+
+
+def _of_job_set(job):
+    """The pod template of a JobSet's job, with the label that its controller adds."""
+    template = copy.deepcopy(job["template"]["spec"]["template"])
+    template["metadata"]["labels"]["jobset.sigs.k8s.io/jobset-name"] = "of-a-training"
+    return template
 
 
 def containers(template):

@@ -10,12 +10,15 @@ import pytest
 
 from components.core.upkeep.buckets import read_buckets
 from components.core.upkeep.identities import as_secrets, draw_identities
+from components.gan_train.node_job import GROUP, train_job
+from pipelines.scheduling import FROM_SETTINGS, KEYS, NEEDS, SHARED_MEMORY, USER
 
 sys.path.insert(0, str(Path(__file__).parent))
 from overlays import OVERLAYS, ROOT, containers, pods
 
 STORE = ROOT / "manifests/base/store"
 SYSTEM_SECRETS = {"thygan-study-key", "thygan-minio-root", "thygan-s3-identities"}
+NODE = "spec.template.spec.replicatedJobs.0.template.spec.template.spec"
 GIB = {"Mi": 1 / 1024, "Gi": 1, "Ti": 1024}
 
 
@@ -42,6 +45,10 @@ def test_every_object_is_what_the_api_server_takes(objects, check):
         ("PrometheusRule", "spec.groups.0.rules.0.four", "5m"),
         ("ClusterQueue", "spec.resourceGroups.0.flavours", []),
         ("LocalQueue", "spec.clusterQueue", 7),
+        ("TrainingRuntime", "spec.mlPolicy.pytorch", {}),
+        ("TrainingRuntime", f"{NODE}.tolerations.0.keys", "x"),
+        ("TrainingRuntime", "spec.template.spec.failurePolicy.maxRestarts", "three"),
+        ("TrainingRuntime", f"{NODE}.containers.0.resources.limits.cpu", {"is": "no quantity"}),
     ],
 )
 def test_a_misspelling_is_refused(of_overlay, check, kind, path, value):
@@ -194,3 +201,50 @@ def test_what_pods_need_together_fits_the_quota(objects):
 
 def _gib(quantity):
     return int(quantity[:-2]) * GIB[quantity[-2:]]
+
+
+def test_a_train_job_finds_its_runtime_its_container_and_its_rights(of_overlay, check, monkeypatch):
+    """The job that the stage makes against the runtime of the manifests, each against its schema."""
+    for name in FROM_SETTINGS:
+        monkeypatch.setenv(name, "told")
+    job = train_job("thygan-gan-1", {"nodes": "2", "gpus": "8"}, 2, 8, "s3://thygan-checkpoints/jobs/1/job.json")
+    assert list(check.problems(job)) == []
+    assert list(check.problems({**job, "spec": {**job["spec"], "trainers": {}}}))
+    known = {one["name"] for one in job["spec"]["trainer"]["env"]}
+    assert known >= {*FROM_SETTINGS, *KEYS}, "what scheduling.py gives the stage's own pod"
+    for overlay in ("gpu", "prod"):
+        objects = of_overlay(overlay)
+        (runtime,) = of_kind(objects, "TrainingRuntime")
+        ref = job["spec"]["runtimeRef"]
+        assert runtime["apiVersion"] == job["apiVersion"] == GROUP
+        assert (ref["apiGroup"], ref["kind"], ref["name"]) == (
+            GROUP.partition("/")[0], runtime["kind"], runtime["metadata"]["name"]
+        )  # fmt: skip
+        assert "torch" in runtime["spec"]["mlPolicy"]
+        (node,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+        labels = node["template"]["metadata"]["labels"]
+        assert (node["name"], labels["trainer.kubeflow.org/trainjob-ancestor-step"]) == ("node", "trainer")
+        (_, template), needs = next(pods([runtime])), NEEDS["gan_train"]
+        (container,) = containers(template)
+        assert container["name"] == "node"
+        assert container["resources"]["limits"]["memory"] == f"{needs.memory}Gi"
+        shared = next(one["name"] for one in container["volumeMounts"] if one["mountPath"] == SHARED_MEMORY)
+        volumes = {one["name"]: one.get("emptyDir") for one in template["spec"]["volumes"]}
+        assert volumes[shared] == {"medium": "Memory", "sizeLimit": f"{needs.shm}Gi"}
+        assert template["spec"]["securityContext"]["runAsUser"] == USER
+        assert template["metadata"]["labels"]["app.kubernetes.io/component"] == "gan-train"
+        assert allowed(objects, "thygan-runner", GROUP.partition("/")[0], "trainjobs") >= {"create", "get", "delete"}
+
+
+def allowed(objects, account, group, resource):
+    """Verbs that an account has on a resource."""
+    roles = {one["metadata"]["name"]: one["rules"] for one in of_kind(objects, "Role")}
+    mine = [
+        one["roleRef"]["name"]
+        for one in of_kind(objects, "RoleBinding")
+        if any(who["name"] == account for who in one["subjects"]) and one["roleRef"]["kind"] == "Role"
+    ]
+    rules = [rule for name in mine for rule in roles[name]]
+    return {
+        verb for rule in rules if group in rule["apiGroups"] and resource in rule["resources"] for verb in rule["verbs"]
+    }

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from components.core.archive import ImageArchive
+from components.core.content import content
 from components.core.files import file_sha256
 from components.core.lineage import KEY_VARIABLE, identity
 from components.core.phantom import write_study
@@ -72,6 +74,21 @@ def runs(environment, tmp_path_factory):
     pd.concat([table, grown]).to_csv(data / "hospital-a" / "meta.csv", index=False)
     outputs.append(study("third"))
     return folder, store, outputs, str(table["patient"][0])
+
+
+@pytest.fixture(scope="module")
+def by_reference(runs, environment):
+    """The third run again with archives in a bucket: in its own store on an empty disk, and in an empty store."""
+    folder, store, _, _ = runs
+    data, archives = folder / "study", f"{store}-archives"
+    given = environment | {"THYGAN_ARCHIVES": archives}
+    places = ["--source", data / "hospital-a", "--external", data / "hospital-b"]
+    stores = {"fourth": store, "fifth": f"{store}-other"}
+    outputs = [
+        thygan(given, "run", *places, "--store", where, "--out", folder / out, *OPTIONS)
+        for out, where in stores.items()
+    ]
+    return folder, stores["fifth"], archives, outputs
 
 
 def taken(output):
@@ -144,3 +161,34 @@ def test_what_lies_torn_in_the_store_is_made_again(runs, environment, s3_server,
     assert done.returncode == 1
     assert "is torn" in done.stderr
     assert not (tmp_path / "report.md").exists()
+
+
+def test_what_archives_hold_is_known_whether_they_lie_here_or_there(by_reference, runs):
+    """Kept as files, found as references: the keys are the same."""
+    _, _, _, (fourth, fifth) = by_reference
+    assert not {one.split()[0] for one in made(fourth)} & set(COSTLY)
+    assert taken(fifth) == set()
+
+
+def test_a_study_by_reference_is_the_same_study(by_reference, environment, s3_server):
+    folder, store, archives, _ = by_reference
+    assert told(folder / "fifth") == told(folder / "third")
+    found = {one["type"]: one for one in listed(environment, store)}
+    for kind in ("TileSet", "GanDataset", "HeldOut", "SyntheticTiles"):
+        shown = json.loads(thygan(environment, "artifacts", "show", found[f"system.{kind}"]["uri"], store))
+        assert sum(file["size_bytes"] for file in shown["files"]) < 1000, "KFP carries a reference"
+        assert shown["metadata"]["archive_uri"].startswith(f"{archives}/")
+        assert found[f"system.{kind}"]["bytes"] > shown["metadata"]["archive_bytes"]
+    for name in (folder / "fifth" / "artifacts").rglob("*"):
+        assert not name.is_file() or name.read_bytes()[:4] != b"PK\x03\x04" or name.suffix == ".npz", name
+    out = folder / "tiles.zip"
+    thygan(environment, "artifacts", "pull", found["system.GanDataset"]["uri"], out, store)
+    with ImageArchive(out) as pulled:
+        assert content(out) == found["system.GanDataset"]["content"]
+        assert len(list(pulled.images())) == len(pulled) > 0
+
+
+def told(out):
+    """What a report says, without how long it took and where."""
+    text = (out / "report.md").read_text()
+    return re.sub(r"[^\n]*(seconds|min\b)[^\n]*", "", text)
