@@ -16,6 +16,7 @@ from components.core import passed_on
 from components.core.archive import ArchiveWriter, ImageArchive
 from components.core.content import content
 from components.core.errors import ConfigError, DataError, StoreError
+from components.core.kept import ARCHIVE, ARCHIVE_BYTES, Keeper, Result, described
 from components.core.passed_on import settle
 from components.core.reference import ARCHIVES_VARIABLE, Reference, brought, on_disk, reference_at
 from components.core.store import open_store
@@ -297,3 +298,19 @@ def test_hostile_zips_in_a_place_of_archives(archives, tmp_path, s3):
         file.write_text(json.dumps(asdict(forged)))
         with pytest.raises(DataError, match="is no image archive"):
             ImageArchive(file)
+
+
+def test_a_result_whose_archive_is_gone_is_none(referred, archives, bucket, tmp_path):
+    """Rules of a bucket may take an archive; what named it is made again."""
+    reference = reference_at(referred)
+    known = {ARCHIVE: reference.archive, ARCHIVE_BYTES: reference.bytes}
+    artifact = described(referred, "system.TileSet", f"{bucket}/p/1/tile/0/tiles", known)
+    assert artifact.content == reference.content
+    assert artifact.size_bytes == referred.stat().st_size + reference.bytes
+    made = Result("tile", "p/1", "p/1/tile/0", "k", "src-1", "2026-01-01T00:00:00Z", {}, {}, {"tiles": artifact})
+    Keeper(bucket).keep(made, {"tiles": referred}, upload=True)
+    found = Keeper(bucket).find("tile", "k")
+    Keeper(bucket).fetch(found, {"tiles": tmp_path / "back"})
+    assert (tmp_path / "back").read_bytes() == referred.read_bytes()
+    open_store(archives).delete(reference.name)
+    assert Keeper(bucket).find("tile", "k") is None
