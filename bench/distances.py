@@ -9,6 +9,7 @@ features is torch-fidelity's own loop over the same images as PNG files, with th
 and the same weights, in alternating rounds of one process.
 """
 
+import copy
 import statistics
 import sys
 import tempfile
@@ -76,7 +77,8 @@ def features(folder: Path, weights: Path) -> None:
                 image = Image.open(path).convert("RGB").resize((SIDE, SIDE))
                 archive.add(np.array(image), {"label": 0})
                 image.save(tiles / f"{place:05d}.png", compress_level=1)
-        module = inception(weights, Path(scratch))
+        theirs = inception(weights, Path(scratch))
+        module = copy.deepcopy(theirs).to(memory_format=torch.channels_last)  # as `load_extractor` does
         ours = Extractor("inception", "", False, 2048, 299, "", torch.device("cpu"), lambda images: module(images)[0])
         dataset = ImagesPathDataset([str(path) for path in sorted(tiles.iterdir())])
 
@@ -85,7 +87,7 @@ def features(folder: Path, weights: Path) -> None:
                 return features_of(ours, archive.images(), BATCH, "ours", IMAGES)
 
         def they() -> np.ndarray:
-            found = get_featuresdict_from_dataset(dataset, module, BATCH, False, True, False)
+            found = get_featuresdict_from_dataset(dataset, theirs, BATCH, False, True, False)
             return found["2048"].numpy()
 
         ways: dict[str, Callable[[], np.ndarray]] = {"torch-fidelity": they, "thygan": we}

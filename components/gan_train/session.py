@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
+from components.core.errors import DataError
 from components.core.progress import say
 from components.core.stylegan2 import Discriminator, Generator
+from components.core.stylegan2.presets import PRESETS
 from components.core.stylegan2.transfer import Start, State, transfer
 from components.gan_train.checkpoint import Checkpoints
 from components.gan_train.compiled import compile_losses
@@ -47,7 +49,14 @@ def settings_of(asked: Options, tiles: Tiles, team: Team, device: torch.device, 
 
     Raises:
         ConfigError: It cannot be meant.
+        DataError: The preset is for classes, and the tiles have none.
     """
+    preset = PRESETS.get(asked.preset)
+    if preset and preset.conditional and not tiles.classes:
+        raise DataError(
+            f"The preset {asked.preset!r} trains with classes and the tiles have none: pack them with labels, or take "
+            "another preset."
+        )
     settings = resolve(asked, tiles.resolution, device, team.size)
     if saved:
         settings = continued(saved, asked, team.size)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from components.core.archive import ImageArchive
-from components.core.errors import ConfigError
+from components.core.errors import ConfigError, DataError
 from components.core.stylegan2.presets import NAMES as PRESETS
 from components.core.stylegan2.presets import resolve_preset
 from components.gan_train import losses
@@ -32,6 +32,12 @@ def test_dry_run_says_everything_and_writes_nothing(toy_archive, tmp_path, capsy
     assert "8 micro-batch(es) each" in said["device"]
     assert 0.5 < float(said["memory"].split()[1]) < 1.5
     assert int(said["generator"].split()[0].replace(",", "")) > 10_000_000
+
+
+def test_the_published_preset_trains_with_classes(make_archive, tmp_path):
+    paths = {"dataset": make_archive(labels=()), **{key: tmp_path / key for key in ("snapshots", "page", "metrics")}}
+    with pytest.raises(DataError, match="'published' trains with classes and the tiles have none: pack"):
+        run(**{name: str(path) for name, path in paths.items()}, preset="published", device="cpu", dry_run=True)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -121,7 +121,8 @@ def _inception2015(weights_dir: str, device: torch.device) -> Extractor:
     tensors = io.BytesIO()
     torch.save(torch.load(path, map_location="cpu", weights_only=True), tensors)
     tensors.seek(0)
-    module = FeatureExtractorInceptionV3("inception2015", ["2048"], feature_extractor_weights_path=tensors).to(device)
+    module = FeatureExtractorInceptionV3("inception2015", ["2048"], feature_extractor_weights_path=tensors)
+    module = module.to(device, memory_format=torch.channels_last)
     resize = "bilinear as in TensorFlow 1, to 299 px"
     sha256 = file_sha256(path)
     return Extractor("inception2015", sha256, True, 2048, 299, resize, device, lambda images: module(images)[0])

@@ -33,7 +33,7 @@ class Preset:
         ada_kimg: In which ADA's p may rise from 0 to 1, in thousand images.
         num_fp16_res: How many of the highest resolutions run in reduced precision.
         conv_clamp: Limit of activations; None = none.
-        conditional: Whether classes are told to the networks; None = as the user says.
+        conditional: Whether tiles must have classes; None = the networks are told of them where there are any.
         mirror: Whether the data set is doubled by its mirror images; None = as the user says.
     """
 
