@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from components.core.errors import ConfigError
+from components.fid_select.measure import SCREENED_FRECHET
 
 KID_HELD_OUT, FID_TRAIN = "kid_held_out", "fid_train"
 RULES = (KID_HELD_OUT, FID_TRAIN)
@@ -58,14 +59,17 @@ class Choice:
         """The places of the snapshots that are worth the full measure, from the screening's rows.
 
         All whose kernel distance is not above the lowest one's by more than 3 standard errors of the difference that
-        more images could remove, and the `least` lowest in any case. The real tiles are those of the full measure, so
-        their own error is not counted.
+        more images could remove, and the `least` lowest in any case; by the Fréchet distance, too, where that decides,
+        as both do not always agree. The real tiles are those of the full measure, so their own error is not counted.
         """
         scores = {place: self._screened(rows[place]) for place in selectable(rows)}
         order = sorted(scores, key=lambda place: scores[place][0])
         best, error = scores[order[0]]
-        near = {one for one in order if scores[one][0] - best <= _BEHIND * math.hypot(scores[one][1], error)}
-        return sorted(near | set(order[:least]))
+        ahead = {one for one in order if scores[one][0] - best <= _BEHIND * math.hypot(scores[one][1], error)}
+        ahead |= set(order[:least])
+        if self.rule == FID_TRAIN:
+            ahead |= set(sorted(scores, key=lambda place: rows[place].get(SCREENED_FRECHET, math.inf))[:least])
+        return sorted(ahead)
 
     def best(self, rows: Sequence[Row]) -> tuple[int, str]:
         """The place of the chosen snapshot and a sentence that says why; the earlier one of equals."""

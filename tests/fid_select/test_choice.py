@@ -53,6 +53,15 @@ def test_front_runners_are_those_that_more_images_could_bring_ahead() -> None:
     assert choice.front_runners(rows, 9) == [1, 2, 3, 4]
 
 
+def test_who_leads_by_fid_in_the_screening_runs_too_where_fid_decides() -> None:
+    kid, fid = (0.0, 0.1, 0.2, 0.3, 0.4), (1, 9, 8, 7, 2)
+    rows = [row(4 * place, 0, (one, one), (one, one), 0.01) for place, one in enumerate(kid)]
+    rows = [{**one, "fid_screening": distance} for one, distance in zip(rows, fid, strict=True)]
+    assert Choice("fid_train", "").front_runners(rows, 1) == [1, 4]
+    assert Choice("fid_train", "").front_runners(rows, 2) == [1, 2, 3, 4]
+    assert Choice("kid_held_out", "").front_runners(rows, 1) == [1]
+
+
 def test_no_rule_of_that_name() -> None:
     check_rule("fid_train")
     with pytest.raises(ConfigError, match="kid_held_out or fid_train"):
