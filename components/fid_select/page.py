@@ -2,22 +2,20 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from components.core.archive import Pixels
 from components.core.figures.card import Card, card_section
+from components.core.figures.css import PAGE_CSS
+from components.core.figures.lines import Line, line_chart
 from components.core.figures.pictures import data_uri, image_grid, resized
-from components.fid_select.curves import Line, chart
 from components.fid_select.measure import COVERAGE
 
 _MOST_SNAPSHOTS = 8
 _TILE_PX = 64
 _STYLE = """
-figure { margin: 0 } figcaption { font-weight: 600; font-size: 13.5px } svg { width: 100%; font-size: 11px }
-svg text { fill: var(--soft) } .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 22px 30px }
 tr.chosen td { background: var(--wash); font-weight: 600 } .note { color: var(--red); font-weight: 600 }
 .strip { display: flex; align-items: center; gap: 12px; margin: 4px 0 } .strip span { width: 88px; flex: none }
 .strip img { max-width: 100% } table.card td { vertical-align: top }
@@ -63,10 +61,9 @@ def draw_page(
     """
     chosen = next(place for place, row in enumerate(rows) if row["chosen"])
     marks = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
-    css = (files("components.core.figures") / "page.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>'
-        f"<style>{css}{_STYLE}</style></head><body><main><h1>{html.escape(heading)}</h1>{marks}"
+        f"<style>{PAGE_CSS}{_STYLE}</style></head><body><main><h1>{html.escape(heading)}</h1>{marks}"
         f"<p>Chosen: {html.escape(reason)}.</p><p class='soft small'>{html.escape(measured_with)} Distances of "
         "different extractors, sizes or image counts do not compare, nor with published FIDs.</p>"
         f"<h2>Over the training</h2>{_charts(rows, rows[chosen]['kimg'])}"
@@ -97,7 +94,8 @@ def _charts(rows: Sequence[dict[str, Any]], chosen_kimg: float) -> str:
         ("Recall, per class", by_class("recall")),
         ("Coverage, per class", by_class("coverage")),
     )
-    return f'<div class="charts">{"".join(chart(title, lines, chosen_kimg) for title, lines in charts)}</div>'
+    drawn = (line_chart(title, lines, "kimg", chosen=chosen_kimg) for title, lines in charts)
+    return f'<div class="charts">{"".join(drawn)}</div>'
 
 
 def _tables(rows: Sequence[dict[str, Any]]) -> str:

@@ -3,11 +3,11 @@
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from components.core.archive import Pixels
 from components.core.figures.card import Card, card_section
+from components.core.figures.css import PAGE_CSS
 from components.core.figures.pictures import data_uri, image_grid, resized
 
 _TILE_PX, _COLUMNS = 72, 6
@@ -64,7 +64,6 @@ def draw_page(
         closest: The nearest of the kept images.
         card: The set's.
     """
-    css = (files("components.core.figures") / "page.css").read_text(encoding="utf-8")
     shown = "".join(f'<p class="mark">{html.escape(mark)}</p>' for mark in marks)
     text = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in said)
     grids = "".join(
@@ -73,7 +72,7 @@ def draw_page(
     )
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>'
-        f"<style>{css}{_STYLE}</style></head><body><main><h1>{html.escape(heading)}</h1>{shown}{text}"
+        f"<style>{PAGE_CSS}{_STYLE}</style></head><body><main><h1>{html.escape(heading)}</h1>{shown}{text}"
         f"<h2>Images per arm</h2>{_table(arms, _ARMS)}{_classes(fidelity)}<h2>Samples</h2>{grids}"
         f"<h2>Near-copies</h2>{_pairs('Dropped', dropped)}"
         f"{_pairs('Kept, and nearest to a training tile', closest)}{card_section(card, 'synthetic-card.json')}"

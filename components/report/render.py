@@ -6,7 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from components.core.figures.page import PAGE_CSS, significant
+from components.core.figures.css import PAGE_CSS
+from components.core.figures.page import significant
 from components.core.figures.plots import plotly_script
 from components.core.wording import fraction
 

@@ -3,20 +3,17 @@
 import base64
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from components.core.archive import ImageArchive
-from components.core.figures import pictures
+from components.core.figures.css import PAGE_CSS
 from components.core.figures.pictures import data_uri, resized
 from components.tile.overview import REFUSED, TAKEN
 
 CLASS_COLOURS = ("#0072B2", "#D55E00")
 SHEET_TILES, THUMBNAIL_PX = 8, 116
-# The study's pages look alike; their style is read as a file because the module beside it needs plotly
-_STYLE = Path(pictures.__file__).with_name("page.css").read_text(encoding="utf-8")
 _OWN_STYLE = """
 .sheet { display: flex; flex-wrap: wrap; gap: 6px; margin: 6px 0 18px; }
 .sheet img { border-radius: 3px; display: block; }
@@ -67,7 +64,7 @@ def page_html(
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Tiles</title>\n'
-        f"<style>{_STYLE}{_OWN_STYLE}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
+        f"<style>{PAGE_CSS}{_OWN_STYLE}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
     )
 
 

@@ -5,14 +5,12 @@ import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from components.core import figures
+from components.core.figures.css import PAGE_CSS
 from components.core.macenko import LIGHT
 
 # The study's pages look alike; their style is read as a file because the module beside it needs plotly
-_STYLE = (Path(figures.__file__).parent / "page.css").read_text(encoding="utf-8")
 _OWN_STYLE = """
 .stains { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 16px; margin: 14px 0 20px; }
 .stain { border: 1px solid var(--line); border-radius: 6px; padding: 12px 14px 14px; }
@@ -46,7 +44,7 @@ def card_page(card: Mapping[str, Any]) -> str:
         body.append("<p>The tile set is empty.</p>")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Data card</title>\n'
-        f"<style>{_STYLE}{_OWN_STYLE}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
+        f"<style>{PAGE_CSS}{_OWN_STYLE}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
     )
 
 

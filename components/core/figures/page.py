@@ -2,14 +2,13 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from components.core.figures.css import PAGE_CSS
 from components.core.figures.plots import plotly_script
 
-PAGE_CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 _MOST_DIGITS = 9
 _CHANGE = {
     "fell": '<span class="small good">gap fell</span>',
