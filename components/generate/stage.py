@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from components.core.features import Extractor, load_extractor
 from components.core.files import file_sha256, read_json, write_text
 from components.core.lineage import Lineage, refuse_leak
 from components.core.progress import track
+from components.core.reference import on_disk
 from components.core.results import RECORDS, Record
 from components.core.splits import SplitPlan
 from components.core.stylegan2 import Generator
@@ -108,8 +110,9 @@ def run(
     )
     upstream = read_json(folder / RECORDS) if (folder / RECORDS).exists() else None
     with (
-        ImageArchive(dataset) as real,
-        ImageArchive(held_out) as unseen,
+        TemporaryDirectory() as scratch,
+        ImageArchive(on_disk(dataset, Path(scratch))) as real,  # gate, fidelity and page read all of it
+        ImageArchive(on_disk(held_out, Path(scratch))) as unseen,
         Record(metrics, "generate", upstream=upstream, fold=fold, scheme=scheme) as record,
     ):
         generators = [load_generator(folder, one) for one in devices]
