@@ -2,33 +2,34 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.core.errors import DataError, plain
+from components.core.parts import part_beside, removed, sweep
 
 
 @contextmanager
 def written(path: str | Path) -> Iterator[Path]:
     """Yields a path beside `path` to write a file or a folder to; it takes `path`'s name only on success.
 
-    On an exception what was written is removed and `path` is left as it was.
+    On an exception what was written is removed and `path` is left as it was. What a killed writer of the same output
+    left beside it is removed first.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    _remove(beside)
+    beside = part_beside(path)
+    removed(beside)
+    sweep(path)
     try:
         yield beside
         if beside.is_dir():
-            _remove(path)
+            removed(path)
         beside.replace(path)
     finally:
-        _remove(beside)
+        removed(beside)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -63,10 +64,3 @@ def file_sha256(path: str | Path) -> str:
     """sha256 (hex) of a file's bytes."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from typing import Protocol
 from components.core.errors import StoreError
 from components.core.progress import say
 from components.core.store import Note, Store, is_bucket, local_folder, open_store
+from components.core.store.patience import patiently
 
 EXPIRY_S, _LONGEST_EXPIRY_S = 60.0, 3600.0
 _NOTE, _LOCK = "lease.json", ".lease"
@@ -50,7 +51,7 @@ def take_lease(uri: str | Path, expiry_s: float = EXPIRY_S) -> Lease:
         expiry_s: Buckets only: for how long an owner that renews nothing is believed to live.
 
     Raises:
-        StoreError: Another owner lives, or the store cannot be used.
+        StoreError: Another owner lives, or the store cannot be used; a bucket that is away is waited for.
     """
     if is_bucket(uri):
         return NoteLease(open_store(uri, retries=2, timeout_s=max(1.0, expiry_s / 6)), expiry_s)
@@ -142,8 +143,8 @@ class NoteLease:
         self._lost = ""
         self._alone = threading.Lock()
         self._renewed_s = _now_s()
-        self._version = self._take()
-        if self._store.write(_NOTE, self._claim.encode(), replaces="") is not None:
+        self._version = patiently(self._take)  # a try whose answer was lost finds its own token
+        if patiently(lambda: store.write(_NOTE, self._claim.encode(), replaces="")) is not None:
             raise StoreError(
                 f"{store.uri} overwrites what it was told not to (If-None-Match), so two runs could mix there: use a "
                 "store that keeps conditions, or a folder."

@@ -26,6 +26,7 @@ from components.core.state_file import read_state, write_state
 from components.core.store import Store, is_bucket, local_folder, open_store
 from components.core.store.background import Errands
 from components.core.store.contract import checked_name
+from components.core.store.patience import patiently
 from components.gan_train.likeness import differences, environment
 
 UPLOAD_WAIT_S = 60.0
@@ -118,8 +119,11 @@ class Checkpoints:
 
         Raises:
             ConfigError: It was written with another configuration.
-            StoreError: The bucket cannot be read.
+            StoreError: The bucket cannot be read; one that is away is waited for.
         """
+        return patiently(self._latest)
+
+    def _latest(self) -> Checkpoint | None:
         found = [(name, True) for name in _names(self._disk)]
         if self._bucket:
             found += [(name, False) for name in _names(self._bucket)]

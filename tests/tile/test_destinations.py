@@ -84,14 +84,16 @@ def test_killed_in_the_middle_leaves_nothing_and_the_next_run_is_whole(tmp_path)
     files = [word for name, kind in OUTPUTS.items() for word in (f"--{name}", str(out / f"{name}{kind}"))]
     command = [sys.executable, "-m", "components.tile", "--sources", str(folder), "--mpp", "*=0.5", "--tile-px", "16"]
     process = subprocess.Popen([*command, *files], cwd=ROOT, stdout=subprocess.DEVNULL)
-    part, give_up = out / f".tiles.zip.{process.pid}.part", time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size > 100_000):
+    give_up = time.monotonic() + 60
+    while not any(part.stat().st_size > 100_000 for part in out.glob(f".tiles.zip.*-{process.pid}-*.part")):
         assert process.poll() is None and time.monotonic() < give_up, "it was over before it could be killed"
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert names(out) == set()
+    assert list(out.glob(".*.part"))
     tile(out, folder)
+    assert not list(out.glob(".*"))
     assert names(out) == {f"{name}{kind}" for name, kind in OUTPUTS.items()}
     with ImageArchive(out / "tiles.zip") as archive:
         assert len(archive) == 40 * 19 * 19

@@ -30,7 +30,7 @@ from minio.credentials import AWSConfigProvider, ChainedProvider, EnvAWSProvider
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 
-from components.core.errors import ConfigError, DataError, StoreError
+from components.core.errors import ConfigError, DataError, StoreAway, StoreError
 from components.core.files import written
 from components.core.store.contract import Entry, Note, Status, checked_name, verify
 
@@ -43,6 +43,7 @@ _AWS = "https://s3.amazonaws.com"
 _PART_BYTES, _CHUNK_BYTES = 16 << 20, 1 << 20
 _CONNECTIONS = 8  # that are kept open, for threads that read at once
 _BACKOFF_S, _DOWNLOAD_PAUSES_S = 0.5, (0.5, 1.0, 2.0)
+_LATER = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout")
 _CREDENTIALS = (
     "the store refuses these credentials ({code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do"
 )
@@ -202,10 +203,11 @@ class S3Store:
             yield
         except S3Error as error:
             said = _SENTENCES.get(error.code or "", "the store answers {code}").format(code=error.code)
-            raise StoreError(f"{where} cannot be {doing}: {said}.") from None
+            kind = StoreAway if error.code in _LATER else StoreError
+            raise kind(f"{where} cannot be {doing}: {said}.") from None
         except HTTPError as error:
             reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-            raise StoreError(
+            raise StoreAway(
                 f"{where} cannot be {doing}: the store at {self._endpoint} does not answer as it should "
                 f"({str(reason).rpartition(': ')[2]}); see to it, to the network, or to {ENDPOINTS[0]}."
             ) from None
