@@ -7,7 +7,7 @@
     ├── WeightsError       a network's weights: missing, unverified, unfit
     ├── TrainingError      a training that cannot go on
     └── StoreError         a folder or bucket that cannot be used, or is in another run's use
-        └── StoreAway      a bucket that does not answer, or asks to come later
+        └── StoreAwayError a bucket that does not answer, or asks to come later
 
 Every message is a sentence for the person who gave the input. A shell prints it and exits with 1.
 """
@@ -41,7 +41,7 @@ class StoreError(ThyganError):
     """A folder or bucket that cannot be reached, read, written, or had for oneself."""
 
 
-class StoreAway(StoreError):
+class StoreAwayError(StoreError):
     """A bucket that does not answer, or asks to come later: waiting may help."""
 
 

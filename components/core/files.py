@@ -1,14 +1,21 @@
 """Files that are complete or absent."""
 
+import errno
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from components.core.errors import DataError, plain
 from components.core.parts import part_beside, removed, sweep
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -16,7 +23,7 @@ def written(path: str | Path) -> Iterator[Path]:
     """Yields a path beside `path` to write a file or a folder to; it takes `path`'s name only on success.
 
     On an exception what was written is removed and `path` is left as it was. What a killed writer of the same output
-    left beside it is removed first.
+    left beside it is removed first. An error that tells of no room names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +35,10 @@ def written(path: str | Path) -> Iterator[Path]:
         if beside.is_dir():
             removed(path)
         beside.replace(path)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            error.filename = str(path)  # which the system names at opening only, and by its hidden name
+        raise
     finally:
         removed(beside)
 
@@ -53,6 +64,13 @@ def read_json(path: str | Path) -> Any:
         raise DataError(
             f"{path} is not valid JSON ({plain(error)}): make it again with the stage that writes it."
         ) from None
+
+
+def npy(array: npt.NDArray[Any]) -> bytes:
+    """An array as the bytes of a .npy file: numpy's own writing to a disk does not say why it fails."""
+    held = io.BytesIO()
+    np.save(held, array, allow_pickle=False)
+    return held.getvalue()
 
 
 def digest(value: Any) -> str:

@@ -76,5 +76,8 @@ def _start(process: int) -> int:
 def _place() -> str:
     facts = [platform.node()]
     with suppress(OSError):
-        facts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+        facts += [
+            Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            str(Path("/proc/self/ns/pid").readlink()),
+        ]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]

@@ -1,6 +1,5 @@
 """A stage's `run` as a command: options from its signature, help from its docstring, one sentence on bad input."""
 
-import errno
 import inspect
 import signal
 import sys
@@ -12,10 +11,9 @@ import cyclopts
 
 from components.core import events
 from components.core.errors import ConfigError, ThyganError
+from components.core.files import NO_ROOM
 
 Names = tuple[str, ...]
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def new_app(name: str, text: str | None = None) -> cyclopts.App:
@@ -39,7 +37,7 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
     except ThyganError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise
         _fail(
             f"{error.filename or 'What is written'} has no room ({error.strerror}): nothing half-written is left; free "

@@ -1,11 +1,12 @@
 """A whole study on phantom data, stage by stage as commands: made once, then each stage is disturbed on its own."""
 
-import hashlib
-import re
-import zipfile
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from clocks import digest
 
 KEY = "a study key for tests only"
 ENVIRONMENT = {"THYGAN_STUDY_KEY": KEY, "THYGAN_STUDY_KEY_FILE": ""}
@@ -17,15 +18,6 @@ _GAN = {
 _CLASSIFIER = {
     "input_px": 32, "epochs": 2, "patience": 2, "batch": 16, "device": "cpu", "arms": ["none", "bi100"],
 }  # fmt: skip
-# What may differ between two runs that did the same: it tells of the clock.
-_OF_THE_CLOCK = re.compile(r'"(seconds|sec_per_kimg|memory_gb|seconds_per_epoch)": [^,\n}]+')
-_ON_PAGES = [
-    re.compile(one, flags=re.S)
-    for one in (
-        rb"[0-9.]+ (s|min|h)\b", rb"data:application/json;base64,[^\"]*", rb"[0-9a-f]{64}", rb"<td[^>]*>[0-9.]+</td>",
-        rb"Plotly\.newPlot\(.*?</script>", rb"<svg.*?</svg>",
-    )
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -154,30 +146,10 @@ def content(out: Path, command: Command) -> dict[str, str]:
         files = sorted(path for path in top.rglob("*") if path.is_file()) if top.is_dir() else [top]
         for path in files:
             if path.exists():
-                found[path.relative_to(out).as_posix()] = _digest(path)
+                found[path.relative_to(out).as_posix()] = digest(path)
     return found
 
 
 def absent(out: Path, command: Command) -> set[str]:
     """The outputs that are not there."""
     return {name for name in command.outputs.values() if not (out / name).exists()}
-
-
-def _digest(path: Path) -> str:
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            entries = {name: _timeless(name, archive.read(name)) for name in archive.namelist()}
-        data = repr(sorted((name, hashlib.sha256(one).hexdigest()) for name, one in entries.items())).encode()
-    else:
-        data = _timeless(path.name, path.read_bytes())
-    return hashlib.sha256(data).hexdigest()
-
-
-def _timeless(name: str, data: bytes) -> bytes:
-    if name.endswith((".json", ".jsonl")):
-        text = _OF_THE_CLOCK.sub('"clock": 0', data.decode())
-        return re.sub(r'"archive": "[0-9a-f]{64}"', "", text).encode()  # its records tell of the clock
-    if name.endswith(".html"):  # a page draws the record's pace, too
-        for clock in _ON_PAGES:
-            data = clock.sub(b"", data)
-    return data

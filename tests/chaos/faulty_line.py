@@ -1,15 +1,21 @@
 """A line to an S3 server that does what lines and servers do to a run."""
 
+import re
 import socket
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 
 FULL = (
     b"<?xml version='1.0'?><Error><Code>XMinioStorageFull</Code><Message>full</Message><Resource>/</Resource>"
     b"<RequestId>1</RequestId><HostId>1</HostId></Error>"
 )
-BUSY = FULL.replace(b"XMinioStorageFull", b"SlowDown")
+BUSY, SKEWED = (FULL.replace(b"XMinioStorageFull", code) for code in (b"SlowDown", b"RequestTimeTooSkewed"))
+_REQUESTS = (b"GET ", b"PUT ", b"HEAD ", b"POST ", b"DELETE ")
+_STAMPS = re.compile(rb"(?<=\r\n)(Date|Last-Modified): ([^\r\n]+ GMT)", re.IGNORECASE)
+AHEAD = timedelta(hours=1)
 _LARGE = 20_000  # bytes of an answer that is an object's, and no list
 
 
@@ -19,7 +25,9 @@ class FaultyLine:
     Attributes:
         host: Where it listens.
         fault: What it does now: "" nothing, "slow", "down" (refuses), "cut" (ends large answers in their middle),
-            "flip" (changes a byte of large answers), "full" (answers 507 to what would be written), "busy" (503).
+            "flip" (changes a byte of large answers), "full" (answers 507 to what would be written), "busy" (503),
+            "skewed" (refuses requests for the clock that signed them), "ahead" (the server's clock is an hour ahead),
+            "jumps" (it is, from now on, and not where it tells of what was written before).
         times: How often it still does so.
         done: How often it did.
     """
@@ -66,12 +74,11 @@ class FaultyLine:
                 if self.fault == "full" and is_write and self._is("full"):
                     self._reply(near, b"507 Insufficient Storage", FULL, data)
                     break
-                if (
-                    self.fault == "busy"
-                    and data.startswith((b"GET ", b"PUT ", b"HEAD ", b"POST "))
-                    and self._is("busy")
-                ):
+                if self.fault == "busy" and data.startswith(_REQUESTS) and self._is("busy"):
                     self._reply(near, b"503 Service Unavailable", BUSY, data)
+                    break
+                if self.fault == "skewed" and data.startswith(_REQUESTS) and self._is("skewed"):
+                    self._reply(near, b"403 Forbidden", SKEWED, data)
                     break
                 if self._is("slow"):
                     time.sleep(0.05)
@@ -81,7 +88,8 @@ class FaultyLine:
     @staticmethod
     def _reply(near: socket.socket, status: bytes, body: bytes, request: bytes) -> None:
         head = b"HTTP/1.1 %s\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-        near.sendall(head % (status, len(body)) + body)
+        head = head.replace(b"Connection", b"Date: %s\r\nConnection" % _stamp(datetime.now(UTC) + AHEAD))
+        near.sendall(head % (status, len(body)) + (b"" if request.startswith(b"HEAD ") else body))
         near.shutdown(socket.SHUT_WR)
         near.settimeout(0.5)
         with suppress(OSError):  # what is still on its way: unread, it would reset the answer
@@ -92,6 +100,9 @@ class FaultyLine:
         passed = 0
         with suppress(OSError):
             while data := far.recv(65536):
+                if self.fault in ("ahead", "jumps") and data.startswith(b"HTTP/"):
+                    self.done += 1
+                    data = _STAMPS.sub(self._later, data)
                 before, passed = passed, passed + len(data)
                 if before < _LARGE <= passed:
                     at = _LARGE - before - 1
@@ -105,8 +116,17 @@ class FaultyLine:
                 near.sendall(data)
         self._end(far, near)
 
+    def _later(self, found: re.Match) -> bytes:
+        if self.fault == "jumps" and found[1].lower() != b"date":
+            return found[0]
+        return found[1] + b": " + _stamp(parsedate_to_datetime(found[2].decode()) + AHEAD)
+
     @staticmethod
     def _end(*sockets: socket.socket) -> None:
         for one in sockets:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def _stamp(moment: datetime) -> bytes:
+    return format_datetime(moment, usegmt=True).encode()

@@ -7,6 +7,7 @@ import runpy
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,7 +30,7 @@ LONGEST_S = 900  # umap compiles itself first, which takes minutes on a busy mac
 
 
 class Process:
-    """`python -m components.STAGE …`, what it says in `folder`."""
+    """`python -m components.STAGE …`, or a file of Python in its place; what it says lies in `folder`."""
 
     def __init__(self, folder: Path, stage: str, words: list[str], *, room_bytes: int = 0, **environment: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,11 +74,15 @@ def _run(stage: str, words: list[str], said: list[Path], room_bytes: int, enviro
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update({"OMP_NUM_THREADS": "1", **environment})
+    tempfile.tempdir = None  # that of the environment, not the server's
     if room_bytes:
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + room_bytes, resource.RLIM_INFINITY))
     sys.argv = [f"components.{stage}", *words]
-    runpy.run_module(f"components.{stage}", run_name="__main__", alter_sys=False)
+    if stage.endswith(".py"):
+        runpy.run_path(stage, run_name="__main__")
+    else:
+        runpy.run_module(f"components.{stage}", run_name="__main__", alter_sys=False)
 
 
 def run_to_end(folder: Path, stage: str, words: list[str], **environment: str) -> float:

@@ -1,5 +1,8 @@
 """The undisturbed study, made once, of people and places whose names are traps: a plugin, as `real_s3` is one."""
 
+import fcntl
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -28,20 +31,31 @@ class Study:
     """
 
     def __init__(self, folder: Path) -> None:
-        write_study(folder / "data", patients=12, external_patients=6, images_per_patient=1, size_px=64)
-        for number, hospital in enumerate(sorted((folder / "data").glob("hospital-*"))):
-            _with_traps(hospital, number)
         self.folder = folder
         self.commands = commands(folder / "data", folder)
         self.seconds: dict[str, float] = {}
 
     def upto(self, name: str) -> None:
-        """Makes everything that a command needs, and what it makes itself."""
+        """Makes everything that a command needs, and what it makes itself; several processes make it together."""
+        self.folder.mkdir(exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._make_upto(name)
+
+    def _make_upto(self, name: str) -> None:
+        made = self.folder / "seconds.json"
+        if made.exists():
+            self.seconds = json.loads(made.read_text())
+        elif not (self.folder / "data").exists():
+            write_study(self.folder / "data", patients=12, external_patients=6, images_per_patient=1, size_px=64)
+            for number, hospital in enumerate(sorted((self.folder / "data").glob("hospital-*"))):
+                _with_traps(hospital, number)
         for one, command in self.commands.items():
             if one not in self.seconds:
                 out = self.folder / one
                 words = command.words(out)
                 self.seconds[one] = run_to_end(out, command.stage, words, **ENVIRONMENT)
+                made.write_text(json.dumps(self.seconds))
             if one == name:
                 return
 
@@ -61,4 +75,5 @@ def _with_traps(hospital: Path, number: int) -> None:
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
-    return Study(tmp_path_factory.mktemp("study"))
+    top = tmp_path_factory.getbasetemp()
+    return Study((top.parent if "PYTEST_XDIST_WORKER" in os.environ else top) / "phantom-study")

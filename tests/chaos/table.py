@@ -1,4 +1,7 @@
-"""`docs/reliability.md` out of what the long forms recorded: python tests/chaos/table.py chaos.jsonl."""
+"""`docs/reliability.md` out of what the long forms recorded: python tests/chaos/table.py chaos.jsonl.
+
+Every line of the log counts, those of tries that failed, too.
+"""
 
 import json
 import os
@@ -9,6 +12,8 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
+_PLACES = ("bucket", "clock", "disk", "memory", "two runs", "study")
+_LONGEST = 240  # characters of an outcome
 
 
 def main(log: str) -> None:
@@ -21,48 +26,63 @@ def main(log: str) -> None:
 
 
 def measured(rows: list[dict]) -> str:
-    """The tables; a fault that was tried again counts once, with its last outcome."""
-    of = {
-        kind: [row for row in rows if row["kind"] == kind]
-        for kind in ("killed", "bucket", "disk", "memory", "two runs")
-    }
-    formats = {row["format"]: row for row in rows if row["kind"] == "fuzz"}
+    """The tables."""
     parts = [f"\nMeasured on {_machine()}.\n"]
-    if of["killed"]:
-        parts.append(_killed({row["stage"]: row for row in of["killed"]}.values()))
-    if others := [*of["bucket"], *of["disk"], *of["memory"], *of["two runs"]]:
-        parts.append(_faults(others))
-    if formats:
-        parts.append(_fuzzed(formats.values()))
+    if killed := [row for row in rows if row["kind"] == "killed"]:
+        parts.append(_killed(killed))
+    if places := [row for row in rows if row["kind"] in _PLACES]:
+        parts.append(_faults(sorted(places, key=lambda row: _PLACES.index(row["kind"]))))
+    if fuzzed := [row for row in rows if row["kind"] == "fuzz"]:
+        parts.append(_fuzzed(fuzzed))
     return "\n".join(parts) + "\n"
 
 
-def _killed(rows: Iterable[dict]) -> str:
-    heads = ("stage", "takes", "moments", "killed", "ended before", "said why", "whole when killed", "outcome")
-    lines = [
-        (row["stage"], f"{row['seconds']:.1f} s", row["moments"], row["killed"], row["too late"], row["told"],
-         row["whole"], "complete, equal")
-        for row in rows
-    ]  # fmt: skip
+def _killed(rows: list[dict]) -> str:
+    heads = ("stage", "takes", "tries", "killed", "ended before", "said why", "whole when killed", "passed", "outcome")
+    lines = []
+    for stage, of in _grouped(rows, "stage"):
+        counts = [_total(of, name) for name in ("tries", "killed", "too late", "told", "whole", "passed")]
+        lines.append((stage, f"{of[-1]['seconds']:.1f} s", *counts, _outcome(of)))
     return "## Killed\n\n" + _table(heads, lines)
 
 
-def _faults(rows: Iterable[dict]) -> str:
-    names = {"disk": "", "memory": "", "two runs": "two runs in one ", "bucket": "bucket: "}
-    lines = []
-    for row in rows:
-        fault = names[row["kind"]] + row.get("fault", row.get("where", ""))
-        lines.append((row.get("stage", "gan_train"), fault, 1, row["outcome"].replace("|", "/")[:220]))
-    return "## Places that fail\n\n" + _table(("stage", "fault", "tries", "outcome"), dict.fromkeys(lines))
-
-
-def _fuzzed(rows: Iterable[dict]) -> str:
-    heads = ("format", "inputs", "refused in a sentence", "read", "crashes", "seconds")
+def _faults(rows: list[dict]) -> str:
     lines = [
-        (row["format"], row["inputs"], row.get("refused", 0), row.get("read", 0), 0, f"{row['seconds']:.0f}")
-        for row in rows
+        (stage, fault, _total(of, "tries"), _total(of, "passed"), _outcome(of))
+        for (stage, fault), of in _grouped(rows, "stage", "fault")
     ]
+    return "## Places that fail\n\n" + _table(("stage", "fault", "tries", "passed", "outcome"), lines)
+
+
+def _fuzzed(rows: list[dict]) -> str:
+    heads = ("format", "inputs", "refused in a sentence", "read", "failed", "seconds")
+    lines = [
+        (name, *(_total(of, one) for one in ("tries", "refused", "read")), sum("failure" in row for row in of),
+         f"{of[-1]['seconds']:.0f}")
+        for name, of in _grouped(rows, "format")
+    ]  # fmt: skip
     return "## Damaged files\n\n" + _table(heads, lines)
+
+
+def _grouped(rows: list[dict], *keys: str) -> list[tuple]:
+    """The rows by the values of their keys, in the order in which those were first tried."""
+    found: dict = {}
+    for row in rows:
+        values = tuple(row[key] for key in keys)
+        found.setdefault(values[0] if len(keys) == 1 else values, []).append(row)
+    return list(found.items())
+
+
+def _total(rows: list[dict], name: str) -> int:
+    return sum(row.get(name, 0) for row in rows)
+
+
+def _outcome(rows: list[dict]) -> str:
+    """How the tries ended; the failures where there are some."""
+    failures = [f"FAILED: {row['failure']}" for row in rows if "failure" in row]
+    told = dict.fromkeys(failures or [row.get("outcome", "complete, equal") for row in rows])
+    texts = [one if len(one) <= _LONGEST else f"{one[:_LONGEST]} …" for one in told]
+    return " · ".join(texts).replace("|", "/").replace("<", "&lt;").replace("\n", " ")
 
 
 def _table(heads: Iterable[str], lines: Iterable[tuple]) -> str:

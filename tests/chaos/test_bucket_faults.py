@@ -19,7 +19,7 @@ from chain import ENVIRONMENT, absent, content
 from faulty_line import FaultyLine
 from processes import Process
 from real_s3 import BUCKET
-from record import record
+from record import tried
 
 pytest_plugins = ["study", "real_s3"]
 
@@ -65,44 +65,46 @@ def place(study, s3, stage, tmp_path):
 
 @pytest.mark.parametrize(("stage", "fault"), CASES)
 def test_a_bucket_that_fails(stage, fault, study, s3, line, place, tmp_path):
-    study.upto(stage)
-    command, whole = study.commands[stage], content(study.folder / stage, study.commands[stage])
-    options = place
-    given = {"AWS_ACCESS_KEY_ID": s3.key, "AWS_SECRET_ACCESS_KEY": s3.secret}
-    if fault == "wrong secret":
-        given["AWS_SECRET_ACCESS_KEY"] = STRANGE
-    elif fault == "unknown key":
-        given["AWS_ACCESS_KEY_ID"] = "nobody"
-    elif fault == "no such bucket":
-        options = {key: _elsewhere(value) for key, value in place.items()}
-    elif fault in ("gone", "full for good"):
-        line.fault = {"gone": "down", "full for good": "full"}[fault]
-    out = tmp_path / "out"
-    environment = {**ENVIRONMENT, **given, "THYGAN_S3_ENDPOINT": f"http://{line.host}"}
-    process = Process(out, stage, command.words(out, **options), **environment)
-    if fault in PASSING:
-        rng = random.Random(zlib.crc32(f"{stage} {fault}".encode()))
-        process.send_after(0, rng.uniform(0.1, 0.6) * study.seconds[stage])
-        if fault == "dies":
-            s3.kill()
-            process.send_after(0, study.seconds[stage] + 2)
-            s3.start()
+    with tried("bucket", stage=stage, fault=f"bucket: {fault}") as row:
+        study.upto(stage)
+        command, whole = study.commands[stage], content(study.folder / stage, study.commands[stage])
+        options = place
+        given = {"AWS_ACCESS_KEY_ID": s3.key, "AWS_SECRET_ACCESS_KEY": s3.secret}
+        if fault == "wrong secret":
+            given["AWS_SECRET_ACCESS_KEY"] = STRANGE
+        elif fault == "unknown key":
+            given["AWS_ACCESS_KEY_ID"] = "nobody"
+        elif fault == "no such bucket":
+            options = {key: _elsewhere(value) for key, value in place.items()}
+        elif fault in ("gone", "full for good"):
+            line.fault = {"gone": "down", "full for good": "full"}[fault]
+        out = tmp_path / "out"
+        environment = {**ENVIRONMENT, **given, "THYGAN_S3_ENDPOINT": f"http://{line.host}"}
+        process = Process(out, stage, command.words(out, **options), **environment)
+        if fault in PASSING:
+            rng = random.Random(zlib.crc32(f"{stage} {fault}".encode()))
+            process.send_after(0, rng.uniform(0.1, 0.6) * study.seconds[stage])
+            if fault == "dies":
+                s3.kill()
+                process.send_after(0, study.seconds[stage] + 2)
+                s3.start()
+            else:
+                line.times = 3 if fault in ("cut", "flip", "full", "busy") else 10**9
+                line.fault = fault
+                process.send_after(0, study.seconds[stage] + 3)
+                line.fault = "slow" if fault == "slow" else ""
+        code, said, complained = process.result()
+        assert s3.secret not in said + complained
+        assert STRANGE not in said + complained
+        torn = {name for name, digest in content(out, command).items() if whole.get(name) != digest}
+        assert not torn, f"half-written, or another: {torn}"
+        if code == 0:
+            assert not absent(out, command)
         else:
-            line.times = 3 if fault in ("cut", "flip", "full", "busy") else 10**9
-            line.fault = fault
-            process.send_after(0, study.seconds[stage] + 3)
-            line.fault = "slow" if fault == "slow" else ""
-    code, said, complained = process.result()
-    assert s3.secret not in said + complained
-    assert STRANGE not in said + complained
-    torn = {name for name, digest in content(out, command).items() if whole.get(name) != digest}
-    assert not torn, f"half-written, or another: {torn}"
-    if code == 0:
-        assert not absent(out, command)
-    else:
-        assert fault in (*LASTING, "down", "dies", "flip", "full", "busy"), complained
-        lines = complained.strip().splitlines()
-        assert len(lines) == 1, complained
-        assert lines[0].startswith("error: "), complained
-    record("bucket", stage=stage, fault=fault, outcome="complete, equal" if code == 0 else complained.strip()[7:])
-    shutil.rmtree(out, ignore_errors=True)
+            assert fault in (*LASTING, "down", "dies", "flip", "full", "busy"), complained
+            lines = complained.strip().splitlines()
+            assert len(lines) == 1, complained
+            assert lines[0].startswith("error: "), complained
+        if code:
+            row["outcome"] = complained.strip()[7:]
+        shutil.rmtree(out, ignore_errors=True)

@@ -16,7 +16,7 @@ from chain import ENVIRONMENT
 from PIL import Image
 from processes import Process
 from real_s3 import BUCKET
-from record import record
+from record import tried
 
 from components.core.shell import execute, new_app
 
@@ -32,12 +32,13 @@ def test_memory_that_is_not_enough(study, tmp_path):
     (images / "meta.csv").write_text("file,class,patient,diagnosis\n1a.png,1,1,PTC\n")
     command, out = study.commands["tile"], tmp_path / "out"
     words = command.words(out, sources=[tmp_path / "large"])
-    code, _, complained = Process(tmp_path / "said", "tile", words, room_bytes=128 << 20, **ENVIRONMENT).result()
-    assert code == 1, complained
-    assert len(complained.strip().splitlines()) == 1, complained
-    assert "Memory is not enough" in complained
-    assert not [path for path in out.rglob("*") if path.is_file()]
-    record("memory", stage="tile", fault="a decoding thread without memory", outcome=complained.strip()[7:])
+    with tried("memory", stage="tile", fault="a decoding thread without memory") as row:
+        code, _, complained = Process(tmp_path / "said", "tile", words, room_bytes=128 << 20, **ENVIRONMENT).result()
+        assert code == 1, complained
+        assert len(complained.strip().splitlines()) == 1, complained
+        assert "Memory is not enough" in complained
+        assert not [path for path in out.rglob("*") if path.is_file()]
+        row["outcome"] = complained.strip()[7:]
 
 
 def test_tensors_without_memory_are_one_sentence(capsys):
@@ -64,30 +65,27 @@ def test_two_trainings_in_one_place(where, study, s3, tmp_path):
         **ENVIRONMENT, "AWS_ACCESS_KEY_ID": s3.key, "AWS_SECRET_ACCESS_KEY": s3.secret,
         "THYGAN_S3_ENDPOINT": f"http://{s3.host}",
     }  # fmt: skip
-    first = Process(tmp_path / "a", "gan_train", command.words(tmp_path / "a", **options), **environment)
-    _wait_for(lambda: _is_kept(uri, s3))
-    second = Process(tmp_path / "b", "gan_train", command.words(tmp_path / "b", **options), **environment)
-    code, _, complained = second.result()
-    assert code == 1
-    assert len(complained.strip().splitlines()) == 1
-    assert "is in use by" in complained
-    assert str(first.pid) in complained
-    assert not (tmp_path / "b/snapshots").exists()
-    os.kill(first.pid, signal.SIGKILL)
-    first.result()
-    killed = time.monotonic()
-    shutil.rmtree(tmp_path / "a")
-    options["kimg"] = 0.06  # it may grow, and be less than what is there: the third ends at once
-    third = Process(tmp_path / "a", "gan_train", command.words(tmp_path / "a", **options), **environment)
-    code, said, complained = third.result()
-    assert code == 0, complained
-    assert "goes on at" in said
-    record(
-        "two runs",
-        where=where,
-        outcome="the second refused; after the first was killed, the third goes on",
-        seconds=round(time.monotonic() - killed, 1),
-    )
+    with tried("two runs", stage="gan_train", fault=f"two runs in one {where}") as row:
+        first = Process(tmp_path / "a", "gan_train", command.words(tmp_path / "a", **options), **environment)
+        _wait_for(lambda: _is_kept(uri, s3))
+        second = Process(tmp_path / "b", "gan_train", command.words(tmp_path / "b", **options), **environment)
+        code, _, complained = second.result()
+        assert code == 1
+        assert len(complained.strip().splitlines()) == 1
+        assert "is in use by" in complained
+        assert str(first.pid) in complained
+        assert not (tmp_path / "b/snapshots").exists()
+        os.kill(first.pid, signal.SIGKILL)
+        first.result()
+        killed = time.monotonic()
+        shutil.rmtree(tmp_path / "a")
+        options["kimg"] = 0.06  # it may grow, and be less than what is there: the third ends at once
+        third = Process(tmp_path / "a", "gan_train", command.words(tmp_path / "a", **options), **environment)
+        code, said, complained = third.result()
+        assert code == 0, complained
+        assert "goes on at" in said
+        row["outcome"] = "the second refused; after the first was killed, the third goes on"
+        row["seconds"] = round(time.monotonic() - killed, 1)
 
 
 def _is_kept(uri, s3):

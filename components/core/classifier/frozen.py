@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from components.core.errors import DataError, WeightsError, plain
 from components.core.features.backbones import Backbone, build_backbone
@@ -71,7 +71,7 @@ class Frozen:
 def save_weights(backbone: Backbone, folder: Path, file: str) -> str:
     """Writes a network's weights into the folder; returns the file's name in it."""
     (folder / file).parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in backbone.module.state_dict().items()}, folder / file)
+    (folder / file).write_bytes(save({name: one.contiguous() for name, one in backbone.module.state_dict().items()}))
     return file
 
 

@@ -12,7 +12,7 @@ from components.core.archive import ImageArchive
 from components.core.errors import DataError
 from components.core.features.extract import Features, features_of
 from components.core.features.extractors import Extractor
-from components.core.files import digest
+from components.core.files import digest, npy
 from components.core.progress import say
 from components.core.store import Store, open_store
 
@@ -39,7 +39,7 @@ class FeatureCache:
                 say(f"{what}: kept by an earlier run")
                 return kept
             features = make()
-            np.save(file, features)
+            file.write_bytes(npy(features))
             self._store.put(file, name)
         return features
 

@@ -1,6 +1,6 @@
 """What a run begins with is worth waiting for: a bucket that is away for a moment ends no run.
 
-    THYGAN_PATIENCE_S    how long it is waited for, seconds; 300 where it is not set
+THYGAN_PATIENCE_S    how long it is waited for, seconds; 300 where it is not set
 """
 
 import math
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from components.core.errors import ConfigError, StoreAway
+from components.core.errors import ConfigError, StoreAwayError
 from components.core.progress import say
 
 PATIENCE_VARIABLE, PATIENCE_S = "THYGAN_PATIENCE_S", 300.0
@@ -26,17 +26,17 @@ def patiently(work: Callable[[], Result]) -> Result:
 
     Raises:
         ConfigError: THYGAN_PATIENCE_S cannot be meant.
-        StoreAway: It was away for as long as one waits.
+        StoreAwayError: It was away for as long as one waits.
     """
     patience_s = _patience_s()
     began_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
     while True:
         try:
             return work()
-        except StoreAway as error:
+        except StoreAwayError as error:
             waited_s = time.monotonic() - began_s
             if waited_s >= patience_s:
-                raise StoreAway(f"{str(error).rstrip('.')}; it was waited for, for {waited_s:.0f} s.") from None
+                raise StoreAwayError(f"{str(error).rstrip('.')}; it was waited for, for {waited_s:.0f} s.") from None
             if pause_s == _FIRST_PAUSE_S:
                 say(f"{error} Waiting for it, for {patience_s:g} s at most.")
             time.sleep(min(pause_s, patience_s - waited_s))

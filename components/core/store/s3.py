@@ -30,7 +30,7 @@ from minio.credentials import AWSConfigProvider, ChainedProvider, EnvAWSProvider
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 
-from components.core.errors import ConfigError, DataError, StoreAway, StoreError
+from components.core.errors import ConfigError, DataError, StoreAwayError, StoreError
 from components.core.files import written
 from components.core.store.contract import Entry, Note, Status, checked_name, verify
 
@@ -42,6 +42,7 @@ _ROLES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 _AWS = "https://s3.amazonaws.com"
 _PART_BYTES, _CHUNK_BYTES = 16 << 20, 1 << 20
 _CONNECTIONS = 8  # that are kept open, for threads that read at once
+_SKEW_S = 900.0  # from which on S3 refuses a signature
 _BACKOFF_S, _DOWNLOAD_PAUSES_S = 0.5, (0.5, 1.0, 2.0)
 _LATER = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout")
 _CREDENTIALS = (
@@ -202,12 +203,13 @@ class S3Store:
         try:
             yield
         except S3Error as error:
-            said = _SENTENCES.get(error.code or "", "the store answers {code}").format(code=error.code)
-            kind = StoreAway if error.code in _LATER else StoreError
+            code = "RequestTimeTooSkewed" if _is_of_the_clock(error) else error.code
+            said = _SENTENCES.get(code or "", "the store answers {code}").format(code=code)
+            kind = StoreAwayError if error.code in _LATER else StoreError
             raise kind(f"{where} cannot be {doing}: {said}.") from None
         except HTTPError as error:
             reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-            raise StoreAway(
+            raise StoreAwayError(
                 f"{where} cannot be {doing}: the store at {self._endpoint} does not answer as it should "
                 f"({str(reason).rpartition(': ')[2]}); see to it, to the network, or to {ENDPOINTS[0]}."
             ) from None
@@ -237,6 +239,14 @@ def _allowed(*codes: str) -> Iterator[None]:
     except S3Error as error:
         if error.code not in codes:
             raise
+
+
+def _is_of_the_clock(error: S3Error) -> bool:
+    """Whether credentials are refused for the clock that signed them: answers to HEAD do not say why."""
+    answered_at = error.response.headers.get("date") if error.response is not None else None
+    if error.code != "AccessDenied" or not answered_at:
+        return False
+    return abs(parsedate_to_datetime(answered_at).timestamp() - time.time()) > _SKEW_S
 
 
 def _own_words(reason: str) -> str:

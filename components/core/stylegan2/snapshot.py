@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from components.core.errors import DataError, plain
-from components.core.files import file_sha256, read_json, write_json, written
+from components.core.files import file_sha256, npy, read_json, write_json, written
 from components.core.stylegan2.generator import Generator
 
 _LARGEST = 2**20  # that any number of a network's description may be
@@ -32,8 +32,8 @@ def save_snapshot(path: str | Path, G: Generator, kimg: float | None, centres: T
     if centres is None:
         _centres_file(path).unlink(missing_ok=True)
     else:
-        with written(_centres_file(path)) as beside, beside.open("wb") as file:
-            np.save(file, centres.cpu().numpy(), allow_pickle=False)
+        with written(_centres_file(path)) as beside:
+            beside.write_bytes(npy(centres.cpu().numpy()))
     tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
     data = save(tensors)
     with written(path) as beside:
