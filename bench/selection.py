@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-IMAGES, SCREENING, FINALISTS, INPUT_PX = 600, 100, 2, 64
+IMAGES, SCREENING, FINALISTS, INPUT_PX = 600, 200, 3, 64
 RULES = {"KID": "kid_held_out", "FID": "fid_train"}
 
 
