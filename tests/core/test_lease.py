@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.errors import StoreError
+from components.core.errors import ConfigError, StoreError
 from components.core.lease import NoteLease, owned, take_lease
 from components.core.store import open_store
 from components.core.store.folder import FolderStore
@@ -145,6 +145,30 @@ def test_a_lease_outlives_a_store_that_is_away(bucket, s3):
         lease.check()
         with pytest.raises(StoreError, match="is in use by"):
             take_lease(bucket, EXPIRY_S)
+
+
+def test_a_store_that_is_away_is_waited_for(bucket, bad_line, capsys, monkeypatch):
+    """And for no longer than is said."""
+    bad_line.is_down = True
+    threading.Timer(4, lambda: setattr(bad_line, "is_down", False)).start()
+    with owned(bucket, EXPIRY_S) as lease:
+        assert lease.confirm()
+    assert capsys.readouterr().out.count("Waiting for it, for 300 s at most.") == 1
+    bad_line.is_down = True
+    monkeypatch.setenv("THYGAN_PATIENCE_S", "2")
+    with pytest.raises(StoreError, match=r"does not answer as it should .*; it was waited for, for [2-9] s\.$"):
+        take_lease(bucket, EXPIRY_S)
+    monkeypatch.setenv("THYGAN_PATIENCE_S", "soon")
+    with pytest.raises(ConfigError, match="THYGAN_PATIENCE_S is 'soon': give seconds"):
+        take_lease(bucket, EXPIRY_S)
+
+
+def test_a_store_that_refuses_is_not_waited_for(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="refuses these credentials"):
+        take_lease(bucket, EXPIRY_S)
+    assert time.monotonic() - began < 100  # of 300
 
 
 def test_a_renewal_whose_answer_is_lost(bucket, bad_line):
