@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from chain import ENVIRONMENT, absent, content
 from faulty_line import FaultyLine
-from processes import Process
+from processes import Process, run_to_end
 from real_s3 import BUCKET
 from record import tried
 
@@ -26,11 +26,18 @@ pytest_plugins = ["study", "real_s3"]
 LONG = int(os.environ.get("THYGAN_CHAOS", "2")) >= 20
 PASSING = ("dies", "slow", "down", "cut", "flip", "full", "busy")  # for a while
 STRANGE = "key-of-somebody-else"
-LASTING = ("gone", "full for good", "wrong secret", "unknown key", "no such bucket")
-SHORT = {("tile", "cut"), ("tile", "wrong secret"), ("gan_train", "dies"), ("gan_train", "full for good")}
+LASTING = ("gone", "full for good", "skewed for good", "wrong secret", "unknown key", "no such bucket")
+SHORT = {
+    ("tile", "cut"),
+    ("tile", "wrong secret"),
+    ("gan_train", "dies"),
+    ("gan_train", "full for good"),
+    ("fid_select", "flip"),
+    ("fid_select", "skewed for good"),
+}
 CASES = [
     (stage, fault)
-    for stage in ("tile", "gan_train", "classifier_cv")
+    for stage in ("tile", "gan_train", "fid_select", "classifier_cv")
     for fault in (*PASSING, *LASTING)
     if LONG or (stage, fault) in SHORT
 ]
@@ -50,9 +57,17 @@ def line(s3):
 
 
 @pytest.fixture
-def place(study, s3, stage, tmp_path):
+def place(study, s3, stage, fault, tmp_path):
     """Where the stage reads from, or keeps its state: a fresh prefix; and the options that say so."""
+    study.upto(stage)
     prefix = f"s3://{BUCKET}/{secrets.token_hex(4)}"
+    if stage == "fid_select":
+        if fault in ("cut", "flip"):  # which meet what is fetched
+            out = tmp_path / "before"
+            environment = {"AWS_ACCESS_KEY_ID": s3.key, "AWS_SECRET_ACCESS_KEY": s3.secret}
+            environment |= {**ENVIRONMENT, "THYGAN_S3_ENDPOINT": f"http://{s3.host}"}
+            run_to_end(out, stage, study.commands[stage].words(out, cache_uri=prefix), **environment)
+        return {"cache_uri": prefix}
     if stage != "tile":
         return {"checkpoint_uri": prefix, "checkpoint_minutes": 0}
     client, folder = s3.client(), study.folder / "data/hospital-a"
@@ -66,7 +81,6 @@ def place(study, s3, stage, tmp_path):
 @pytest.mark.parametrize(("stage", "fault"), CASES)
 def test_a_bucket_that_fails(stage, fault, study, s3, line, place, tmp_path):
     with tried("bucket", stage=stage, fault=f"bucket: {fault}") as row:
-        study.upto(stage)
         command, whole = study.commands[stage], content(study.folder / stage, study.commands[stage])
         options = place
         given = {"AWS_ACCESS_KEY_ID": s3.key, "AWS_SECRET_ACCESS_KEY": s3.secret}
@@ -76,14 +90,15 @@ def test_a_bucket_that_fails(stage, fault, study, s3, line, place, tmp_path):
             given["AWS_ACCESS_KEY_ID"] = "nobody"
         elif fault == "no such bucket":
             options = {key: _elsewhere(value) for key, value in place.items()}
-        elif fault in ("gone", "full for good"):
-            line.fault = {"gone": "down", "full for good": "full"}[fault]
+        elif fault in ("gone", "full for good", "skewed for good"):
+            line.fault = {"gone": "down", "full for good": "full", "skewed for good": "skewed"}[fault]
         out = tmp_path / "out"
-        environment = {**ENVIRONMENT, **given, "THYGAN_S3_ENDPOINT": f"http://{line.host}"}
+        environment = {**ENVIRONMENT, **given, "THYGAN_S3_ENDPOINT": f"http://{line.host}", "THYGAN_PATIENCE_S": "20"}
         process = Process(out, stage, command.words(out, **options), **environment)
         if fault in PASSING:
             rng = random.Random(zlib.crc32(f"{stage} {fault}".encode()))
-            process.send_after(0, rng.uniform(0.1, 0.6) * study.seconds[stage])
+            if stage != "fid_select":  # which fetches at once what it kept
+                process.send_after(0, rng.uniform(0.1, 0.6) * study.seconds[stage])
             if fault == "dies":
                 s3.kill()
                 process.send_after(0, study.seconds[stage] + 2)
@@ -105,6 +120,7 @@ def test_a_bucket_that_fails(stage, fault, study, s3, line, place, tmp_path):
             lines = complained.strip().splitlines()
             assert len(lines) == 1, complained
             assert lines[0].startswith("error: "), complained
+        assert line.done or fault not in ("cut", "flip") or stage != "fid_select"
         if code:
             row["outcome"] = complained.strip()[7:]
         shutil.rmtree(out, ignore_errors=True)
