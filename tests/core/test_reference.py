@@ -84,22 +84,23 @@ def test_a_reference_reads_as_the_file_does(referred, whole):
 
 
 def test_no_more_comes_than_is_asked_for(referred, monkeypatch, whole):
-    from components.core import archive as module
+    from components.core import entries as module
 
     monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 12_400)
     monkeypatch.setattr(module, "_GAP_BYTES", 0)
     size = whole.stat().st_size
     with ImageArchive(referred) as far:
-        opened = far._remote.fetched_bytes
+        opened = far._entries._remote.fetched_bytes
         assert opened < 64 << 10 << 1
         files = list(far.manifest["file"])
         chosen = sum(len(far.read_bytes(file)) for file in files[20:30])
-        far._remote.fetched_bytes = 0
+        far._entries._remote.fetched_bytes = 0
         assert len(list(far.images(files[20:30]))) == 10
-        assert chosen <= far._remote.fetched_bytes < 1.02 * chosen
-        far._remote.fetched_bytes = 0
+        assert chosen <= far._entries._remote.fetched_bytes < 1.02 * chosen
+        far._entries._remote.fetched_bytes = 0
         assert len(list(far.images())) == TILES
-        assert 0.8 * size < far._remote.fetched_bytes < 1.02 * size  # the end of the file is held from the start
+        # The end of the file is held from the start
+        assert 0.8 * size < far._entries._remote.fetched_bytes < 1.02 * size
 
 
 def test_the_same_archive_lies_there_once_and_is_made_young_again(referred, whole, archives, monkeypatch, tmp_path, s3):
@@ -261,7 +262,7 @@ def faulty_line(referred, s3, monkeypatch):
 def test_a_bad_line_changes_nothing(referred, whole, faulty_line, fault, times):
     with ImageArchive(referred) as far, ImageArchive(whole) as near:
         faulty_line.fault, faulty_line.times, faulty_line.done = fault, times, 0
-        far._remote._store._client._http.clear()  # faults are a connection's
+        far._entries._remote._store._client._http.clear()  # faults are a connection's
         assert all(np.array_equal(*pair) for pair in zip(far.images(), near.images(), strict=True))
         assert faulty_line.done == times
 
@@ -269,7 +270,7 @@ def test_a_bad_line_changes_nothing(referred, whole, faulty_line, fault, times):
 def test_a_line_that_is_always_cut_is_one_sentence(referred, faulty_line):
     with ImageArchive(referred) as far:
         faulty_line.fault = "cut"
-        far._remote._store._client._http.clear()
+        far._entries._remote._store._client._http.clear()
         with pytest.raises(StoreError, match=r"cannot be read: the store at .* does not answer as it should"):
             list(far.images())
 
