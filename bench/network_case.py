@@ -2,10 +2,11 @@
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 LATENT_DIM, CLASSES, MAPPING_LAYERS = 512, 2, 2
 G_MAIN, PATH_LENGTH, D_MAIN, R1, DRAW = "G main", "path length", "D main", "R1", "draw"
@@ -45,6 +46,26 @@ def seconds_of(task: Task, case: Case) -> float:
     if case.device != "cpu":
         torch.cuda.synchronize()
     return now() - started
+
+
+def tasks_on(
+    G: nn.Module, D: nn.Module, runs: Mapping[str, Task], before: Callable[[], None] = lambda: None
+) -> dict[str, Task]:
+    """What is timed by name: each run with the network that it trains open to gradients, the other closed."""
+    trained = {G_MAIN: G, PATH_LENGTH: G, D_MAIN: D, R1: D}
+
+    def task(name: str, run: Task) -> Task:
+        def whole() -> None:
+            before()
+            for network in (G, D):
+                network.train(name in trained).requires_grad_(network is trained.get(name))
+            run()
+            for network in (G, D):
+                network.zero_grad()
+
+        return whole
+
+    return {name: task(name, run) for name, run in runs.items()}
 
 
 def peak_gib(device: str) -> float:

@@ -7,8 +7,20 @@ from typing import Any
 
 import plain_stylegan2 as plain
 import torch
-from network_case import CLASSES, D_MAIN, DRAW, G_MAIN, LATENT_DIM, MAPPING_LAYERS, PATH_LENGTH, R1, Case, Task
-from torch import Tensor, nn
+from network_case import (
+    CLASSES,
+    D_MAIN,
+    DRAW,
+    G_MAIN,
+    LATENT_DIM,
+    MAPPING_LAYERS,
+    PATH_LENGTH,
+    R1,
+    Case,
+    Task,
+    tasks_on,
+)
+from torch import Tensor
 
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.augment import AugmentPipe
@@ -87,24 +99,11 @@ def tasks_of(case: Case, way: Way, G: Generator, D: Discriminator) -> dict[str, 
     def draw() -> Tensor:
         return do.synthesize(G_way, G.mapping(z, c), latents(n).noise)
 
-    def task(run: Task, trained: nn.Module | None) -> Task:
-        def whole() -> None:
-            G.synthesis.b4.layout = D.layout = way.layout
-            for network in (G, D):
-                network.train(trained is not None).requires_grad_(network is trained)
-            run()
-            for network in (G, D):
-                network.zero_grad()
+    def lay_out() -> None:
+        G.synthesis.b4.layout = D.layout = way.layout
 
-        return whole
-
-    return {
-        G_MAIN: task(g_main, G),
-        PATH_LENGTH: task(path_length, G),
-        D_MAIN: task(d_main, D),
-        R1: task(r1, D),
-        DRAW: task(draw, None),
-    }
+    tasks = {G_MAIN: g_main, PATH_LENGTH: path_length, D_MAIN: d_main, R1: r1, DRAW: draw}
+    return tasks_on(G, D, tasks, lay_out)
 
 
 def _compiled() -> Any:

@@ -30,6 +30,7 @@ from network_case import (
     Task,
     peak_gib,
     seconds_of,
+    tasks_on,
 )
 from torch import Tensor, nn
 
@@ -90,23 +91,7 @@ def tasks_of(original: Any, case: Case) -> dict[str, Task]:
     def draw() -> Tensor:
         return G(z, c)
 
-    def task(run: Task, trained: nn.Module | None) -> Task:
-        def whole() -> None:
-            for network in (G, D):
-                network.train(trained is not None).requires_grad_(network is trained)
-            run()
-            for network in (G, D):
-                network.zero_grad()
-
-        return whole
-
-    return {
-        G_MAIN: task(g_main, G),
-        PATH_LENGTH: task(path_length, G),
-        D_MAIN: task(d_main, D),
-        R1: task(r1, D),
-        DRAW: task(draw, None),
-    }
+    return tasks_on(G, D, {G_MAIN: g_main, PATH_LENGTH: path_length, D_MAIN: d_main, R1: r1, DRAW: draw})
 
 
 def main(folder: str) -> None:

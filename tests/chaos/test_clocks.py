@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from faulty_line import FaultyLine
+from owner import holding
 from real_s3 import BUCKET
 from record import tried
 
@@ -99,7 +100,7 @@ def test_a_server_an_hour_ahead_gives_no_lease_away(line, forked):
     uri = f"s3://{BUCKET}/{secrets.token_hex(4)}"
     line.fault = "ahead"
     with tried("clock", stage="lease", fault="the server's clock +1h") as row:
-        with forked(_holding(uri)) as (_, hear):
+        with forked(holding(uri, EXPIRY_S)) as (_, hear):
             assert hear() == "held True"
             with pytest.raises(StoreError, match="is in use by"):
                 take_lease(uri, EXPIRY_S)
@@ -114,7 +115,10 @@ def test_a_server_an_hour_ahead_gives_no_lease_away(line, forked):
 def test_a_server_whose_clock_jumps_mixes_no_two_runs(line, forked):
     """It makes a living owner look dead: that one is told, and stops."""
     uri = f"s3://{BUCKET}/{secrets.token_hex(4)}"
-    with tried("clock", stage="lease", fault="the server's clock jumps by 1h") as row, forked(_holding(uri)) as told:
+    with (
+        tried("clock", stage="lease", fault="the server's clock jumps by 1h") as row,
+        forked(holding(uri, EXPIRY_S)) as told,
+    ):
         hear = told[1]
         assert hear() == "held True"
         line.fault = "jumps"
@@ -124,17 +128,3 @@ def test_a_server_whose_clock_jumps_mixes_no_two_runs(line, forked):
         assert "was taken over by" in answer
         second.check()
         row["outcome"] = "the second takes over, the first stops with a sentence"
-
-
-def _holding(uri):
-    def work(tell):
-        lease = take_lease(uri, EXPIRY_S)
-        while True:
-            try:
-                lease.check()
-                tell(f"held {lease.confirm()}")
-            except StoreError as error:
-                tell(str(error))
-            time.sleep(0.2)
-
-    return work

@@ -17,29 +17,15 @@ from components.core.store import open_store
 from components.core.store.folder import FolderStore
 
 sys.path.insert(0, str(Path(__file__).parent))
+from owner import holding
+
 pytest_plugins = ["real_s3"]
 
 EXPIRY_S = 2.0
 
 
-def holding(uri):
-    """Work for a child: owns, and tells whether it still does whenever a second has passed."""
-
-    def work(tell):
-        lease = take_lease(uri, EXPIRY_S)
-        while True:
-            try:
-                lease.check()
-                tell(f"held {lease.confirm()}")
-            except StoreError as error:
-                tell(str(error))
-            time.sleep(0.2)
-
-    return work
-
-
 def test_a_folder_has_one_owner(tmp_path, forked):
-    with forked(holding(tmp_path / "f")) as (process, hear):
+    with forked(holding(tmp_path / "f", EXPIRY_S)) as (process, hear):
         assert hear() == "held True"
         sentence = rf"/f is in use by \S+ \(process {process}\) since 20\d\d-.* UTC, until that process ends: stop it"
         with pytest.raises(StoreError, match=sentence):
@@ -71,7 +57,7 @@ def test_a_folder_that_cannot_be(tmp_path):
 
 
 def test_a_prefix_has_one_owner(bucket, forked, capsys):
-    with forked(holding(bucket)) as (process, hear):
+    with forked(holding(bucket, EXPIRY_S)) as (process, hear):
         assert hear() == "held True"
         sentence = (
             rf"^{bucket} is in use by \S+ \(process {process}\) since 20\S+ \S+ UTC, whose lease runs until 20\S+ \S+ "
@@ -86,7 +72,7 @@ def test_a_prefix_has_one_owner(bucket, forked, capsys):
 
 
 def test_a_killed_owner_blocks_until_its_expiry(bucket, forked):
-    with forked(holding(bucket)) as (process, hear):
+    with forked(holding(bucket, EXPIRY_S)) as (process, hear):
         assert hear() == "held True"
         os.kill(process, signal.SIGKILL)
         killed = time.monotonic()
@@ -103,7 +89,7 @@ def test_a_released_prefix_is_free_at_once(bucket, capsys):
 
 
 def test_a_stalled_owner_finds_itself_replaced(bucket, forked):
-    with forked(holding(bucket)) as (process, hear):
+    with forked(holding(bucket, EXPIRY_S)) as (process, hear):
         assert hear() == "held True"
         os.kill(process, signal.SIGSTOP)
         with owned(bucket, EXPIRY_S) as lease:

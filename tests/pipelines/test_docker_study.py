@@ -11,26 +11,10 @@ import pytest
 
 from components.core.phantom import write_study
 from components.kfp_stage import image
+from tests.pipelines.small_study import small_options
 
 docker = pytest.importorskip("docker")
 ARMS = ("none", "bi100", "bi100-real")
-SMALL = {
-    "tile-px": 64,
-    "resolution": 16,
-    "folds": 2,
-    "classifier-seeds": 1,
-    "kimg": 0.032,
-    "gan-batch": 8,
-    "channel-base": 256,
-    "channel-max": 16,
-    "latent-dim": 16,
-    "selection-images": 24,
-    "extractor-px": 32,
-    "input-px": 32,
-    "epochs": 1,
-    "classifier-batch": 32,
-    "umap-max-tiles": 120,
-}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,10 +40,8 @@ def thygan_run(*arguments):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docker")
     write_study(folder / "data", seed=3, patients=20, images_per_patient=1, size_px=96, external_patients=12)
-    options = [f"--{name}={value}" for name, value in SMALL.items()]
     sources = ["--source", folder / "data" / "hospital-a", "--external", folder / "data" / "hospital-b"]
-    scales = ["--mpp", "hospital-a=0.5", "hospital-b=0.5"]
-    done = thygan_run(*sources, "--out", folder / "out", "--arms", *ARMS, *options, *scales, "--json")
+    done = thygan_run(*sources, "--out", folder / "out", "--arms", *ARMS, *small_options(120), "--json")
     assert done.returncode == 0, done.stdout
     return folder / "out", done.stdout
 

@@ -20,16 +20,11 @@ from components.core.files import file_sha256
 from components.core.lineage import KEY_VARIABLE, identity
 from components.core.phantom import write_study
 from tests.core.real_s3 import BUCKET
+from tests.pipelines.small_study import small_options
 
 pytest_plugins = ["tests.core.real_s3"]
 KEY = "a study key for tests only"
-SMALL = {
-    "tile-px": 64, "resolution": 16, "folds": 2, "classifier-seeds": 1, "kimg": 0.032, "gan-batch": 8,
-    "channel-base": 256, "channel-max": 16, "latent-dim": 16, "selection-images": 24, "extractor-px": 32,
-    "input-px": 32, "epochs": 1, "classifier-batch": 32, "umap-max-tiles": 60,
-}  # fmt: skip
-OPTIONS = [f"--{name}={value}" for name, value in SMALL.items()]
-OPTIONS += ["--arms", "none", "bi100", "--mpp", "hospital-a=0.5", "hospital-b=0.5"]
+OPTIONS = [*small_options(60), "--arms", "none", "bi100"]
 COSTLY = ("pack", "gan_train", "fid_select", "generate", "classifier_cv", "external_eval", "umap")
 FOLDS = ("0", "1", "all")
 

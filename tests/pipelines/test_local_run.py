@@ -12,27 +12,11 @@ import pandas as pd
 import pytest
 
 from components.core.phantom import write_study
+from tests.pipelines.small_study import small_options
 
 ARMS = ["none", "stain-aug", "stain-norm", "bi100", "bi100-real", "bi200", "bi200-real"]
 ARMS += ["mc", "mc-real", "mc100", "mc100-real"]
-SMALL = {
-    "tile-px": 64,
-    "resolution": 16,
-    "folds": 2,
-    "classifier-seeds": 1,
-    "kimg": 0.032,
-    "gan-batch": 8,
-    "channel-base": 256,
-    "channel-max": 16,
-    "latent-dim": 16,
-    "selection-images": 24,
-    "extractor-px": 32,
-    "input-px": 32,
-    "epochs": 1,
-    "classifier-batch": 32,
-    "umap-max-tiles": 120,
-}
-OPTIONS = [f"--{name}={value}" for name, value in SMALL.items()] + ["--mpp", "hospital-a=0.5", "hospital-b=0.5"]
+OPTIONS = small_options(120)
 
 
 def thygan(*arguments, **options):

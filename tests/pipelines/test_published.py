@@ -11,10 +11,7 @@ import pytest
 from components.core.phantom import write_study
 from pipelines.parameters import PROFILES, read_profile
 from pipelines.published import one_generator
-
-SMALL = {"tile-px": 64, "resolution": 16, "folds": 2, "classifier-seeds": 1, "kimg": 0.032, "gan-batch": 8}
-SMALL |= {"channel-base": 256, "channel-max": 16, "latent-dim": 16, "selection-images": 24, "extractor-px": 32}
-SMALL |= {"input-px": 32, "epochs": 1, "classifier-batch": 32, "umap-max-tiles": 60}
+from tests.pipelines.small_study import small_options
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +20,7 @@ def out(tmp_path_factory):
     write_study(folder / "data", seed=3, patients=16, images_per_patient=1, size_px=96, external_patients=12)
     command = ["run", "--source", folder / "data/hospital-a", "--external", folder / "data/hospital-b"]
     command += ["--out", folder / "out", "--published", "--allow-leakage", "--arms", "none", "bi100", "mc100"]
-    command += [f"--{name}={value}" for name, value in SMALL.items()] + ["--mpp", "hospital-a=0.5", "hospital-b=0.5"]
+    command += small_options(60)
     done = subprocess.run(
         [sys.executable, "-m", "pipelines", *map(str, command)], text=True, capture_output=True, timeout=1500
     )
