@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -65,7 +66,7 @@ class Streams:
                     self._say(stage, where, line.rstrip())
         code = ended()
         if code:
-            why = why or reader.sentence or f"{reader.last or f'exit status {code}'} (the whole log: {log})"
+            why = why or reader.sentence or f"{reader.last or _ended(code)} (the whole log: {log})"
             with self._lock:
                 self.failure = self.failure or f"stage {stage}{where} failed: {why}"
         return code
@@ -77,6 +78,13 @@ class Streams:
                 events.write(line, to=self._terminal, stage=stage, where=where.strip(), seconds=round(seconds, 1))
             else:
                 events.write(f"{seconds:7.1f} s  {stage}{where}: {line}", to=self._terminal)
+
+
+def _ended(code: int) -> str:
+    """What an exit status says of a task that said nothing: a shell's words for a signal, or Python's."""
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return "it was killed, most likely for its memory; give it more, or less to hold at once"
+    return f"exit status {code}"
 
 
 class _Reader:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import Queue
 
 import torch
 import torch.multiprocessing
 
 from components.classifier_cv.work import Done, Work, Worker
+from components.core.errors import TrainingError
 
 _HERE: list[Worker] = []  # this process's own, in the processes that `trained` starts
 
@@ -19,6 +21,9 @@ def trained(work: Work, pairs: Sequence[tuple[str, int]], devices: Sequence[torc
         work: What they share. Its tiles are shared with other processes through the machine's shared memory.
         pairs: Arm and classifier seed.
         devices: Where; one trains in this process.
+
+    Raises:
+        TrainingError: A process was ended from outside.
     """
     if len(devices) == 1 or len(pairs) == 1:
         worker = Worker(work, devices[0])
@@ -34,6 +39,12 @@ def trained(work: Work, pairs: Sequence[tuple[str, int]], devices: Sequence[torc
         try:
             for one in waiting:
                 yield one.result()
+        except BrokenProcessPool:
+            raise TrainingError(
+                f"One of the {count} processes that train was ended from outside, most likely for its memory: give the "
+                "stage more, or fewer devices, or a smaller batch. What was finished is taken up again where "
+                "checkpoint_uri keeps it."
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -12,6 +12,12 @@
 Every message is a sentence for the person who gave the input. A shell prints it and exits with 1.
 """
 
+import re
+
+_OF_MEMORY = re.compile(
+    r"OutOfMemoryError|can't allocate memory|could not create a (primitive|memory)$|can't start new thread"
+)
+
 
 class ThyganError(Exception):
     """Base of all errors that are the input's and not the program's."""
@@ -43,6 +49,12 @@ class StoreError(ThyganError):
 
 class StoreAwayError(StoreError):
     """A bucket that does not answer, or asks to come later: waiting may help."""
+
+
+def tells_of_memory(error: BaseException) -> bool:
+    """Whether memory was not enough: Python's own error, a GPU's (which torch derives from RuntimeError), torch's and
+    oneDNN's words about a CPU's, or a thread that found none for its stack."""
+    return isinstance(error, MemoryError) or bool(_OF_MEMORY.search(f"{type(error).__name__}: {error}".strip()))
 
 
 def plain(reason: object, longest: int = 160) -> str:

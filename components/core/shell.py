@@ -3,6 +3,7 @@
 import inspect
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 import cyclopts
 
 from components.core import events
-from components.core.errors import ConfigError, ThyganError
+from components.core.errors import ConfigError, ThyganError, plain, tells_of_memory
 from components.core.files import NO_ROOM
 
 Names = tuple[str, ...]
@@ -40,15 +41,15 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
         if error.errno not in NO_ROOM:
             raise
         _fail(
-            f"{error.filename or 'What is written'} has no room ({error.strerror}): nothing half-written is left; free "
+            f"{error.filename or _unnamed()} has no room ({error.strerror}): nothing half-written is left; free "
             "some, or give another place."
         )
     except (MemoryError, RuntimeError) as error:
-        if not _tells_of_memory(error):
+        if not tells_of_memory(error):
             raise
         _fail(
-            "Memory is not enough, and nothing half-written is left: give the process more, or less to hold at once "
-            "(a smaller batch, fewer or smaller tiles)."
+            f"Memory is not enough ({plain(error) or type(error).__name__}): nothing half-written is left; give the "
+            "process more, or less to hold at once (a smaller batch, fewer or smaller tiles)."
         )
     except KeyboardInterrupt:
         sys.exit("interrupted")
@@ -56,11 +57,9 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
         _fail("Told to end: nothing half-written is left, and the same command starts again.", 128 + signal.SIGTERM)
 
 
-def _tells_of_memory(error: Exception) -> bool:
-    """Python's own, a GPU's (which torch derives from RuntimeError), and torch's words about a CPU's."""
-    return isinstance(error, MemoryError) or any(
-        words in f"{type(error).__name__}: {error}" for words in ("OutOfMemoryError", "can't allocate memory")
-    )
+def _unnamed() -> str:
+    """A file that was written when the disk was full, of which the system tells no name."""
+    return f"What is written, or its temporary files in {tempfile.tempdir}," if tempfile.tempdir else "What is written"
 
 
 def _fail(sentence: str, status: int = 1) -> NoReturn:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -17,6 +16,7 @@ from components.core.errors import ConfigError
 from components.core.files import write_text
 from components.core.lineage import key_id, study_key
 from components.core.manifest import write_manifest
+from components.core.parts import part_beside, removed, sweep
 from components.core.progress import track
 from components.core.results import RECORDS, Record
 from components.core.telemetry import watched
@@ -191,12 +191,15 @@ def _common(values: Iterable[float | None]) -> float:
 @contextmanager
 def _scratch_beside(path: str) -> Iterator[Path]:
     """A folder beside the destination for what is brought here to be read; it goes in the end."""
-    parent = Path(path).parent
+    images = Path(path).with_name(f"{Path(path).name}-images")
+    folder = part_beside(images)
     with writing(path):
-        parent.mkdir(parents=True, exist_ok=True)
-        folder = TemporaryDirectory(prefix=".images-", dir=parent)
-    with folder as name:
-        yield Path(name)
+        folder.mkdir(parents=True)
+    try:
+        sweep(images)  # what a killed one brought
+        yield folder
+    finally:
+        removed(folder)
 
 
 def _check_options(tile_px: int, resolution: int, slide_tiles: int, min_tissue: float) -> None:

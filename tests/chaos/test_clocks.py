@@ -12,8 +12,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+from buckets import USES, Bucket
+from chain import content
 from faulty_line import FaultyLine
 from owner import holding
+from processes import ROOT
 from real_s3 import BUCKET
 from record import tried
 
@@ -21,7 +24,7 @@ from components.core.errors import StoreError
 from components.core.lease import take_lease
 from components.core.store import open_store
 
-pytest_plugins = ["real_s3"]
+pytest_plugins = ["study", "real_s3"]
 
 LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/local/lib/faketime/libfaketime.so.1")
 EXPIRY_S = 2.0
@@ -57,16 +60,39 @@ def faketime():
     return str(found[0])
 
 
-def asked(uri, faketime, offset):
-    environment = {"LD_PRELOAD": faketime, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", ASKED, uri],
-        env={**os.environ, **environment},
+def run_at(faketime, offset, *words, **environment):
+    """A program of Python on a machine whose clock is so far off."""
+    clock = {"LD_PRELOAD": faketime, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return subprocess.run(
+        [sys.executable, *words],
+        env={**os.environ, **environment, **clock},
+        cwd=ROOT,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    return json.loads(done.stdout.splitlines()[-1])
+
+
+def asked(uri, faketime, offset):
+    return json.loads(run_at(faketime, offset, "-c", ASKED, uri).stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("stage", "offset"), [("tile", "-1h"), ("gan_train", "+1h"), ("gan_train", "+10m")])
+def test_a_stage_on_a_machine_that_is_off(stage, offset, study, s3, faketime, tmp_path):
+    bucket, out = Bucket(s3, BUCKET), tmp_path / "out"
+    use = USES[stage](study, stage, bucket, tmp_path)
+    words = use.command.words(out, **use.options)
+    with tried("clock", stage=stage, fault=f"this machine's clock {offset}") as row:
+        done = run_at(faketime, offset, "-m", f"components.{stage}", *words, OMP_NUM_THREADS="1", **bucket.well)
+        if offset == "+10m":
+            assert done.returncode == 0, done.stderr
+            assert content(out, use.command) == use.whole
+            return
+        (line,) = done.stderr.strip().splitlines()
+        assert done.returncode == 1
+        assert "this machine's clock is too far from the store's, so set it." in line
+        assert not content(out, use.command)
+        row["outcome"] = line.removeprefix("error: ")
 
 
 @pytest.mark.parametrize("offset", ["+1h", "-1h"])

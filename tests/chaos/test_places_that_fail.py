@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
@@ -17,8 +16,6 @@ from PIL import Image
 from processes import Process
 from real_s3 import BUCKET
 from record import tried
-
-from components.core.shell import execute, new_app
 
 pytest_plugins = ["study", "real_s3"]
 
@@ -39,19 +36,6 @@ def test_memory_that_is_not_enough(study, tmp_path):
         assert "Memory is not enough" in complained
         assert not [path for path in out.rglob("*") if path.is_file()]
         row["outcome"] = complained.strip()[7:]
-
-
-def test_tensors_without_memory_are_one_sentence(capsys):
-    app = new_app("x")
-
-    @app.default
-    def work():
-        torch.empty(10**15)
-
-    with pytest.raises(SystemExit) as ended:
-        execute(app, [])
-    assert ended.value.code == 1
-    assert "Memory is not enough" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("where", ["folder", "bucket"])

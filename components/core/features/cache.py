@@ -1,4 +1,7 @@
-"""Features that outlive the process that made them, so that a killed stage goes on where it was."""
+"""Features that outlive the process that made them, so that a killed stage goes on where it was.
+
+They are worth no run: a store that goes away, or takes nothing more, is said once and done without.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from components.core.archive import ImageArchive
-from components.core.errors import DataError
+from components.core.errors import DataError, StoreAwayError, StoreError
 from components.core.features.extract import Features, features_of
 from components.core.features.extractors import Extractor
 from components.core.files import digest, npy
@@ -21,7 +24,8 @@ class FeatureCache:
     """Features by what they were made from: the images' content and the extractor, in a store."""
 
     def __init__(self, store: Store, extractor: Extractor) -> None:
-        self._store, self._extractor = store, extractor
+        self._store: Store | None = store
+        self._extractor = extractor
 
     def features(self, source: Any, count: int, make: Callable[[], Features], what: str) -> Features:
         """Features [count, dim]: the kept ones, or what `make` gives, which is kept.
@@ -31,6 +35,9 @@ class FeatureCache:
             count: How many images.
             make: Computes the features.
             what: A short phrase for who watches.
+
+        Raises:
+            StoreError: The store may not be read, or is none.
         """
         name = f"{digest([source, count, self._extractor.record()])}.npy"
         with tempfile.TemporaryDirectory() as folder:
@@ -39,8 +46,9 @@ class FeatureCache:
                 say(f"{what}: kept by an earlier run")
                 return kept
             features = make()
-            file.write_bytes(npy(features))
-            self._store.put(file, name)
+            if self._store:
+                file.write_bytes(npy(features))
+                self._keep(self._store, file, name)
         return features
 
     def of_archive(self, archive: ImageArchive, batch: int, what: str) -> Features:
@@ -53,14 +61,27 @@ class FeatureCache:
         )
 
     def _kept(self, name: str, file: Path, count: int) -> Features | None:
-        if not self._store.exists(name):
-            return None
         try:
+            if not self._store or not self._store.exists(name):
+                return None
             self._store.get(name, file)
             kept = np.load(file, allow_pickle=False)
         except (DataError, ValueError, EOFError):
             return None  # torn: made again, and put in its place
+        except StoreAwayError as error:
+            self._do_without(error)
+            return None
         return kept if kept.shape == (count, self._extractor.dim) and kept.dtype == np.float32 else None
+
+    def _keep(self, store: Store, file: Path, name: str) -> None:
+        try:
+            store.put(file, name)
+        except StoreError as error:
+            self._do_without(error)
+
+    def _do_without(self, error: StoreError) -> None:
+        self._store = None
+        say(f"{error} Features are kept no longer; the run goes on without.")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from components.core.errors import DataError, plain
+from components.core.errors import DataError, plain, tells_of_memory
 from components.core.files import file_sha256, npy, read_json, write_json, written
 from components.core.stylegan2.generator import Generator
 
@@ -71,6 +71,8 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
     try:
         G = _built(description["arguments"], tensors)
     except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError) as error:
+        if tells_of_memory(error):
+            raise
         raise DataError(
             f"{path} does not hold the network that {path.stem}.json describes ({plain(error)}): keep the pair of "
             "files that gan_train wrote together."

@@ -1,0 +1,27 @@
+"""A task that says nothing when it ends still has a reason that people can act on."""
+
+import io
+import sys
+
+import pytest
+
+from components.core import events
+from pipelines.streams import Streams
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "why"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", -9, "it was killed, most likely for its memory; give it more"),
+        ("import sys; sys.exit(137)", 137, "it was killed, most likely for its memory; give it more"),
+        ("import sys; sys.exit(3)", 3, "exit status 3"),
+        ("raise ValueError('x')", 1, "ValueError: x"),
+    ],
+)
+def test_why_a_task_failed(program, code, why, monkeypatch, tmp_path):
+    monkeypatch.setenv(events.RUN_VARIABLE, "a-run")
+    streams = Streams(tmp_path, io.StringIO(), workers=1)
+    command = [sys.executable, "-c", program, "--function_to_execute", "umap", "--executor_input", "{}"]
+    assert streams.run(command) == code
+    assert streams.failure.startswith(f"stage umap failed: {why}")
+    assert "the whole log: " in streams.failure
