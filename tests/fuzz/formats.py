@@ -6,7 +6,8 @@ import struct
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from PIL import Image
 
 from components.core.archive import ArchiveWriter, ImageArchive
 from components.core.classifier.frozen import CLASSIFIERS, Frozen, read_classifiers, write_classifiers
+from components.core.errors import ConfigError
 from components.core.features.backbones import build_backbone
 from components.core.files import file_sha256
 from components.core.lease import NoteLease, _Claim
 from components.core.lineage import Lineage
 from components.core.manifest import read_manifest
+from components.core.reference import Reference
 from components.core.splits import SplitPlan
 from components.core.state_file import _HEADER, _digest, read_state, write_state
 from components.core.statistics.predictions import read_predictions
@@ -73,6 +76,7 @@ def make_formats(folder: Path) -> dict[str, Format]:
         **_classifiers(folder),
         **_images(),
         **_notes(),
+        **_references(),
     }
 
 
@@ -325,4 +329,18 @@ def _notes() -> dict[str, Format]:
     return {
         "lease": _of_json("x.json", claim, read),
         "lease (bytes)": _of_bytes("x.json", json.dumps(claim).encode(), read),
+    }
+
+
+def _references() -> dict[str, Format]:
+    sound = asdict(Reference(f"s3://bucket/prefix/{64 * 'a'}.zip", 1000, 64 * "a", 64 * "b"))
+
+    def read(path: Path) -> None:
+        """It leads nowhere: no place of archives is named."""
+        with suppress(ConfigError):
+            ImageArchive(path).close()
+
+    return {
+        "reference": _of_json("x.zip", sound, read),
+        "reference (bytes)": _of_bytes("x.zip", json.dumps(sound).encode(), read),
     }

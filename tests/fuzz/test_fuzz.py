@@ -33,6 +33,7 @@ NAMES = [
     "snapshot (tensors)", "snapshot (JSON)", "class centres", "checkpoint", "checkpoint (digest made to fit)",
     "official pickle", "manifest", "predictions", "split plan", "split plan (bytes)", "study plan", "lineage",
     "classifiers", "PNG image", "JPEG image", "TIFF image", "lease", "lease (bytes)",
+    "reference", "reference (bytes)",
 ]  # fmt: skip
 
 
