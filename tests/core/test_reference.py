@@ -226,7 +226,7 @@ def test_a_forged_image_behind_the_true_checksum(referred, whole, s3):
 def test_an_archive_that_is_gone(referred, archives):
     open_store(archives).delete(reference_at(referred).name)
     for use in (ImageArchive, settle):
-        with pytest.raises(StoreError, match=r"zip is not there: run the stage that made it again"):
+        with pytest.raises(StoreError, match=r"zip is not there: correct the bucket .* or run the stage again"):
             use(referred)
     assert content(referred)
 
