@@ -114,8 +114,8 @@ class RangedFile(io.RawIOBase):
     def _looked_at(self) -> Status:
         if (status := self._store.status(self._name)) is None:
             raise StoreError(
-                f"{self.uri} is not there: correct the bucket where it is another, or run the stage again that made it, "
-                "which puts it there."
+                f"{self.uri} is not there: correct the bucket where it is another, or run the stage again that made "
+                "it, which puts it there."
             )
         if (status.size_bytes, status.sha256) != (self.size_bytes, self._sha256):
             raise DataError(
