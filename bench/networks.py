@@ -25,6 +25,7 @@ import cyclopts
 import torch
 from network_case import D_MAIN, DRAW, G_MAIN, PATH_LENGTH, PEAK, R1, Case, peak_gib, seconds_of
 from network_tasks import WAYS, networks_of, tasks_of
+from torch.utils.flop_counter import FlopCounterMode
 
 from components.core.device import pick_device
 from components.core.progress import track
@@ -92,6 +93,15 @@ def show(times: Times, number: Callable[[float], str]) -> None:
         print("| " + " | ".join(cells) + " |")
 
 
+def gflop(case: Case) -> float:
+    """What drawing takes."""
+    G, _ = networks_of(case)
+    z, c = torch.zeros(1, G.z_dim, device=case.device), torch.zeros(1, G.c_dim, device=case.device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+        G.eval()(z, c)
+    return counted.get_total_flops() / 1e9
+
+
 def main(
     *,
     reference: Path | None = None,
@@ -149,6 +159,8 @@ def main(
                 way: [one / size for one in seconds] for way, seconds in found[DRAW].items()
             }
     show(times, lambda seconds: f"{1 / seconds:.1f} images/s")
+    work = [f"{side} px {gflop(case(side, 1, width, 0)):.2f}" for side, width in drawn]
+    print(f"\nGFLOP of an image: {', '.join(work)}")
 
 
 if __name__ == "__main__":
