@@ -7,11 +7,13 @@ it is, so they are left out: a stage that is run again on the same input gives o
 import hashlib
 import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from components.core.files import digest, file_sha256
 from components.core.reference import reference_at
 from components.core.results import RECORDS
+from components.core.zips import DAMAGED, ENCRYPTED, why_bomb
 
 _IMAGE = ".png"
 
@@ -20,7 +22,8 @@ def content(path: str | Path) -> str:
     """sha256 (hex) over the content of a file, an image archive or a folder, without its records.
 
     An archive's images are taken by name, size and checksum, its other entries (the manifest names each image's sha256)
-    by their bytes: a large archive costs a look at its directory. A reference has its archive's.
+    by their bytes: a large archive costs a look at its directory. A reference has its archive's. A damaged archive is
+    a file like any other.
     """
     path = Path(path)
     if reference := reference_at(path):
@@ -29,8 +32,11 @@ def content(path: str | Path) -> str:
         return digest([[name, content(path / name)] for name in files_of(path) if Path(name).name != RECORDS])
     if not zipfile.is_zipfile(path):
         return file_sha256(path)
-    with zipfile.ZipFile(path) as archive:
-        return content_of_entries(archive.infolist(), archive.read)
+    with suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if not any(one.flag_bits & ENCRYPTED or why_bomb(one, path.stat().st_size) for one in entries):
+            return content_of_entries(entries, archive.read)
+    return file_sha256(path)
 
 
 def content_of_entries(entries: Iterable[zipfile.ZipInfo], read: Callable[[str], bytes]) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import threading
 import zipfile
-import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -16,13 +15,12 @@ from components.core.ahead import computed_ahead
 from components.core.content import content_of_entries, is_image
 from components.core.errors import DataError, plain
 from components.core.reference import opened, reference_at
-from components.core.zips import why_bomb
+from components.core.zips import DAMAGED, ENCRYPTED, why_bomb
 
 LARGEST_ENTRY_BYTES = 2**30
 _LARGEST_HEADER_BYTES = 30 + 2 * 0xFFFF
 # Of an archive in a bucket: one request fetches so much, over gaps of at most so much, and so many are under way
 _BLOCK_BYTES, _GAP_BYTES, _FETCHERS = 8 << 20, 256 << 10, 4
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 Made = TypeVar("Made")
 
 
@@ -55,7 +53,7 @@ class Entries:
             raise DataError(
                 f"{self.where} is no image archive (it has no {must_have}): make it again with the tile stage."
             ) from None
-        except _DAMAGED as error:
+        except (OSError, *DAMAGED) as error:
             raise DataError(
                 f"{self.where} is no image archive ({plain(error)}): make it again with the tile stage."
             ) from None
@@ -125,7 +123,7 @@ class Entries:
             )
         if why := why_bomb(entry, self._bytes):
             raise DataError(f"{file!r} in {self.where} {why}: it is none of ours, get a sound copy.")
-        if entry.flag_bits & 1:
+        if entry.flag_bits & ENCRYPTED:
             raise DataError(f"{file!r} in {self.where} is encrypted: make the archive without a password.")
         return entry
 
@@ -136,7 +134,7 @@ class Entries:
             expected = self._sha256.get(entry.filename)
             if expected and hashlib.sha256(data).hexdigest() != expected:
                 raise zipfile.BadZipFile("its sha256 is not the manifest's")
-        except _DAMAGED as error:
+        except (OSError, *DAMAGED) as error:
             raise DataError(
                 f"{entry.filename!r} in {self.where} is damaged ({plain(error)}): get a sound copy of the archive."
             ) from None

@@ -1,7 +1,10 @@
 """Zips that lie about what is in them."""
 
 import zipfile
+import zlib
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError)  # what reading one raises
+ENCRYPTED = 1  # of an entry's flags
 BOMB_BYTES, BOMB_RATIO = 64 << 20, 100
 
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -16,12 +15,11 @@ from typing import BinaryIO, Protocol
 from components.core.destination import writing
 from components.core.errors import ConfigError, DataError, plain
 from components.core.store import Store, is_bucket, local_folder, open_store
-from components.core.zips import why_bomb
+from components.core.zips import DAMAGED, ENCRYPTED, why_bomb
 from components.tile.images import OddImageError
 
 IMAGES = "images"
 _COMPANIONS = ".mrxs"  # a slide of this kind has a folder of its own name beside it
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
 class Place(Protocol):
@@ -124,7 +122,7 @@ class Zip:
         self.where, self.home = where, PurePosixPath(where).stem
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, *_DAMAGED) as error:
+        except (OSError, *DAMAGED) as error:
             raise DataError(
                 f"{where} is no zip that can be read ({plain(error)}): name a folder or a sound zip."
             ) from None
@@ -146,7 +144,7 @@ class Zip:
             return None
         try:
             return self._zip.read(_readable(self._entries[name]))
-        except (OddImageError, OSError, *_DAMAGED) as error:
+        except (OddImageError, OSError, *DAMAGED) as error:
             raise DataError(f"{name} in {self.where} cannot be read ({plain(error)}): make the zip again.") from None
 
     def bring(self, name: str, scratch: Path) -> Path:
@@ -154,7 +152,7 @@ class Zip:
             try:
                 with self._zip.open(_readable(self._entries[one])) as member, _made(target) as file:
                     shutil.copyfileobj(member, file, 1 << 20)
-            except (OSError, *_DAMAGED) as error:
+            except (OSError, *DAMAGED) as error:
                 raise OddImageError(f"is damaged in the zip ({plain(error)})") from None
         return _copy(scratch, name)
 
@@ -223,7 +221,7 @@ def _refuse_hostile(entry: zipfile.ZipInfo, where: str, zip_bytes: int) -> None:
 
 
 def _readable(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    if entry.flag_bits & 1:
+    if entry.flag_bits & ENCRYPTED:
         raise OddImageError("is encrypted in the zip")
     return entry
 

@@ -1,5 +1,6 @@
 """The image archive: what is written is read back, and what is no archive is one sentence."""
 
+import hashlib
 import io
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ from PIL import Image
 
 from components.core.ahead import computed_ahead
 from components.core.archive import ArchiveWriter, ImageArchive, decode, encode_png
+from components.core.content import content
 from components.core.errors import DataError, ThyganError
 from components.core.manifest import COLUMNS, typed
 
@@ -142,6 +144,17 @@ def test_damaged_bytes_are_noticed(archive):
     archive.write_bytes(data)
     with pytest.raises(DataError, match=f"'{FIRST}' in .* is damaged .Bad CRC-32"):
         read_all(archive)
+
+
+def test_a_name_that_is_no_text_is_refused(archive):
+    data = bytearray(archive.read_bytes())
+    directory = data.index(b"PK\x01\x02")
+    data[directory + 9] |= 8  # the name is UTF-8
+    data[directory + 46] = 0xF6  # and is not
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match=r"is no image archive \('utf-8' codec can't decode"):
+        read_all(archive)
+    assert content(archive) == hashlib.sha256(data).hexdigest()
 
 
 def test_encrypted_entries_are_refused(archive):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from components.core.archive import ArchiveWriter, ImageArchive
 from components.core.classifier.frozen import CLASSIFIERS, Frozen, read_classifiers, write_classifiers
+from components.core.content import content
 from components.core.errors import ConfigError
 from components.core.features.backbones import build_backbone
 from components.core.files import file_sha256
@@ -113,6 +114,7 @@ def _archives(folder: Path) -> dict[str, Format]:
     sound = {name: _pixels(seed).tobytes() for seed, name in enumerate(sorted(n for n in entries if "img" in n))}
 
     def read(path: Path) -> dict[str, bytes]:
+        assert len(content(path)) == 64
         with ImageArchive(path) as archive:
             for name in ("lineage.json", "dataset.json", "records.json"):
                 archive.attachment(name)
