@@ -12,7 +12,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
-_PLACES = ("bucket", "clock", "disk", "memory", "two runs", "study")
+_PLACES = ("clock", "disk", "memory", "two runs", "study")
 _LONGEST = 240  # characters of an outcome
 
 
@@ -30,6 +30,8 @@ def measured(rows: list[dict]) -> str:
     parts = [f"\nMeasured on {_machine()}.\n"]
     if killed := [row for row in rows if row["kind"] == "killed"]:
         parts.append(_killed(killed))
+    if buckets := [row for row in rows if row["kind"] == "bucket"]:
+        parts.append(_buckets(buckets))
     if places := [row for row in rows if row["kind"] in _PLACES]:
         parts.append(_faults(sorted(places, key=lambda row: _PLACES.index(row["kind"]))))
     if fuzzed := [row for row in rows if row["kind"] == "fuzz"]:
@@ -44,6 +46,32 @@ def _killed(rows: list[dict]) -> str:
         counts = [_total(of, name) for name in ("tries", "killed", "too late", "told", "whole", "passed")]
         lines.append((stage, f"{of[-1]['seconds']:.1f} s", *counts, _outcome(of)))
     return "## Killed\n\n" + _table(heads, lines)
+
+
+def _buckets(rows: list[dict]) -> str:
+    """A row a stage, a column a fault, and an example of what is told where a stage cannot go on."""
+    faults = [fault for fault, _ in _grouped(rows, "fault")]
+    names = [fault.removeprefix("bucket: ") for fault in faults]
+    lines, found = [], dict(_grouped(rows, "stage", "fault"))
+    for stage, _ in _grouped(rows, "stage"):
+        lines.append((stage, *(_became(found.get((stage, fault), [])) for fault in faults)))
+    examples = [
+        f"- {name}: {_shown(told)}" for name, fault in zip(names, faults, strict=True) if (told := _told(rows, fault))
+    ]
+    heading = (
+        "## Buckets that fail\n\nequal: complete, and equal; told: ended in one sentence, nothing half-written.\n\n"
+    )
+    return heading + _table(("stage", *names), lines) + "\nTold, for example:\n\n" + "\n".join(examples) + "\n"
+
+
+def _became(rows: list[dict]) -> str:
+    if any("failure" in row for row in rows):
+        return "**FAILED**"
+    return ", ".join(sorted({"told" if "outcome" in row else "equal" for row in rows}))
+
+
+def _told(rows: list[dict], fault: str) -> str:
+    return next((row["outcome"] for row in rows if row["fault"] == fault and "outcome" in row), "")
 
 
 def _faults(rows: list[dict]) -> str:
@@ -81,8 +109,13 @@ def _outcome(rows: list[dict]) -> str:
     """How the tries ended; the failures where there are some."""
     failures = [f"FAILED: {row['failure']}" for row in rows if "failure" in row]
     told = dict.fromkeys(failures or [row.get("outcome", "complete, equal") for row in rows])
-    texts = [one if len(one) <= _LONGEST else f"{one[:_LONGEST]} …" for one in told]
-    return " · ".join(texts).replace("|", "/").replace("<", "&lt;").replace("\n", " ")
+    return " · ".join(map(_shown, told))
+
+
+def _shown(text: str) -> str:
+    """In a table's cell."""
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+    return short.replace("|", "/").replace("<", "&lt;").replace("\n", " ")
 
 
 def _table(heads: Iterable[str], lines: Iterable[tuple]) -> str:
