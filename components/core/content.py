@@ -32,7 +32,7 @@ def content(path: str | Path) -> str:
         return digest([[name, content(path / name)] for name in files_of(path) if Path(name).name != RECORDS])
     if not zipfile.is_zipfile(path):
         return file_sha256(path)
-    with suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
+    with suppress(OSError, *DAMAGED), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if not any(one.flag_bits & ENCRYPTED or why_bomb(one, path.stat().st_size) for one in entries):
             return content_of_entries(entries, archive.read)

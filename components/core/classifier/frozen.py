@@ -58,7 +58,7 @@ class Frozen:
         path = Path(folder) / checked_name(self.file)
         try:
             found = file_sha256(path)
-        except OSError:
+        except (OSError, ValueError):  # a name that no file can have
             found = ""
         if found != self.sha256:
             raise WeightsError(f"{plain(path)} is missing or not the file that was frozen: run classifier_cv again.")

@@ -87,7 +87,7 @@ def as_predictions(table: pd.DataFrame, where: str = "the table") -> pd.DataFram
     if len(twice):
         one = twice.iloc[0]
         raise DataError(
-            f"{where} has tile {one['tile']!r} twice for arm {one['arm']!r}, fold {one['fold']!r}, "
+            f"{where} has tile {plain(repr(one['tile']))} twice for arm {one['arm']!r}, fold {one['fold']!r}, "
             f"seed {one['seed']!r}: each network predicts a tile once; remove the repeated rows."
         )
     return result
@@ -126,4 +126,5 @@ def _prob_positive(table: pd.DataFrame, pred_class: pd.Series, where: str) -> pd
 def _refuse(table: pd.DataFrame, column: str, bad: pd.Series, where: str, wanted: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
-        raise DataError(f"{where}, row {row + 1}: {column} is {table[column].iloc[row]!r}, not {wanted}.")
+        shown = plain(repr(table[column].iloc[row]))
+        raise DataError(f"{where}, row {row + 1}: {column} is {shown}, not {wanted}.")
