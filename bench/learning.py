@@ -1,7 +1,7 @@
 """Trains on real tiles with several seeds, and measures whether the generator learns as the original does.
 
     python bench/learning.py TILES OUT --reference learning-torino64.json       64 px, 12 kimg, as the original's curve
-    python bench/learning.py TILES OUT --resolution 32 --kimg 60 --no-easy      smaller, to see more of a training
+    python bench/learning.py TILES OUT --resolution 32 --kimg 60 --every 6 --no-easy     smaller, to see more
 
 TILES is a folder of images/ and labels.json (two classes). OUT keeps the trainings: started again, the command goes on
 where it ended, for longer where --kimg says so. The settings are those of the original's curve; distances are Fréchet's
@@ -174,6 +174,7 @@ def main(
     jobs: int = 2,
     threads: int = 1,
     kimg: float = KIMG,
+    every: float = EVERY_KIMG,
     resolution: int = RESOLUTION,
     easy: bool = True,
     weights: str = "",
@@ -188,6 +189,7 @@ def main(
         jobs: Trainings at once.
         threads: CPU threads of each.
         kimg: Length of the trainings; the original's curve ends at 12.
+        every: kimg between snapshots.
         resolution: In pixels.
         easy: Train on the easy tiles, too.
         weights: Folder of the extractor's weights; empty = where thygan looks for them.
@@ -197,7 +199,7 @@ def main(
     for name, path in datasets.items():
         if not path.exists():
             pack(tiles, path, resolution, least_of_each=EASY_TILES // 2 if name == "easy" else 0)
-    settings = settings_at(resolution)
+    settings = settings_at(resolution) | {"snapshot-kimg": every}
     runs = [(datasets["all"], out / f"seed{seed}", settings | {"kimg": kimg}, seed, threads) for seed in seeds]
     if easy:
         runs.append((datasets["easy"], out / "easy", settings | EASY, 0, threads))
