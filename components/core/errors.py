@@ -16,6 +16,7 @@ import re
 
 _OF_MEMORY = re.compile(
     r"OutOfMemoryError|can't allocate memory|could not create a (primitive|memory)$|can't start new thread"
+    r"|failed to map segment"
 )
 
 
@@ -53,7 +54,7 @@ class StoreAwayError(StoreError):
 
 def tells_of_memory(error: BaseException) -> bool:
     """Whether memory was not enough: Python's own error, a GPU's (which torch derives from RuntimeError), torch's and
-    oneDNN's words about a CPU's, or a thread that found none for its stack."""
+    oneDNN's words about a CPU's, a thread that found none for its stack, or a library for itself."""
     return isinstance(error, MemoryError) or bool(_OF_MEMORY.search(f"{type(error).__name__}: {error}".strip()))
 
 

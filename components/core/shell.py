@@ -44,7 +44,7 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
             f"{error.filename or _unnamed()} has no room ({error.strerror}): nothing half-written is left; free "
             "some, or give another place."
         )
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError) as error:
         if not tells_of_memory(error):
             raise
         _fail(

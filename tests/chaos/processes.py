@@ -1,5 +1,6 @@
 """Stages as processes that fork from a server which has imported everything: a start costs what is then done."""
 
+import importlib
 import multiprocessing
 import os
 import resource
@@ -76,6 +77,7 @@ def _run(stage: str, words: list[str], said: list[Path], room_bytes: int, enviro
     os.environ.update({"OMP_NUM_THREADS": "1", **environment})
     tempfile.tempdir = None  # that of the environment, not the server's
     if room_bytes:
+        importlib.import_module(f"components.{stage}.stage")  # which the server may not have loaded
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + room_bytes, resource.RLIM_INFINITY))
     sys.argv = [f"components.{stage}", *words]

@@ -15,6 +15,7 @@ def _raised(work):
 def test_what_tells_of_memory():
     assert tells_of_memory(_raised(lambda: torch.empty(10**15)))
     assert tells_of_memory(_raised(lambda: bytearray(1 << 60)))
+    assert tells_of_memory(ImportError("libx.so: failed to map segment from shared object"))
     assert tells_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
 
 
