@@ -77,7 +77,8 @@ def _run(stage: str, words: list[str], said: list[Path], room_bytes: int, enviro
     os.environ.update({"OMP_NUM_THREADS": "1", **environment})
     tempfile.tempdir = None  # that of the environment, not the server's
     if room_bytes:
-        importlib.import_module(f"components.{stage}.stage")  # which the server may not have loaded
+        for name in (f"components.{stage}.stage", "components.core.shell"):  # the server may not have loaded them
+            importlib.import_module(name)
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + room_bytes, resource.RLIM_INFINITY))
     sys.argv = [f"components.{stage}", *words]

@@ -12,12 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from chain import ENVIRONMENT, absent, content
 from PIL import Image
 from processes import ROOT, STAGES, Process, run_to_end
 from record import tried
+
+from components.core.shell import execute, new_app
 
 pytest_plugins = ["study"]
 
@@ -47,9 +50,10 @@ def test_little_room(stage, room_mb, study, tmp_path):
 
 
 def _told(code, complained):
-    """A sentence, after what others' libraries and threads may say; none where one of those ended the process."""
+    """A sentence, after what others' libraries may say; none where one of those ended the process."""
     if code < 0:
         return f"ended by signal {-code}"
+    assert "Traceback" not in complained
     assert complained.strip().splitlines()[-1].startswith("error: Memory is not enough ("), complained
     return "Memory is not enough (…): nothing half-written is left; give the process more, or less to hold at once."
 
@@ -66,8 +70,22 @@ def test_a_thread_without_memory(study, tmp_path):
     with tried("memory", stage="tile", fault="a decoding thread without memory") as row:
         code, _, complained = Process(tmp_path / "said", "tile", words, room_bytes=128 * MB, **ENVIRONMENT).result()
         assert code == 1, complained
+        assert len(complained.strip().splitlines()) == 1, complained
         row["outcome"] = _told(code, complained)
         assert not [path for path in out.rglob("*") if path.is_file()]
+
+
+def test_tensors_without_memory_are_one_sentence(capsys):
+    app = new_app("x")
+
+    @app.default
+    def work():
+        torch.empty(10**15)
+
+    with pytest.raises(SystemExit) as ended:
+        execute(app, [])
+    assert ended.value.code == 1
+    assert "Memory is not enough" in capsys.readouterr().err
 
 
 def test_one_of_the_processes_that_train_is_killed(study, tmp_path):
