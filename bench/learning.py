@@ -213,7 +213,10 @@ def main(
     judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     accuracy = float(np.mean(cross_val_predict(judge, real, labels, cv=5) == np.asarray(labels)))
     judge.fit(real, labels)
-    curves = {seed: curve_of(path, real, labels, judge, extractor) for seed, path in zip(seeds, trained, strict=False)}
+    curves = {
+        seed: curve_of(path, real, labels, judge, extractor)
+        for seed, path in zip(seeds, trained[: len(seeds)], strict=True)
+    }
     print(f"torch {torch.__version__}, CPU, {jobs} trainings at once with {threads} thread(s) each; {extractor.name}")
     show_curves(curves, accuracy, read_json(reference) if reference else None)
     if easy:

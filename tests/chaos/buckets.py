@@ -46,7 +46,7 @@ class Bucket:
     def __init__(self, s3: Any, bucket: str) -> None:
         prefix = secrets.token_hex(4)
         self.put = S3Store(s3.client(), f"http://{s3.host}", BUCKET, prefix).put
-        self.uri = f"s3://{bucket}/{prefix}"
+        self.uri, self.real_uri = (f"s3://{name}/{prefix}" for name in (bucket, BUCKET))
         self.well = {
             **ENVIRONMENT, "AWS_ACCESS_KEY_ID": s3.key, "AWS_SECRET_ACCESS_KEY": s3.secret,
             "THYGAN_S3_ENDPOINT": f"http://{s3.host}",
@@ -55,7 +55,6 @@ class Bucket:
 
 def images(study: Any, stage: str, bucket: Bucket, folder: Path) -> Use:
     """Slides' images, which `tile` reads where they lie."""
-    study.upto(stage)
     top = study.folder / "data/hospital-a"
     for path in sorted(top.rglob("*")):
         if path.is_file() and path.suffix in (".png", ".csv"):
@@ -65,14 +64,12 @@ def images(study: Any, stage: str, bucket: Bucket, folder: Path) -> Use:
 
 def checkpoints(study: Any, stage: str, bucket: Bucket, folder: Path) -> Use:
     """The state of a training, kept all the time."""
-    study.upto(stage)
     return _use(study, stage, {"checkpoint_uri": bucket.uri, "checkpoint_minutes": 0})
 
 
 def features(study: Any, stage: str, bucket: Bucket, folder: Path) -> Use:
     """Features that an earlier run kept."""
-    study.upto(stage)
-    if f"/{BUCKET}/" in bucket.uri:
+    if bucket.uri == bucket.real_uri:
         words = study.commands[stage].words(folder / "before", cache_uri=bucket.uri)
         run_to_end(folder / "before", stage, words, **bucket.well)
     return _use(study, stage, {"cache_uri": bucket.uri}, asks_at_once=True)
@@ -92,18 +89,16 @@ def archives(study: Any, stage: str, bucket: Bucket, folder: Path) -> Use:
         write_json(folder / f"{sha256}.json", asdict(reference))
         return folder / f"{sha256}.json"
 
-    study.upto(stage)
     options = {key: referred(value) for key, value in study.commands[stage].inputs.items()}
     return _use(study, stage, options, {ARCHIVES_VARIABLE: bucket.uri})
 
 
 def carried(study: Any, what: str, bucket: Bucket, folder: Path) -> Use:
     """Weights of a network, or kept results."""
-    study.upto("tile")
     source = study.folder / "tile/tiles.zip"
     bucket.put(source, FILE)
     command = Command(str(CARRIED), {"what": what, "source": source}, {"made": "made"})
-    well = {"uri": bucket.uri.replace(bucket.uri.split("/")[2], BUCKET), "made": folder / "well/made"}
+    well = {"uri": bucket.real_uri, "made": folder / "well/made"}
     words = command.words(folder / "well", **well)
     seconds = run_to_end(folder / "well", command.stage, words, **bucket.well, XDG_CACHE_HOME=str(folder / "first"))
     options, environment = {"uri": bucket.uri}, {"XDG_CACHE_HOME": str(folder / "cache")}
@@ -126,3 +121,9 @@ USES: dict[str, Callable[[Any, str, Bucket, Path], Use]] = {
     **dict.fromkeys(("pack", "generate", "external_eval", "umap", "report"), archives),
     **dict.fromkeys(("weights", "kept results"), carried),
 }
+
+
+def use_of(study: Any, stage: str, bucket: Bucket, folder: Path) -> Use:
+    """What is in the bucket now, and how the stage is told."""
+    study.upto(stage if stage in study.commands else "tile")
+    return USES[stage](study, stage, bucket, folder)

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-from buckets import USES, Bucket
+from buckets import USES, Bucket, use_of
 from chain import absent, content
 from faulty_line import FaultyLine
 from processes import Process
@@ -56,7 +56,7 @@ def line(s3):
 @pytest.mark.parametrize(("stage", "fault"), CASES)
 def test_a_bucket_that_fails(stage, fault, study, s3, line, tmp_path):
     bucket = Bucket(s3, "thygan-elsewhere" if fault == "no such bucket" else BUCKET)
-    use = USES[stage](study, stage, bucket, tmp_path)
+    use = use_of(study, stage, bucket, tmp_path)
     with tried("bucket", stage=stage, fault=f"bucket: {fault}") as row:
         given = {
             **bucket.well,

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-from buckets import USES, Bucket
+from buckets import Bucket, use_of
 from chain import content
 from faulty_line import FaultyLine
 from owner import holding
@@ -80,7 +80,7 @@ def asked(uri, faketime, offset):
 @pytest.mark.parametrize(("stage", "offset"), [("tile", "-1h"), ("gan_train", "+1h"), ("gan_train", "+10m")])
 def test_a_stage_on_a_machine_that_is_off(stage, offset, study, s3, faketime, tmp_path):
     bucket, out = Bucket(s3, BUCKET), tmp_path / "out"
-    use = USES[stage](study, stage, bucket, tmp_path)
+    use = use_of(study, stage, bucket, tmp_path)
     words = use.command.words(out, **use.options)
     with tried("clock", stage=stage, fault=f"this machine's clock {offset}") as row:
         done = run_at(faketime, offset, "-m", f"components.{stage}", *words, OMP_NUM_THREADS="1", **bucket.well)
