@@ -1,7 +1,7 @@
 """gan_train: a conditional StyleGAN2-ADA of the packed tiles."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from components.core.progress import say
 from components.core.results import RECORDS, Record
 from components.core.stylegan2.transfer import read_start
 from components.core.telemetry import watched
+from components.core.threads import cpu_threads
 from components.gan_train.checkpoint import checkpoint_key
 from components.gan_train.copies import Copies
 from components.gan_train.data import Tiles, load_tiles
@@ -140,7 +141,7 @@ def run(
     asked = Options.among(locals())
     if not checkpoint_minutes >= 0:
         raise ConfigError(f"checkpoint_minutes is {checkpoint_minutes}: it must be at least 0.")
-    with ImageArchive(dataset) as archive, _cpu_threads(threads), joined(device) as (team, target):
+    with ImageArchive(dataset) as archive, cpu_threads(threads), joined(device) as (team, target):
         tiles = load_tiles(archive)
         attached = {name: archive.attachment(name) for name in (LINEAGE, CLASSES)}
         lineage = attached[LINEAGE]
@@ -269,16 +270,3 @@ def _seconds(rows: Sequence[Row]) -> float:
     """Time in iterations, without snapshots and grids."""
     starts = [0.0, *(row["kimg"] for row in rows)]
     return sum(row["sec_per_kimg"] * (row["kimg"] - start) for row, start in zip(rows, starts, strict=False))
-
-
-@contextmanager
-def _cpu_threads(threads: int) -> Iterator[None]:
-    """PyTorch's threads inside the block; 0 leaves them."""
-    if threads < 0:
-        raise ConfigError(f"threads is {threads}: give a number of CPU threads, or 0.")
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

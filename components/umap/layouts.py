@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from components.core.threads import cpu_threads
+
 Array = npt.NDArray[np.float32]
 
 # Below this many tiles a neighbourhood graph says nothing; the map then shows the first principal components.
@@ -39,8 +41,9 @@ def projected(
         transform_seed=seed,
         n_jobs=1,
     )
-    placed = umap.fit_transform(fitted)
-    return placed, umap.transform(others) if len(others) else others[:, :components]
+    with cpu_threads():  # Numba, when it first runs in parallel, sets OpenMP's number, which is PyTorch's
+        placed = umap.fit_transform(fitted)
+        return placed, umap.transform(others) if len(others) else others[:, :components]
 
 
 def _principal(fitted: Array, others: Array, components: int) -> tuple[Array, Array]:
