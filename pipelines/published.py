@@ -18,10 +18,12 @@ from components.classifier_cv.component import classifier_cv
 from components.generate.component import generate
 from components.kfp_stage import image
 from components.pack.component import pack
+from pipelines.chain import chain
+from pipelines.evidence import Evidence, read_together
 from pipelines.nested import chosen, taking
 from pipelines.options import CHAINED, CLASSIFICATION, GENERATION, READ
 from pipelines.scheduling import POOLS, schedule
-from pipelines.study import Evidence, Study, chain, read_together, study, whole
+from pipelines.study import Study, study, whole
 
 
 def one_generator(values: Mapping[str, Any]) -> bool:
