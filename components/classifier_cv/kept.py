@@ -1,4 +1,7 @@
-"""Where the trainings of one task are kept, so that the same command goes on with them when it was killed."""
+"""Where the trainings of one task are kept, so that the same command goes on with them when it was killed.
+
+That is worth no run: a store that goes away meanwhile, or takes nothing more, is said and done without.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.core.errors import DataError
+from components.core.errors import DataError, StoreError
 from components.core.files import digest
 from components.core.lease import owned
 from components.core.progress import say
@@ -31,35 +34,42 @@ class Kept:
     minutes: float = 10.0
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A training's last state; None where there is none, or a torn one."""
+        """A training's last state; None where there is none, a torn one, or no store that answers."""
         if not self.uri:
             return None
         store = open_store(self.uri)
-        if not store.exists(_file(name)):
-            return None
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "state"
             try:
+                if not store.exists(_file(name)):
+                    return None
                 store.get(_file(name), path)
                 return read_state(path).state
-            except DataError as error:
+            except (DataError, StoreError) as error:
                 say(f"{error} This training starts anew.")
                 return None
 
     def write(self, name: str, state: dict[str, Any]) -> None:
-        """Keeps a training's state in the place of its last one."""
-        if self.uri:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "state"
+        """Keeps a training's state in the place of its last one, if the store takes it."""
+        if not self.uri:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "state"
+            try:
                 write_state(path, state, {})
                 open_store(self.uri).put(path, _file(name))
+            except StoreError as error:
+                say(f"{error} The training goes on; were it killed now, it would begin where it was kept before.")
 
     def clear(self) -> None:
-        """Removes all states: what the task was for is finished."""
+        """Removes all states, if the store lets it: what the task was for is finished."""
         store = open_store(self.uri)
-        for entry in store.list():
-            if entry.name.endswith(_SUFFIX):
-                store.delete(entry.name)
+        try:
+            for entry in store.list():
+                if entry.name.endswith(_SUFFIX):
+                    store.delete(entry.name)
+        except StoreError as error:
+            say(f"{error} Trainings of a finished task stay there.")
 
 
 @contextmanager
