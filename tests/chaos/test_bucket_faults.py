@@ -38,7 +38,6 @@ SHORT = {
     ("fid_select", "flip"),
     ("fid_select", "full for good"),
     ("fid_select", "skewed for good"),
-    ("classifier_cv", "full"),
     ("pack", "dies"),
     ("report", "cut"),
     ("weights", "cut"),
@@ -82,7 +81,7 @@ def test_a_bucket_that_fails(stage, fault, study, s3, line, tmp_path):
         if code == 0:
             assert not absent(out, use.command)
         else:
-            assert fault in (*LASTING, "down", "dies", "flip", "busy") or stage == "kept results", complained
+            assert fault in (*LASTING, "down", "dies", "flip", "full", "busy"), complained
             lines = complained.strip().splitlines()
             assert len(lines) == 1, complained
             assert lines[0].startswith("error: "), complained

@@ -82,3 +82,15 @@ def test_a_torn_state_begins_anew_and_says_so(tmp_path, capsys):
     file.write_bytes(file.read_bytes()[:-3])
     assert kept.read("bi100-seed1") is None
     assert "starts anew" in capsys.readouterr().out
+
+
+def test_a_state_that_finds_no_place_ends_nothing(tmp_path, capsys):
+    (tmp_path / "none-seed0.safetensors").mkdir()
+    kept = Kept(str(tmp_path), 0)
+    kept.write("none-seed0", {"a": torch.ones(2)})
+    said = capsys.readouterr().out
+    assert "cannot be written" in said
+    assert "The training goes on" in said
+    kept.write("none-seed1", {"a": torch.ones(2)})
+    assert kept.read("none-seed0") is None
+    assert kept.read("none-seed1")["a"].tolist() == [1, 1]

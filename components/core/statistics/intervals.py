@@ -24,8 +24,9 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """Wilson's score interval (1927) of a proportion; undefined for n = 0."""
     if n == 0:
         return Interval(None, None, None)
+    share = successes / n
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
-    return Interval(successes / n, float(low), float(high))
+    return Interval(share, min(float(low), share), max(float(high), share))  # at 0 and 1 it is off by a rounding
 
 
 def bootstrap_interval(
