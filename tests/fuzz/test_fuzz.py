@@ -73,7 +73,7 @@ def test_damage_is_one_sentence(name, formats, tmp_path):
     form, told, began = formats[name], Counter(), time.monotonic()
 
     @settings(
-        max_examples=INPUTS, deadline=None, derandomize=True, database=None, print_blob=True,
+        max_examples=INPUTS, deadline=None, print_blob=True,
         phases=PHASES, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(form.strategy)
