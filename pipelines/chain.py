@@ -1,5 +1,6 @@
 """One generator and its classifiers: pack ─ gan_train ─ fid_select ─ generate ─ classifier_cv."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kfp import dsl
@@ -23,6 +24,35 @@ class Chain(NamedTuple):
     metrics: dsl.Metrics
 
 
+def generated_and_classified(
+    generator: Any, packed: Any, given: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """A generator's tiles for one fold, and the classifiers that train with them.
+
+    Args:
+        generator: The network.
+        packed: The task that packed the fold.
+        given: tiles, plan, study_plan, scheme, fold, arms.
+        options: The study's.
+    """
+    fold = {name: given[name] for name in ("plan", "scheme", "fold", "arms")}
+    generated = generate(
+        generator=generator,
+        dataset=packed.outputs["dataset"],
+        held_out=packed.outputs["held_out"],
+        **fold,
+        **GENERATION.of(options),
+    )
+    classified = classifier_cv(
+        tiles=given["tiles"],
+        study=given["study_plan"],
+        synthetic=generated.outputs["synthetic"],
+        **fold,
+        **CLASSIFICATION.of(options),
+    )
+    return generated, classified
+
+
 @dsl.pipeline(name="chain")
 @taking(*CHAINED)
 def chain(
@@ -35,6 +65,7 @@ def chain(
     **options: Any,
 ) -> Chain:
     """One generator and its classifiers, on the same training patients."""
+    given = locals()
     packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
     trained = gan_train(dataset=packed.outputs["dataset"], **TRAINING.of(options))
     selected = fid_select(
@@ -43,26 +74,7 @@ def chain(
         held_out=packed.outputs["held_out"],
         **SELECTION.of(options),
     )
-    generated = generate(
-        generator=selected.outputs["generator"],
-        dataset=packed.outputs["dataset"],
-        held_out=packed.outputs["held_out"],
-        plan=plan,
-        fold=fold,
-        scheme=scheme,
-        arms=arms,
-        **GENERATION.of(options),
-    )
-    classified = classifier_cv(
-        tiles=tiles,
-        plan=plan,
-        study=study_plan,
-        synthetic=generated.outputs["synthetic"],
-        fold=fold,
-        scheme=scheme,
-        arms=arms,
-        **CLASSIFICATION.of(options),
-    )
+    generated, classified = generated_and_classified(selected.outputs["generator"], packed, given, options)
     schedule(options, packed, trained, selected, generated, classified)
     return Chain(
         selected.outputs["generator"],

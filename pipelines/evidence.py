@@ -35,20 +35,19 @@ def read_together(given: Mapping[str, Any], every: Any, *, predictions: Any, fol
         predictions: Of the cross-validation, one per scheme and fold, as are fold_metrics.
         fold_metrics: Records.
     """
-    options = given["options"]
     outside = external_eval(
         classifiers=dsl.Collected(every.outputs["classifiers"]),
         study=given["study_plan"],
         tiles=given["external_tiles"],
         labels=given["external_labels"],
-        **EVALUATION.of(options),
+        **EVALUATION.of(given),
     )
     mapped = umap(
         tiles=given["tiles"],
         external_tiles=given["external_tiles"],
         external_labels=given["external_labels"],
         synthetic=dsl.Collected(every.outputs["synthetic"]),
-        **MAPPING.of(options),
+        **MAPPING.of(given),
     )
     passed_on = ("manifest", "tiles", "plan", "external_labels", "external_tiles", "data_card", "external_data_card")
     told = report(
@@ -64,9 +63,9 @@ def read_together(given: Mapping[str, Any], every: Any, *, predictions: Any, fol
         external_metrics=outside.outputs["metrics"],
         umap_metrics=mapped.outputs["metrics"],
         generators=dsl.Collected(every.outputs["generator"]),
-        **TELLING.of(options),
+        **TELLING.of(given),
     )
-    schedule(options, outside, mapped, told)
+    schedule(given, outside, mapped, told)
     return Evidence(
         told.outputs["page"],
         told.outputs["markdown"],
@@ -95,7 +94,7 @@ def evidence(
     **options: Any,
 ) -> Evidence:
     """The loops over folds and schemes, and what is read from them together."""
-    given = locals()
+    given = locals() | options
     shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, **chosen(options, *CHAINED)}
     with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
         folds = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)

@@ -60,6 +60,22 @@ def taking(*tables: StageOptions) -> Callable[[Callable[..., Any]], Callable[...
     return decorate
 
 
+def like(other: Any) -> Callable[[Callable[[Mapping[str, Any]], Any]], Callable[..., Any]]:
+    """Gives a pipeline of one mapping the parameters of another pipeline, and its help where it has none of its own."""
+    signature = inspect.signature(other.pipeline_func)
+
+    def decorate(pipeline: Callable[[Mapping[str, Any]], Any]) -> Callable[..., Any]:
+        @functools.wraps(pipeline)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return pipeline(signature.bind(*args, **kwargs).arguments)
+
+        called.__signature__ = signature  # type: ignore[attr-defined]
+        called.__doc__ = pipeline.__doc__ or other.pipeline_func.__doc__
+        return called
+
+    return decorate
+
+
 def chosen(options: Mapping[str, Any], *tables: StageOptions) -> dict[str, Any]:
     """What a pipeline of these tables takes, out of all options."""
     return {name: options[name] for table in tables for name in table.parameters()}

@@ -7,21 +7,18 @@ Every number of the cross-validation is marked as leaked. What meets the externa
 The parameters are the study's; `published` and `allow_leakage` together ask for this protocol.
 """
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, List, NamedTuple  # noqa: UP035 - KFP reads List[…]
 
 from kfp import dsl
 
-from components.artifacts import Generator, Manifest, Predictions, SplitPlan, StudyPlan, TileSet
-from components.classifier_cv.component import classifier_cv
-from components.generate.component import generate
+from components.artifacts import Generator, Predictions, SplitPlan, StudyPlan, TileSet
 from components.kfp_stage import image
 from components.pack.component import pack
-from pipelines.chain import chain
-from pipelines.evidence import Evidence, read_together
-from pipelines.nested import chosen, taking
-from pipelines.options import CHAINED, CLASSIFICATION, GENERATION, READ
+from pipelines.chain import chain, generated_and_classified
+from pipelines.evidence import Evidence, evidence, read_together
+from pipelines.nested import chosen, like, taking
+from pipelines.options import CHAINED, CLASSIFICATION, GENERATION
 from pipelines.scheduling import POOLS, schedule
 from pipelines.study import Study, study, whole
 
@@ -83,28 +80,10 @@ def leaked_fold(
 
     A pipeline of its own, because kfp.local does not find a pool's parameter from tasks that lie in a loop themselves.
     """
+    given = locals()
     picked = generator_of(scheme=scheme, generators=generators)
     packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
-    generated = generate(
-        generator=picked.outputs["generator"],
-        dataset=packed.outputs["dataset"],
-        held_out=packed.outputs["held_out"],
-        plan=plan,
-        fold=fold,
-        scheme=scheme,
-        arms=arms,
-        **GENERATION.of(options) | LEAKED,
-    )
-    classified = classifier_cv(
-        tiles=tiles,
-        plan=plan,
-        study=study_plan,
-        synthetic=generated.outputs["synthetic"],
-        fold=fold,
-        scheme=scheme,
-        arms=arms,
-        **CLASSIFICATION.of(options) | LEAKED,
-    )
+    generated, classified = generated_and_classified(picked.outputs["generator"], packed, given, options | LEAKED)
     schedule(options, picked, packed, generated, classified)
     return Fold(classified.outputs["predictions"], classified.outputs["metrics"])
 
@@ -127,42 +106,22 @@ def leaked_folds(
 
 
 @dsl.pipeline(name="published-evidence")
-@taking(*CHAINED, *READ)
-def published_evidence(
-    manifest: dsl.Input[Manifest],
-    tiles: dsl.Input[TileSet],
-    data_card: dsl.Input[dsl.HTML],
-    tile_metrics: dsl.Input[dsl.Metrics],
-    external_labels: dsl.Input[Manifest],
-    external_tiles: dsl.Input[TileSet],
-    external_data_card: dsl.Input[dsl.HTML],
-    external_tile_metrics: dsl.Input[dsl.Metrics],
-    plan: dsl.Input[SplitPlan],
-    study_plan: dsl.Input[StudyPlan],
-    split_metrics: dsl.Input[dsl.Metrics],
-    final: list,
-    cross_validation: list,
-    **options: Any,
-) -> Evidence:
+@like(evidence)
+def published_evidence(given: Mapping[str, Any]) -> Evidence:
     """Generators of all patients first, then the folds that use them."""
-    given = locals()
-    shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan}
-    with dsl.ParallelFor(items=final, name="all-patients") as item:
-        every = chain(**shared, **chosen(options, *CHAINED), scheme=item.scheme, fold=item.fold, arms=item.arms)
+    shared = {name: given[name] for name in ("tiles", "plan", "study_plan")}
+    with dsl.ParallelFor(items=given["final"], name="all-patients") as item:
+        every = chain(**shared, **chosen(given, *CHAINED), scheme=item.scheme, fold=item.fold, arms=item.arms)
     folds = leaked_folds(
         **shared,
-        **chosen(options, GENERATION, CLASSIFICATION, POOLS),
+        **chosen(given, GENERATION, CLASSIFICATION, POOLS),
         generators=dsl.Collected(every.outputs["generator"]),
-        cross_validation=cross_validation,
+        cross_validation=given["cross_validation"],
     )
     return read_together(given, every, predictions=folds.outputs["predictions"], fold_metrics=folds.outputs["metrics"])
 
 
-def _published(*several: Any) -> Study:
-    return whole(dict(zip(_SIGNATURE.parameters, several, strict=True)), published_evidence)
-
-
-_SIGNATURE = inspect.signature(study.pipeline_func)
-_published.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
-_published.__doc__ = study.pipeline_func.__doc__
-published = dsl.pipeline(name="thygan-published")(_published)
+@dsl.pipeline(name="thygan-published")
+@like(study)
+def published(given: Mapping[str, Any]) -> Study:
+    return whole(given, published_evidence)
