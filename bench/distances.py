@@ -23,8 +23,9 @@ import torch
 from PIL import Image
 
 from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.features import Extractor, features_of
-from components.core.statistics.frechet import frechet_distance
+from components.core.features.extract import features_of
+from components.core.features.extractors import Extractor
+from components.core.fidelity.fid import frechet_distance
 
 DIM, FULL, DEFICIENT = 2048, 5000, 512
 IMAGES, BATCH, ROUNDS, SIDE = 64, 16, 3, 256

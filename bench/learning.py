@@ -31,10 +31,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
-from components.core.features import Features, features_of, load_extractor
+from components.core.features.extract import Features, features_of
+from components.core.features.extractors import load_extractor
+from components.core.fidelity.fid import frechet_distance
 from components.core.files import read_json
 from components.core.results import RECORDS
-from components.core.statistics.frechet import frechet_distance
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
 

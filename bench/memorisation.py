@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from components.core.archive import ArchiveWriter, ImageArchive, Pixels
-from components.core.features import Extractor, Features, features_of, load_extractor
-from components.core.features.extract import to_batches
+from components.core.features.extract import Features, features_of, to_batches
+from components.core.features.extractors import Extractor, load_extractor
 from components.generate.memorisation import Training, make_gate, orientations, unit
 from components.generate.registration import thumbnails
 

@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from components.core.progress import track
-from components.core.statistics import BETTER, WORSE, endpoints, tiles_help, verdict_of
+from components.core.statistics.verdict import BETTER, WORSE, endpoints, tiles_help, verdict_of
 from components.core.study import ARMS, CONTROL
 
 SEEDS = 3

@@ -19,7 +19,7 @@ def predictions(files: list[Path], *, out: Path) -> None:
     """
     import pandas as pd
 
-    from components.core.statistics import read_predictions
+    from components.core.statistics.predictions import read_predictions
     from components.core.statistics.published_form import published_form
 
     if not files:

@@ -18,7 +18,7 @@ from kfp import dsl, kubernetes
 from components.core.events import RUN_VARIABLE
 from components.core.lineage import KEY_VARIABLE
 from components.core.reference import ARCHIVES_VARIABLE
-from components.core.telemetry import GATEWAY_VARIABLE
+from components.core.telemetry.outcome import GATEWAY_VARIABLE
 from components.kfp_stage import TAG_VARIABLE, code_tag, image
 from components.kfp_work import STORE_VARIABLE
 from pipelines.nested import StageOptions

@@ -75,7 +75,8 @@ def scored(
         ConfigError: An argument that cannot be meant.
         DataError: A file that holds no usable predictions.
     """
-    from components.core.statistics import compare_arms, label_conflicts, patient_predictions
+    from components.core.statistics.patients import label_conflicts, patient_predictions
+    from components.core.statistics.verdict import compare_arms
 
     arms = read_arms(arguments)
     cases = {}
@@ -136,7 +137,7 @@ def _argument(argument: str) -> tuple[str, list[str]]:
 
 
 def _read(file: str) -> pd.DataFrame:
-    from components.core.statistics import read_predictions
+    from components.core.statistics.predictions import read_predictions
 
     return read_predictions(file)
 
@@ -162,7 +163,7 @@ def _pooled(files: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFram
 
 
 def _arm(file: str, short: str, sources: Sequence[str], rows: pd.DataFrame) -> Arm:
-    from components.core.statistics import patient_level
+    from components.core.statistics.patients import patient_level
 
     try:
         voted = patient_level(rows)
@@ -185,16 +186,11 @@ def _short(files: Sequence[str]) -> dict[str, str]:
 
 def _file(arm: Arm, cases: pd.DataFrame, conflicts: Sequence[str], resamples: int, seed: int) -> dict[str, Any]:
     """One entry of `files`."""
-    from components.core.statistics import (
-        by_diagnosis,
-        by_site,
-        constant_predictors,
-        detectable_auroc,
-        metric_intervals,
-        patient_metrics,
-        ties,
-        wilson_interval,
-    )
+    from components.core.statistics.breakdown import by_diagnosis, by_site
+    from components.core.statistics.intervals import metric_intervals, wilson_interval
+    from components.core.statistics.metrics import constant_predictors, patient_metrics
+    from components.core.statistics.patients import ties
+    from components.core.statistics.power import detectable_auroc
 
     measured = patient_metrics(cases)
     intervals = {

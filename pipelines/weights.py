@@ -14,7 +14,7 @@ from components.core.shell import new_app
 from components.core.store import is_bucket, open_store
 
 if TYPE_CHECKING:  # loading them loads torch, and --help needs none
-    from components.core.features import Weights
+    from components.core.features.registry import Weights
 
 app = new_app("weights", "Trained weights: which there are, fetch them, verify them.")
 Json = Annotated[bool, Parameter(name="--json")]

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from components.core.telemetry import series, watch
+from components.core.telemetry import series
+from components.core.telemetry.live import watch
 
 T = TypeVar("T")
 

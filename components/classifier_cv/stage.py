@@ -25,7 +25,7 @@ from components.core.lineage import Lineage
 from components.core.results import RECORDS, Record
 from components.core.splits import SplitPlan
 from components.core.study import StudyPlan
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 
 FEWEST_SEEDS = 3
 
@@ -100,8 +100,8 @@ def run(
             goes on from there after a kill. '' = it begins anew.
         checkpoint_minutes: Between two states of one training, which is kept at its end in any case; 0 = every epoch.
         seed: Of the controls' draws and the stain fit's pixels; the classifiers' seeds are the study plan's.
-        device: "auto", "cpu", "cuda" (both the first and this: all GPUs there are), or several with commas; each
-            trains one arm and seed at a time.
+        device: "auto" (every GPU, or the CPU where there is none), "cpu", "cuda" (every GPU), "cuda:N", or several with
+            commas; each trains one arm and seed at a time.
         allow_leakage: Go on with synthetic tiles whose generator saw validation or test patients; marks every number.
         trust_origin: Where synthetic tiles without proof come from, as a sentence; it marks every number.
 

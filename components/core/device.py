@@ -6,7 +6,7 @@ from components.core.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """The torch device of that name; "auto" = the GPU when there is one.
+    """The torch device of that name; "auto" = the GPU when there is one, "cuda" = the current GPU.
 
     Raises:
         ConfigError: Not a device, or not one of this machine.
@@ -19,13 +19,22 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(f"This machine has no device {name!r}: use cpu, cuda or auto.") from None
 
 
-def pick_devices(name: str) -> list[torch.device]:
-    """The devices of one name, or of several with commas; "auto" and "cuda" = every GPU, "auto" without one = CPU.
+def pick_devices(text: str) -> list[torch.device]:
+    """The torch devices of a list, in its order, for stages that work on several at once.
+
+    Args:
+        text: "cuda" = every GPU; "auto" = every GPU, or the CPU on a machine without one; one device such as "cpu" or
+            "cuda:1"; or several with commas. A device that is named twice is in the list twice.
 
     Raises:
-        ConfigError: Not a device, or not one of this machine.
+        ConfigError: An empty name, not a device, or not one of this machine.
     """
-    gpus = [torch.device("cuda", place) for place in range(torch.cuda.device_count())]
-    if gpus and name in ("auto", "cuda"):
-        return gpus
-    return [pick_device(one.strip()) for one in name.split(",")]
+    devices: list[torch.device] = []
+    for name in (one.strip() for one in text.split(",")):
+        if not name:
+            raise ConfigError(f"{text!r} has an empty device name: use auto, cpu, cuda, cuda:0 or cuda:0,cuda:1.")
+        if name in ("auto", "cuda") and torch.cuda.device_count():
+            devices += [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+        else:
+            devices.append(pick_device(name))
+    return devices

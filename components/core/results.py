@@ -12,7 +12,8 @@ from typing import Any
 from components.core import events
 from components.core.files import write_json
 from components.core.progress import say
-from components.core.telemetry import series, watch
+from components.core.telemetry import series
+from components.core.telemetry.live import watch
 
 RECORDS = "records.json"
 

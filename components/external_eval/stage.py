@@ -23,7 +23,7 @@ from components.core.lineage import Lineage
 from components.core.progress import say, track
 from components.core.results import RECORDS, Record
 from components.core.study import StudyPlan
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 from components.external_eval.measure import roc as roc_of
 from components.external_eval.measure import site_rows
 from components.external_eval.sites import admitted, labelled, refuse_other_plan, refuse_seen, refuse_unfit

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.core.telemetry import series, watch
+from components.core.telemetry import series
+from components.core.telemetry.live import watch
 
 
 def show(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:

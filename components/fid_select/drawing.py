@@ -11,7 +11,9 @@ import torch
 
 from components.core.archive import Pixels
 from components.core.errors import ConfigError, DataError
-from components.core.features import Extractor, FeatureCache, Features, features_of
+from components.core.features.cache import FeatureCache
+from components.core.features.extract import Features, features_of
+from components.core.features.extractors import Extractor
 from components.core.files import file_sha256, read_json
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator

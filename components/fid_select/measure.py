@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.core.features import Features
-from components.core.statistics.frechet import frechet_distance
-from components.core.statistics.kernel import kernel_distance
-from components.core.statistics.precision_recall import mutual_coverage
+from components.core.features.extract import Features
+from components.core.fidelity.fid import frechet_distance
+from components.core.fidelity.kid import kernel_distance
+from components.core.fidelity.prdc import mutual_coverage
 
 LEAST = 3  # samples of a set below which a distance has no standard error
 NEIGHBOURS = 3

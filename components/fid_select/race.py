@@ -8,9 +8,10 @@ import numpy as np
 
 from components.core.archive import ImageArchive
 from components.core.errors import DataError
-from components.core.features import Extractor, FeatureCache
+from components.core.features.cache import FeatureCache
+from components.core.features.extractors import Extractor
 from components.core.progress import say
-from components.core.telemetry import watch
+from components.core.telemetry.live import watch
 from components.fid_select.choice import Choice, Row
 from components.fid_select.dials import show
 from components.fid_select.drawing import Draw, Snapshot

@@ -8,13 +8,14 @@ import numpy as np
 
 from components.core.archive import CLASSES, LINEAGE, ImageArchive, Pixels
 from components.core.errors import ConfigError, DataError
-from components.core.features import Extractor, feature_cache, load_extractor
+from components.core.features.cache import feature_cache
+from components.core.features.extractors import Extractor, load_extractor
 from components.core.files import read_json, write_json, write_text, written
 from components.core.lineage import Lineage
 from components.core.progress import say
 from components.core.results import RECORDS, Record
 from components.core.stylegan2.snapshot import ARTIFACT_FILE
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 from components.fid_select.card import generator_card
 from components.fid_select.choice import Choice, check_rule, why_not_held_out
 from components.fid_select.drawing import Snapshot, find_snapshots, make_draw

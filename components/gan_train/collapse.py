@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.core.statistics.frechet import Features, frechet_distance
-from components.core.statistics.precision_recall import precision_recall
+from components.core.fidelity.fid import Features, frechet_distance
+from components.core.fidelity.prdc import precision_recall
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import latents, one_hot
 from components.gan_train.data import Tiles

@@ -1,6 +1,7 @@
 """What a training shows to whoever watches it from outside."""
 
-from components.core.telemetry import series, watch
+from components.core.telemetry import series
+from components.core.telemetry.live import watch
 from components.gan_train.checkpoint import Checkpoints
 from components.gan_train.loop import Training
 from components.gan_train.ticks import PHASES, Row

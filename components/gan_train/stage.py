@@ -16,7 +16,7 @@ from components.core.lineage import Lineage, with_start
 from components.core.progress import say
 from components.core.results import RECORDS, Record
 from components.core.stylegan2.transfer import read_start
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 from components.core.threads import cpu_threads
 from components.gan_train.checkpoint import checkpoint_key
 from components.gan_train.copies import Copies

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.core.features import Features
+from components.core.features.extract import Features
 from components.core.statistics.intervals import wilson_interval
 from components.generate.memorisation import unit
 

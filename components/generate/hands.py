@@ -6,13 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from components.core.archive import Pixels
-from components.core.device import pick_device
-from components.core.errors import ConfigError
-from components.core.features import Extractor, Features, to_batches
+from components.core.features.extract import Features, to_batches
+from components.core.features.extractors import Extractor
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 
@@ -96,16 +94,3 @@ class Hands:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def pick_devices(names: str) -> list[torch.device]:
-    """The devices of a list with commas; "auto" = every GPU, or the CPU where there is none.
-
-    Raises:
-        ConfigError: One that this machine has not.
-    """
-    if names == "auto" and torch.cuda.device_count() > 1:
-        names = ",".join(f"cuda:{place}" for place in range(torch.cuda.device_count()))
-    if not all(name.strip() for name in names.split(",")):
-        raise ConfigError(f"{names!r} names no devices: write auto, cpu, cuda:0 or cuda:0,cuda:1.")
-    return [pick_device(name.strip()) for name in names.split(",")]

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from components.core.archive import ImageArchive, Pixels
 from components.core.errors import DataError
-from components.core.features import Extractor, Features, features_of, to_batches
+from components.core.features.extract import Features, features_of, to_batches
+from components.core.features.extractors import Extractor
 from components.generate.registration import distances, thumbnails
 
 ORIENTATIONS = 8

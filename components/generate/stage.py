@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
+from components.core.device import pick_devices
 from components.core.errors import ConfigError, DataError
-from components.core.features import Extractor, load_extractor
+from components.core.features.extractors import Extractor, load_extractor
 from components.core.files import file_sha256, read_json, write_text
 from components.core.lineage import Lineage, refuse_leak
 from components.core.progress import track
@@ -21,11 +22,12 @@ from components.core.splits import SplitPlan
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.centres import centres_of
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
-from components.core.telemetry import counted, watched
+from components.core.telemetry.live import counted
+from components.core.telemetry.stage import watched
 from components.generate.card import synthetic_card
 from components.generate.drawing import draw_class
 from components.generate.fidelity import Tally, fidelity_row
-from components.generate.hands import Hand, Hands, pick_devices
+from components.generate.hands import Hand, Hands
 from components.generate.inspection import Inspection, make_inspection
 from components.generate.orders import make_orders
 from components.generate.page import draw_page
@@ -81,7 +83,7 @@ def run(
             network of your own what its file says.
         weights_dir: Folder or s3://bucket/prefix with weights files; empty = THYGAN_WEIGHTS, installed packages, user
             cache, bucket, mirror, URL.
-        device: auto (every GPU, or the CPU), cpu, cuda, cuda:N, or several with commas.
+        device: auto (every GPU, or the CPU where there is none), cpu, cuda (every GPU), cuda:N, or several with commas.
         near_copy_gate: Drop images that are near-copies of a training tile and draw others.
         gan_params: Arm -> Thy-GAN's file of generation parameters, or its text: taken in place of the counts that
             follow from the training tiles; the end of a range of seeds is left out, as its loader did.

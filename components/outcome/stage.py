@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 
 from components.core.progress import say
-from components.core.telemetry import RUN, publish_outcome
+from components.core.telemetry.outcome import RUN, publish_outcome
 
 SUCCEEDED = "SUCCEEDED"
 

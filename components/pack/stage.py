@@ -15,7 +15,7 @@ from components.core.progress import track
 from components.core.results import RECORDS, Record
 from components.core.splits import SplitPlan, unplanned
 from components.core.study import BINARY, DIAGNOSIS
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 
 _HEAD_BYTES = 41  # of a PNG: signature, IHDR, and length and name of its first IDAT
 

@@ -11,7 +11,7 @@ from components.core.manifest import read_manifest
 from components.core.results import Record
 from components.core.splits import SplitPlan
 from components.core.study import StudyPlan
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 from components.report.cards import cards_section
 from components.report.claims import claims_section
 from components.report.data import data_section

@@ -13,7 +13,7 @@ from components.core.progress import say
 from components.core.results import Record
 from components.core.splits import ALL, PARTS, SplitPlan, unplanned
 from components.core.study import BINARY, DIAGNOSIS, StudyPlan, check_arms, scheme_of
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 from components.split.folds import Parts, all_fold, gap, stratified_folds
 from components.split.imports import imported, left_out
 from components.split.people import People, people_of

@@ -138,6 +138,6 @@ def _openslide() -> Any:
         import openslide
     except ImportError:
         raise ConfigError(
-            "Whole slides need the packages openslide-python and openslide-bin: install thygan[slides]."
+            "Whole slides need the packages openslide-python and openslide-bin: install thygan[tile]."
         ) from None
     return openslide

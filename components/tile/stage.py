@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.datacard import data_card, write_card
+from components.core.datacard.card import data_card, write_card
 from components.core.destination import writing
 from components.core.errors import ConfigError
 from components.core.files import write_text
@@ -19,7 +19,7 @@ from components.core.manifest import write_manifest
 from components.core.parts import part_beside, removed, sweep
 from components.core.progress import track
 from components.core.results import RECORDS, Record
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 from components.tile.band import NONE, REFERENCE_BAND, band_of
 from components.tile.crops import Crop
 from components.tile.cutting import begun

@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.core.statistics.frechet import frechet_distance
+from components.core.fidelity.fid import frechet_distance
 
 Array = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.int64]

@@ -9,14 +9,14 @@ import pandas as pd
 from PIL import Image
 
 from components.core.archive import ImageArchive
-from components.core.features import Extractor, load_extractor
 from components.core.features.extract import features_of
+from components.core.features.extractors import Extractor, load_extractor
 from components.core.figures.embedding import embedding_html
 from components.core.figures.page import document, gap_table
 from components.core.figures.pictures import thumbnail
 from components.core.files import write_json, write_text, written
 from components.core.results import RECORDS, Record
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 from components.umap.domain_gap import domain_gap
 from components.umap.domains import SYNTHETIC, Tiles, gather
 from components.umap.layouts import projected

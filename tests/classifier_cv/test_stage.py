@@ -16,7 +16,7 @@ from components.core.classifier.frozen import read_classifiers
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.files import read_json
 from components.core.lineage import Lineage
-from components.core.statistics import read_predictions
+from components.core.statistics.predictions import read_predictions
 from components.core.study import StudyPlan
 
 ARMS = ["none", "stain-aug", "stain-norm", "bi100", "bi100-real"]

@@ -19,7 +19,7 @@ from components.core.features.backbones import build_backbone
 from components.core.files import file_sha256, read_json, write_json
 from components.core.lineage import Lineage, identity, key_id
 from components.core.manifest import read_manifest, write_manifest
-from components.core.statistics import read_predictions
+from components.core.statistics.predictions import read_predictions
 from components.core.study import StudyPlan
 from components.external_eval.stage import run
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.core.archive import CLASSES, LINEAGE
 from components.core.errors import ConfigError, DataError, LeakageError
-from components.core.features import load_extractor
+from components.core.features.extractors import load_extractor
 from components.core.files import file_sha256, write_json
 from components.core.results import RECORDS
 from components.core.stylegan2 import Generator

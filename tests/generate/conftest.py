@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, Pixels
-from components.core.features import Extractor, load_extractor
+from components.core.features.extractors import Extractor, load_extractor
 from components.core.files import write_json
 from components.core.lineage import Lineage
 from components.core.results import RECORDS

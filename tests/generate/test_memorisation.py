@@ -14,8 +14,8 @@ from memorisation import jpeg, shifted, tinted
 
 from components.core.archive import ArchiveWriter, ImageArchive, Pixels
 from components.core.errors import DataError
-from components.core.features import Extractor, features_of
-from components.core.features.extract import to_batches
+from components.core.features.extract import features_of, to_batches
+from components.core.features.extractors import Extractor
 from components.generate.memorisation import Gate, Nearest, look_at, low, make_gate, orientations
 from components.generate.registration import distances, thumbnails
 

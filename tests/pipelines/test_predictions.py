@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from components.core.errors import DataError
-from components.core.statistics import COLUMNS, patient_metrics, patient_predictions, read_predictions
+from components.core.statistics.metrics import patient_metrics
+from components.core.statistics.patients import patient_predictions
+from components.core.statistics.predictions import COLUMNS, read_predictions
 from pipelines.predictions import predictions
 
 PUBLISHED = Path(__file__).parents[3] / "shared/reference/thygan/logs"

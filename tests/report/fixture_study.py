@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
-from components.core.datacard import data_card, write_card
+from components.core.datacard.card import data_card, write_card
 from components.core.figures.pictures import thumbnail
 from components.core.figures.pseudonyms import patient_pseudonyms
 from components.core.files import write_json

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.core.features import features_of, load_extractor
+from components.core.features.extract import features_of
+from components.core.features.extractors import load_extractor
 from components.core.phantom import HOSPITAL_A, HOSPITAL_B, PatientEffect, render_field
 from components.umap.domain_gap import domain_gap, gap_to, reduce
 from components.umap.domains import Tiles

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from components.core.statistics.kernel import kernel_distance
+from components.core.fidelity.kid import kernel_distance
 from components.umap.measures import (
     FRECHET,
     KERNEL,

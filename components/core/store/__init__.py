@@ -29,7 +29,7 @@ def open_store(uri: str | Path, *, retries: int = 5, timeout_s: float = 60.0) ->
     try:
         from components.core.store.s3 import S3Store, client_of_environment
     except ImportError:
-        raise ConfigError(f"{uri}: buckets need the package minio, so install thygan[store].") from None
+        raise ConfigError(f"{uri}: buckets need the package minio: pip install thygan.") from None
     address = urlsplit(str(uri))
     if not address.netloc:
         raise ConfigError(f"{uri} names no bucket: write s3://bucket/prefix.")

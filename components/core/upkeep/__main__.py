@@ -64,7 +64,8 @@ def weights(bucket: str = "s3://thygan-weights") -> None:
     Args:
         bucket: Where they go.
     """
-    from components.core.features import REGISTRY, find_weights
+    from components.core.features.registry import REGISTRY
+    from components.core.features.weights import find_weights
     from components.core.store import open_store
 
     store = open_store(bucket)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from components.core.progress import say
 from components.core.store import open_store
-from components.core.telemetry import push, series
+from components.core.telemetry import series
+from components.core.telemetry.outcome import push
 
 JOB = "usage"
 

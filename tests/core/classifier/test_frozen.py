@@ -20,7 +20,7 @@ from components.core.classifier.tiles import read_tiles, study_mpp
 from components.core.errors import DataError, WeightsError
 from components.core.features.backbones import build_backbone
 from components.core.files import file_sha256
-from components.core.statistics import read_predictions
+from components.core.statistics.predictions import read_predictions
 
 NETWORK = "shufflenet_v2_x0_5"
 

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.datacard import card_page, data_card, write_card
+from components.core.datacard.card import data_card, write_card
+from components.core.datacard.page import card_page
 from components.core.datacard.stains import MOST_TILES, chosen_tiles, site_stain
 from components.core.manifest import write_manifest
 from components.core.phantom.stain import HOSPITAL_A, HOSPITAL_B, photographed

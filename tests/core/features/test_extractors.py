@@ -11,11 +11,14 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from components.core.errors import ConfigError, WeightsError
-from components.core.features import build_backbone, features_of, find_weights, load_extractor
+from components.core.features.backbones import build_backbone
+from components.core.features.extract import features_of
+from components.core.features.extractors import load_extractor
 from components.core.features.registry import REGISTRY
+from components.core.features.weights import find_weights
+from components.core.fidelity.fid import frechet_distance
+from components.core.fidelity.kid import kernel_distance
 from components.core.files import file_sha256
-from components.core.statistics.frechet import frechet_distance
-from components.core.statistics.kernel import kernel_distance
 
 DAISY, PALACE = 985, 698  # ImageNet classes
 SHARED = Path(__file__).parents[4] / "shared"

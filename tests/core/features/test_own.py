@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from components.core.errors import ConfigError, WeightsError
-from components.core.features import load_extractor
+from components.core.features.extractors import load_extractor
 from components.core.store import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

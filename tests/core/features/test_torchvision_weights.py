@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from components.core.errors import ConfigError, WeightsError
-from components.core.features import REGISTRY, build_backbone
+from components.core.features.backbones import build_backbone
+from components.core.features.registry import REGISTRY
 from components.core.features.torchvision_weights import torchvision_weights
 
 

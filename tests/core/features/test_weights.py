@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import WeightsError
-from components.core.features import REGISTRY, find_weights
-from components.core.features.registry import Weights
-from components.core.features.weights import BUCKET_VARIABLE, FOLDER_VARIABLE, MIRROR_VARIABLE, locate
+from components.core.features.registry import REGISTRY, Weights
+from components.core.features.weights import BUCKET_VARIABLE, FOLDER_VARIABLE, MIRROR_VARIABLE, find_weights, locate
 from components.core.store import open_store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

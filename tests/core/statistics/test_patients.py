@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 from tables import one_tile_each
 
 from components.core.errors import ConfigError, DataError
-from components.core.statistics import (
-    by_diagnosis,
-    by_site,
-    constant_predictors,
+from components.core.statistics.breakdown import by_diagnosis, by_site
+from components.core.statistics.metrics import constant_predictors, patient_metrics
+from components.core.statistics.patients import (
     label_conflicts,
     patient_level,
-    patient_metrics,
     patient_predictions,
     qualifying_sites,
     ties,

@@ -3,7 +3,7 @@
 import pytest
 
 from components.core.errors import DataError
-from components.core.statistics import read_predictions
+from components.core.statistics.predictions import read_predictions
 
 THYGAN = "patient,diagnosis,class,pred_class,pred_prob\nA,PTC,1,1,0.8\nA,PTC,1,0,0.7\n"
 OURS = "tile,patient,case,site,diagnosis,class,pred_class,prob_positive,arm,fold,seed\nt,A,A1,s,PTC,1,1,0.8,none,2,7\n"

@@ -10,14 +10,10 @@ from sklearn import metrics as sk
 from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
 from tables import one_tile_each, scored
 
-from components.core.statistics import (
-    delong,
-    holm,
-    mcnemar,
-    patient_metrics,
-    patient_predictions,
-    wilson_interval,
-)
+from components.core.statistics.intervals import wilson_interval
+from components.core.statistics.metrics import patient_metrics
+from components.core.statistics.paired_tests import delong, holm, mcnemar
+from components.core.statistics.patients import patient_predictions
 
 FAST = settings(max_examples=40, deadline=None)
 

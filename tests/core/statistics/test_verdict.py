@@ -11,18 +11,12 @@ from scipy import stats
 from tables import one_tile_each, separated
 
 from components.core.errors import ConfigError, DataError
-from components.core.statistics import (
-    BETTER,
-    NOT_SHOWN,
-    UNDERPOWERED,
-    WORSE,
-    as_predictions,
-    auroc_difference,
-    compare_arms,
-    detectable_auroc,
-    patient_predictions,
-)
+from components.core.statistics.paired_tests import auroc_difference
+from components.core.statistics.patients import patient_predictions
+from components.core.statistics.power import detectable_auroc
+from components.core.statistics.predictions import as_predictions
 from components.core.statistics.resampled import Resampled
+from components.core.statistics.verdict import BETTER, NOT_SHOWN, UNDERPOWERED, WORSE, compare_arms
 
 N = (60, 60)
 FEW = {"resamples": 400}

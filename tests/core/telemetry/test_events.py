@@ -18,7 +18,7 @@ from components.core import events
 from components.core.errors import DataError
 from components.core.progress import say, track
 from components.core.results import Record
-from components.core.telemetry import watched
+from components.core.telemetry.stage import watched
 
 def run(*, metrics, fails):
     with Record(metrics, "gan_train", fold="1", scheme="binary"):

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import ConfigError, DataError
-from components.core.telemetry import counted, publish_outcome, series, watch, watched
+from components.core.telemetry import series
+from components.core.telemetry.live import counted, watch
+from components.core.telemetry.outcome import publish_outcome
+from components.core.telemetry.stage import watched
 
 sys.path.insert(0, str(Path(__file__).parent))
 from real_prometheus import Gateway, fetch, free_port

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.core.statistics.frechet import Features, check_features
+from components.core.fidelity.fid import Features, check_features
 
 _ROWS, _COLUMNS = 1024, 4096  # a block of distances is 32 MiB, whatever the sets' sizes
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.core.statistics.frechet import Features, check_features
+from components.core.fidelity.fid import Features, check_features
 
 Draw = Callable[[int, int], npt.NDArray[np.intp]]
 

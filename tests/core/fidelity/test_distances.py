@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from components.core.errors import DataError
-from components.core.statistics.frechet import frechet_distance
-from components.core.statistics.kernel import kernel_distance
-from components.core.statistics.precision_recall import mutual_coverage, precision_recall
+from components.core.fidelity.fid import frechet_distance
+from components.core.fidelity.kid import kernel_distance
+from components.core.fidelity.prdc import mutual_coverage, precision_recall
 
 ROOT = Path(__file__).parents[3]
 FILES = (ROOT / "tests/golden/metrics_small.npz", ROOT.parent / "shared/golden/stylegan2/metrics.npz")
