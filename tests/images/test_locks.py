@@ -1,6 +1,9 @@
 """Each image's lock has what its stage imports, at the tested versions, with hashes and from no named index."""
 
+import json
+import os
 import re
+import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -13,7 +16,23 @@ LOCKS = ROOT / "images" / "requirements"
 STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/stage.py"))
 GUESTS = {"outcome": "split"}  # stages in the image of another
 SHARED = {"kfp_stage", "kfp_work", "artifacts"}
+ON_THE_COMPILER = {"kfp_stage", "component"}  # never imported in an image: KFP brings a component's text there
 ON_REQUEST = {"torch_fidelity"}  # an extractor that says how to install it
+# Arguments: the top-level modules that are absent, the modules to import without them; JSON lists.
+CONFINED = """
+import importlib, importlib.abc, json, sys
+
+ABSENT = set(json.loads(sys.argv[1]))
+
+class Refusal(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r} in this image", name=name)
+
+sys.meta_path.insert(0, Refusal())
+for module in json.loads(sys.argv[2]):
+    importlib.import_module(module)
+"""
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; [^\\]+)? \\$")
 
 
@@ -46,18 +65,67 @@ def distributions():
     return {module: {normal(one) for one in names} for module, names in packages_distributions().items()}
 
 
+def lock_of(stage):
+    return LOCKS / f"{GUESTS.get(stage, stage).replace('_', '-')}.txt"
+
+
+def in_the_image(stage):
+    return set(pins(LOCKS / "base.txt")) | set(pins(LOCKS / "kfp.txt")) | set(pins(lock_of(stage)))
+
+
+def packages_around(modules):
+    """The modules and every package that Python runs before them: a.b for a.b.c."""
+    parts = [one.split(".") for one in modules]
+    return {".".join(one[:length]) for one in parts for length in range(1, len(one) + 1)}
+
+
+def imported_by(graph, entries):
+    """All that is imported when the entries are, counting the `__init__` of the packages on the way."""
+    reached, ahead = set(), packages_around(entries)
+    while ahead:
+        reached |= ahead
+        imports = set().union(*(graph.find_modules_directly_imported_by(one) for one in ahead if one in graph.modules))
+        ahead = packages_around(imports) - reached
+    return reached
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stages_lock_has_what_the_stage_imports(stage, graph, distributions):
-    installed = set(pins(LOCKS / "base.txt")) | set(pins(LOCKS / "kfp.txt"))
-    installed |= set(pins(LOCKS / f"{GUESTS.get(stage, stage).replace('_', '-')}.txt"))
     entries = {one for one in graph.modules if one.startswith(f"components.{stage}.")} | {
         f"components.{one}" for one in SHARED
     }
-    reached = set().union(*(graph.find_upstream_modules(one) for one in entries))
-    outside = {one for one in reached if not one.startswith("components")} - set(sys.stdlib_module_names) - ON_REQUEST
+    reached = imported_by(graph, entries)
+    outside = {one.partition(".")[0] for one in reached if not one.startswith("components")}
+    outside -= set(sys.stdlib_module_names) | ON_REQUEST
     assert "kfp" in outside
-    missing = {one for one in outside if not distributions[one] & installed}
+    missing = {one for one in outside if not distributions[one] & in_the_image(stage)}
     assert not missing, f"add it to the extra {stage.replace('_', '-')} in pyproject.toml, then `make lock-images`"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stages_modules_import_with_the_packages_of_its_lock(stage, distributions):
+    """Packages of other locks are refused, other stages' modules too, as in the image of this one."""
+    present = in_the_image(stage)
+    absent = {module for module, names in distributions.items() if not names & {*present, "thygan"}}
+    absent |= {"pipelines", *(f"components.{one}" for one in STAGES if one != stage)}
+    modules = [f"components.{one}" for one in sorted(SHARED - ON_THE_COMPILER)]
+    names = {path.stem for path in (ROOT / "components" / stage).glob("[!_]*.py")} - ON_THE_COMPILER
+    modules += [f"components.{stage}.{name}" for name in sorted(names)]
+    done = subprocess.run(
+        [sys.executable, "-c", CONFINED, json.dumps(sorted(absent)), json.dumps(modules)],
+        cwd=ROOT,
+        env={**os.environ, "_KFP_RUNTIME": "true"},  # as the images set it: kfp's dsl alone
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_package_is_noticed(distributions):
+    """The confinement confines: numpy is refused where it is absent, though it is installed here."""
+    command = [sys.executable, "-c", CONFINED, json.dumps(["numpy"]), json.dumps(["components.core.fidelity.fid"])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "No module named 'numpy' in this image" in done.stderr
 
 
 @pytest.mark.parametrize("lock", sorted(path.name for path in LOCKS.glob("*.txt")))
