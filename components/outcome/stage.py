@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from components.core.progress import say
 from components.core.telemetry.outcome import RUN, publish_outcome
 
-SUCCEEDED = "SUCCEEDED"
+SUCCESSES = frozenset({"COMPLETE", "CACHED", "SUCCEEDED"})  # KFP 2.17's driver, its cache, kfp.local and the API
 
 
 def tell(state: str, message: str, *, pipeline: str, run: str, created: str) -> None:
     """Says how a run ended, and pushes it to the Pushgateway that the environment names.
 
     Args:
-        state: KFP's: SUCCEEDED, FAILED or CANCELLED.
+        state: KFP's state of everything before the exit task: one of SUCCESSES, FAILED or CANCELLED.
         message: Why, where KFP says so.
         pipeline: The pipeline's name.
         run: The run's id.
@@ -22,7 +22,7 @@ def tell(state: str, message: str, *, pipeline: str, run: str, created: str) -> 
     seconds = _seconds_since(created)
     took = "" if math.isnan(seconds) else f" after {seconds / 3600:.1f} h"
     say(f"{pipeline}, run {run}: {state}{took}{f': {message}' if message else ''}")
-    if publish_outcome(RUN, state == SUCCEEDED, seconds, pipeline=pipeline):
+    if publish_outcome(RUN, state in SUCCESSES, seconds, pipeline=pipeline):
         say("The Pushgateway has it.")
 
 

@@ -58,6 +58,16 @@ def test_the_end_of_a_run_is_pushed(fails, gateway, tmp_path):
     assert "seconds" in body
 
 
+@pytest.mark.parametrize(
+    ("state", "succeeded"),
+    [("COMPLETE", 1.0), ("CACHED", 1.0), ("SUCCEEDED", 1.0), ("FAILED", 0.0), ("CANCELLED", 0.0)],
+)
+def test_a_clusters_words_for_success_are_successes(state, succeeded, gateway):
+    tell(state, "", pipeline="p", run="r", created=CREATED)
+    (body,) = gateway.values()
+    assert re.search(rf"_succeeded {succeeded}$", body, re.MULTILINE), body
+
+
 def test_a_server_that_does_not_say_when_a_run_began_keeps_no_end_from_being_told(gateway, capsys):
     tell("SUCCEEDED", "", pipeline="p", run="r", created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER)
     (body,) = gateway.values()
