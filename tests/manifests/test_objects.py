@@ -62,6 +62,15 @@ def test_a_misspelling_is_refused(of_overlay, check, kind, path, value):
     assert list(check.problems(one))
 
 
+def test_namespaces_leave_part_of_to_the_profile_controller(objects):
+    """It says `kubeflow-profile` there, by which KFP's namespace admits the drivers of a profile."""
+    key = "app.kubernetes.io/part-of"
+    namespaces = of_kind(objects, "Namespace")
+    assert namespaces and all(key not in one["metadata"].get("labels", {}) for one in namespaces)
+    for one, template in pods(objects):
+        assert template["metadata"]["labels"][key] == "thygan", label(one)
+
+
 def test_a_kind_that_nobody_knows_is_refused(check):
     for api in ("example.org/v1", "kueue.x-k8s.io/v1beta1", "monitoring.coreos.com/v1", "v1"):
         assert list(check.problems({"apiVersion": api, "kind": "Unheard", "metadata": {"name": "of"}}))
