@@ -45,42 +45,46 @@ class Cluster:
 
         Args:
             endpoint: http(s)://host[:port][/path]; '' = KF_PIPELINES_ENDPOINT. A token comes from THYGAN_KFP_TOKEN.
-            namespace: Of a server with several users.
+            namespace: Of a server with several users; '' = the client's own setting, or that of the pod it runs in.
 
         Raises:
-            ConfigError: No address, or none that can be meant.
+            ConfigError: No address, or none that can be meant; or no namespace on a server with several users.
             ClusterError: Nothing answers there, or not to us.
         """
         self.endpoint = (endpoint or os.environ.get(ENDPOINT_VARIABLE, "")).rstrip("/")
         token = os.environ.get(TOKEN_VARIABLE, "")
-        _check_reachable(self.endpoint, token)
-        self._namespace = namespace
+        is_multi_user = _is_multi_user(self.endpoint, token)
         self._account = os.environ.get(ACCOUNT_VARIABLE) or None
         with warnings.catch_warnings(), self._explained():
             warnings.simplefilter("ignore")
             from kfp import Client
 
             self._client = Client(self.endpoint, existing_token=token or None, namespace=namespace or "kubeflow")
+            self._namespace = namespace or (self._client.get_user_namespace() if is_multi_user else "")
+        if is_multi_user and not self._namespace:
+            raise ConfigError(
+                f"The KFP server at {self.endpoint} has several users: name your profile's namespace by --namespace."
+            )
 
     def uploaded(self) -> tuple[str, str, str]:
         """Ids of the pipeline and of the version that is this code, and the version's name; uploads what is absent."""
         name = version_name()
         with self._explained(), tempfile.TemporaryDirectory() as folder:
-            pipeline = self._client.get_pipeline_id(NAME)
-            if pipeline and (found := self._version(pipeline, name)):
-                return pipeline, found, name
+            pipeline = self._pipeline()
+            if pipeline and (version := self._version(pipeline, name)):
+                return pipeline, version, name
             path = Path(folder) / "study.yaml"
             path.write_text(study_yaml(), encoding="utf-8")
             if not pipeline:
-                self._client.upload_pipeline(str(path), NAME, namespace=self._namespace or None)
-                pipeline = self._client.get_pipeline_id(NAME)
-            made = self._client.upload_pipeline_version(str(path), name, pipeline_id=pipeline)
-            return str(pipeline), str(made.pipeline_version_id), name
+                answer = self._client.upload_pipeline(str(path), NAME, namespace=self._namespace or None)
+                pipeline = str(answer.pipeline_id)
+            answer = self._client.upload_pipeline_version(str(path), name, pipeline_id=pipeline)
+            return pipeline, str(answer.pipeline_version_id), name
 
     def is_uploaded(self) -> bool:
         """Whether the server has the version that is this code."""
         with self._explained():
-            pipeline = self._client.get_pipeline_id(NAME)
+            pipeline = self._pipeline()
             return bool(pipeline and self._version(pipeline, version_name()))
 
     def start(self, name: str, experiment: str, parameters: dict[str, Any]) -> tuple[str, str]:
@@ -138,9 +142,14 @@ class Cluster:
     def _experiment(self, name: str) -> str:
         return str(self._client.create_experiment(name, namespace=self._namespace or None).experiment_id)
 
+    def _pipeline(self) -> str:
+        """Id of the namespace's own pipeline, '' = there is none; `Client.get_pipeline_id` knows shared ones only."""
+        answer = self._client.list_pipelines(filter=_named(NAME), namespace=self._namespace or None)
+        pipelines = [one for one in answer.pipelines or [] if one.display_name == NAME]
+        return str(pipelines[0].pipeline_id) if pipelines else ""
+
     def _version(self, pipeline: str, name: str) -> str:
-        wanted = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-        answer = self._client.list_pipeline_versions(pipeline, filter=json.dumps({"predicates": [wanted]}))
+        answer = self._client.list_pipeline_versions(pipeline, filter=_named(name))
         versions = [one for one in answer.pipeline_versions or [] if one.display_name == name]
         return str(versions[0].pipeline_version_id) if versions else ""
 
@@ -171,8 +180,13 @@ def version_name() -> str:
     return f"{code_tag()}-{digest(study_yaml())[:8]}"
 
 
-def _check_reachable(endpoint: str, token: str) -> None:
-    """Asks the server once how it is; KFP's client would ask five times and say nothing of why not."""
+def _named(name: str) -> str:
+    """A list call's filter for what has this name."""
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+
+
+def _is_multi_user(endpoint: str, token: str) -> bool:
+    """The server's mode, asked once; KFP's client would ask five times and say nothing of why not."""
     if not endpoint:
         raise ConfigError(f"No KFP server: name it by --endpoint http://host:port or {ENDPOINT_VARIABLE}.")
     address = urlsplit(endpoint)
@@ -191,6 +205,7 @@ def _check_reachable(endpoint: str, token: str) -> None:
         raise ClusterError(f"The KFP server at {endpoint} {_REFUSED[answer.status]}.")
     if answer.status != 200 or not answer.headers.get("content-type", "").startswith("application/json"):
         raise ClusterError(f"What answers at {endpoint} is no KFP server ({answer.status}): correct --endpoint.")
+    return bool(json.loads(answer.data).get("multi_user"))
 
 
 def _said(error: Any) -> str:

@@ -38,6 +38,7 @@ def doctor(
     store: str = "",
     *,
     endpoint: str = "",
+    namespace: str = "",
     weights_dir: str = "",
     out: Path = Path("runs"),
     as_json: Annotated[bool, Parameter(name="--json")] = False,
@@ -47,6 +48,7 @@ def doctor(
     Args:
         store: s3://bucket/prefix or folder that results are to be kept in; empty = THYGAN_STORE, if it is set.
         endpoint: Of a KFP server; empty = KF_PIPELINES_ENDPOINT, if it is set.
+        namespace: Namespace on a KFP server with several users.
         weights_dir: Folder with network weights.
         out: Folder that a study would be written to.
         as_json: Print JSON.
@@ -60,7 +62,7 @@ def doctor(
         "weights": lambda: _weights(weights_dir),
         "store": lambda: _store(store, f"--store or {STORE_VARIABLE}"),
         "archives": lambda: _store(os.environ.get(ARCHIVES_VARIABLE, ""), ARCHIVES_VARIABLE),
-        "kfp": lambda: _kfp(endpoint),
+        "kfp": lambda: _kfp(endpoint, namespace),
     }
     findings = []
     for what, look in looks.items():
@@ -130,9 +132,9 @@ def _store(uri: str, named_by: str) -> tuple[bool | None, str]:
     return note is not None and note.data == b"well", f"{store.uri} can be written and read"
 
 
-def _kfp(endpoint: str) -> tuple[bool | None, str]:
+def _kfp(endpoint: str, namespace: str) -> tuple[bool | None, str]:
     if not endpoint:
         return None, f"--endpoint or {ENDPOINT_VARIABLE} names one"
-    cluster = Cluster(endpoint)
+    cluster = Cluster(endpoint, namespace)
     there = "has" if cluster.is_uploaded() else "does not have yet"
     return True, f"{cluster.endpoint} answers, and {there} version {version_name()}"

@@ -61,11 +61,17 @@ class State:
     Attributes:
         requests: Method and path of each.
         scripts: Run id -> states that it goes through, one each time it is asked for.
+        multi_user: Whether every pipeline, experiment and recurring run belongs to a namespace.
     """
 
     def __init__(self):
         self.experiments, self.pipelines, self.versions, self.recurring, self.runs = {}, {}, {}, {}, {}
         self.requests, self.states, self.token, self.broken = [], ["RUNNING", "SUCCEEDED"], "", ""
+        self.multi_user = False
+
+
+class TakenError(Exception):
+    """A name that is there already."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -101,6 +107,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._send(404, {"error": f"no such call: {method} {path}", "code": 12})
         except OffSchemaError as error:
             return self._send(400, {"error": str(error), "code": 3})
+        except TakenError as error:
+            return self._send(409, {"error": str(error), "code": 6})
         except KeyError as error:
             return self._send(404, {"error": f"{error.args[0]} not found", "code": 5})
 
@@ -130,6 +138,17 @@ class Handler(BaseHTTPRequestHandler):
             models = [model for model in models if model.display_name == one["stringValue"]]
         return list(models)
 
+    def of_namespace(self, models):
+        """Those of the namespace that is asked for; a server with one user has no other."""
+        if not self.state.multi_user:
+            return list(models)
+        return [one for one in models if (one.namespace or "") == self.query.get("namespace", "")]
+
+    def check_namespace(self, name):
+        """As a server with several users does, for everything but shared pipelines."""
+        if self.state.multi_user and not name:
+            raise OffSchemaError("Namespace is empty: in multi-user mode a namespace is required")
+
     def file(self):
         """The uploaded YAML's pipeline, out of a multipart body."""
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
@@ -140,21 +159,28 @@ class Handler(BaseHTTPRequestHandler):
         return documents
 
     def health(self):
-        return api.V2beta1GetHealthzResponse(multi_user=False)
+        return api.V2beta1GetHealthzResponse(multi_user=self.state.multi_user)
 
     def list_experiments(self):
-        return api.V2beta1ListExperimentsResponse(experiments=self.chosen(self.state.experiments.values()))
+        self.check_namespace(self.query.get("namespace"))
+        experiments = self.of_namespace(self.state.experiments.values())
+        return api.V2beta1ListExperimentsResponse(experiments=self.chosen(experiments))
 
     def create_experiment(self):
         made = self.read("V2beta1Experiment")
+        self.check_namespace(made.namespace)
         made.experiment_id = str(uuid.uuid4())
         return self.state.experiments.setdefault(made.experiment_id, made)
 
     def list_pipelines(self):
-        return api.V2beta1ListPipelinesResponse(pipelines=self.chosen(self.state.pipelines.values()))
+        pipelines = self.of_namespace(self.state.pipelines.values())
+        return api.V2beta1ListPipelinesResponse(pipelines=self.chosen(pipelines))
 
     def upload(self):
-        made = api.V2beta1Pipeline(pipeline_id=str(uuid.uuid4()), display_name=self.query["name"])
+        name, namespace = self.query["name"], self.query.get("namespace")
+        if any(one.display_name == name for one in self.of_namespace(self.state.pipelines.values())):
+            raise TakenError(f"pipeline {name} already exists")
+        made = api.V2beta1Pipeline(pipeline_id=str(uuid.uuid4()), display_name=name, namespace=namespace)
         self.state.pipelines[made.pipeline_id] = made
         self._add_version(made.pipeline_id, self.query["name"])
         return made
@@ -201,7 +227,8 @@ class Handler(BaseHTTPRequestHandler):
                 raise OffSchemaError(f"parameter {name} is not defined")
 
     def list_recurring(self):
-        return api.V2beta1ListRecurringRunsResponse(recurring_runs=list(self.state.recurring.values()))
+        self.check_namespace(self.query.get("namespace"))
+        return api.V2beta1ListRecurringRunsResponse(recurring_runs=self.of_namespace(self.state.recurring.values()))
 
     def create_recurring(self):
         made = self.read("V2beta1RecurringRun")
@@ -209,6 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         if len(made.trigger.cron_schedule.cron.split()) != 6:
             raise OffSchemaError("Schedule cron is not a supported format")
         made.recurring_run_id = str(uuid.uuid4())
+        made.namespace = self.state.experiments[made.experiment_id].namespace
         made.status = "ENABLED" if made.mode == "ENABLE" else "DISABLED"
         return self.state.recurring.setdefault(made.recurring_run_id, made)
 

@@ -1,5 +1,6 @@
 """submit and schedule as a user types them: KFP's own client, a server of KFP's own models, a real S3."""
 
+import contextlib
 import json
 import re
 import threading
@@ -91,6 +92,59 @@ def test_submit_uploads_once_runs_waits_and_says_where(thygan, kfp_server, sourc
     thygan("submit", "--source", source, "--no-check-images")
     assert [one for one in kfp_server.requests if "upload_version" in one] == ["POST /pipelines/upload_version"]
     assert [one.display_name for one in kfp_server.experiments.values()] == ["thygan"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """No settings of KFP's client, which would name a namespace."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_with_several_users_everything_lies_in_the_namespace(thygan, kfp_server, source):
+    kfp_server.multi_user = True
+    options = ["--source", source, "--no-check-images", "--namespace", "lab"]
+    assert "is to be uploaded" in thygan("submit", *options)
+    assert "is there" in thygan("submit", *options)
+    assert [one for one in kfp_server.requests if "/upload" in one] == [
+        "POST /pipelines/upload",
+        "POST /pipelines/upload_version",
+    ]
+    assert len(kfp_server.runs) == 2
+    for one in (*kfp_server.pipelines.values(), *kfp_server.experiments.values()):
+        assert one.namespace == "lab", one
+    assert "is to be uploaded" in thygan("submit", *options[:-1], "clinic")
+    assert [one.namespace for one in kfp_server.pipelines.values()] == ["lab", "clinic"]
+
+
+def test_a_shared_pipeline_of_the_same_name_is_not_taken_for_the_namespaces_own(kfp_server):
+    """Versions of shared pipelines are the administrator's."""
+    shared, _, _ = Cluster().uploaded()
+    kfp_server.multi_user = True
+    cluster = Cluster(namespace="lab")
+    assert not cluster.is_uploaded()
+    own, version, name = cluster.uploaded()
+    assert own != shared
+    assert kfp_server.pipelines[own].namespace == "lab"
+    assert (kfp_server.versions[version].pipeline_id, kfp_server.versions[version].display_name) == (own, name)
+    assert cluster.uploaded() == (own, version, name)
+
+
+def test_with_several_users_a_namespace_is_asked_for(thygan, kfp_server, source, home):
+    kfp_server.multi_user = True
+    told = thygan("submit", "--source", source, "--no-check-images")
+    assert re.fullmatch(r"error: The KFP server at \S+ has several users: name [^\n]* by --namespace\.", told)
+    assert not any(one.startswith("POST") for one in kfp_server.requests)
+
+
+def test_doctor_looks_into_the_namespace(kfp_server, capsys):
+    kfp_server.multi_user = True
+    Cluster(namespace="lab").uploaded()
+    for namespace, there in (("lab", "has"), ("clinic", "does not have yet")):
+        with contextlib.suppress(SystemExit):  # for what else this machine lacks
+            app(["doctor", "--namespace", namespace, "--json"], result_action="return_value")
+        (kfp,) = [one for one in json.loads(capsys.readouterr().out) if one["what"] == "kfp"]
+        assert kfp["is_well"]
+        assert f"and {there} version" in kfp["told"]
 
 
 def test_pools_are_named_from_the_shell(thygan, kfp_server, source):
@@ -269,6 +323,16 @@ def test_what_was_made_by_hand_is_left_alone(thygan, kfp_server, folder):
     assert "by hand" in thygan("schedule", "delete", "by hand")
     thygan("schedule", "delete", "weekly")
     assert [one.display_name for one in kfp_server.recurring.values()] == ["by hand"]
+
+
+def test_with_several_users_schedules_are_the_namespaces_own(thygan, kfp_server, folder):
+    kfp_server.multi_user = True
+    for namespace in ("lab", "clinic"):
+        assert "create weekly" in apply(thygan, folder, "--namespace", namespace)
+        assert "keep weekly" in apply(thygan, folder, "--namespace", namespace)
+    assert [one.namespace for one in kfp_server.recurring.values()] == ["lab", "clinic"]
+    thygan("schedule", "delete", "weekly", "--namespace", "lab")
+    assert [one.namespace for one in kfp_server.recurring.values()] == ["clinic"]
 
 
 def test_an_apply_that_died_between_leaves_one(thygan, kfp_server, folder):
