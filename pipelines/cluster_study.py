@@ -40,7 +40,12 @@ def _with_outcome(pipeline: Any) -> Any:
 
 
 def _on_cluster(pipeline: Any) -> Any:
-    config = dsl.PipelineConfig(ttl_seconds_after_finished=KEPT_AFTER_S, active_deadline_seconds=LONGEST_RUN_S)
+    config = dsl.PipelineConfig(
+        ttl_seconds_after_finished=KEPT_AFTER_S,
+        ttl_seconds_after_success=KEPT_AFTER_S,  # these two stand before the first, and are an hour by KFP's default
+        ttl_seconds_after_failure=KEPT_AFTER_S,
+        active_deadline_seconds=LONGEST_RUN_S,
+    )
     return dsl.pipeline(name=pipeline.name, pipeline_config=config)(_with_outcome(pipeline))
 
 

@@ -120,7 +120,14 @@ def _schedule(options: Mapping[str, Any], task: dsl.PipelineTask, stage: str) ->
     kubernetes.set_timeout(task, int(needs.hours * HOUR))
     kubernetes.set_image_pull_policy(task, "IfNotPresent")
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
-    task.set_retry(num_retries=needs.retries, backoff_duration="60s", backoff_factor=2, backoff_max_duration="1800s")
+    task.set_retry(
+        num_retries=needs.retries,
+        backoff_duration="60s",
+        backoff_factor=2,
+        # Argo counts this from the first attempt's start, its work included: anything shorter than the run's own limit
+        # would leave a stage that dies late, a training above all, without another attempt.
+        backoff_max_duration=f"{LONGEST_RUN_S}s",
+    )
     _give_environment(task, stage)
     _label(task, stage, needs)
 
@@ -135,7 +142,7 @@ def _give_environment(task: dsl.PipelineTask, stage: str) -> None:
     kubernetes.use_secret_as_env(task, secret, {name: name for name in KEYS}, optional=True)  # or the pod's own role
     kubernetes.use_field_path_as_env(task, RUN_VARIABLE, "metadata.labels['pipeline/runid']")
     if stage == "tile":
-        kubernetes.use_secret_as_env(task, STUDY_KEY, {KEY_VARIABLE: KEY_VARIABLE})
+        kubernetes.use_secret_as_env(task, STUDY_KEY, {KEY_VARIABLE: KEY_VARIABLE}, optional=True)  # the stage says it
 
 
 def _label(task: dsl.PipelineTask, stage: str, needs: Needs) -> None:

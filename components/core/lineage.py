@@ -35,7 +35,8 @@ def study_key() -> bytes:
         if not name:
             raise ConfigError(
                 f"No study key: set {KEY_VARIABLE} to a secret of at least 16 characters, or {KEY_FILE_VARIABLE} to "
-                "a file that holds one (it is made when absent)."
+                "a file that holds one (it is made when absent). On a cluster create the Secret thygan-study-key in "
+                f"the run's namespace, with the key {KEY_VARIABLE}."
             )
         text = _key_from_file(Path(name))
     if len(text) < 16:

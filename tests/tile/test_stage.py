@@ -353,7 +353,7 @@ def test_magnifications_are_not_mixed(tmp_path):
 
 def test_no_study_key(tmp_path, folder, monkeypatch):
     monkeypatch.delenv("THYGAN_STUDY_KEY")
-    with pytest.raises(ThyganError, match="No study key"):
+    with pytest.raises(ThyganError, match="No study key.* create the Secret thygan-study-key"):
         tile(tmp_path, folder)
 
 
