@@ -42,26 +42,53 @@ class Folds(NamedTuple):
 
 
 @dsl.component(base_image=image("pack"), install_kfp_package=False)
-def generator_of(
-    scheme: str,
+def join_generators(
     generators: dsl.Input[List[dsl.Artifact]],  # noqa: UP006
-    generator: dsl.Output[Generator],
+    joined: dsl.Output[dsl.Model],
 ) -> None:
-    """Hands on the generator of a label scheme: KFP's loops cannot choose from what another loop collected.
+    """Joins the generators of all label schemes: as a nested pipeline's input, a list would lose all but its first.
 
     Args:
-        scheme: "binary" or "diagnosis".
-        generators: One per scheme.
-        generator: That scheme's.
+        generators: One generator per scheme.
+        joined: Folder with each generator under its scheme, and its metadata as SCHEME.json.
     """
     import json
     import shutil
     from pathlib import Path
 
-    for one in generators:
-        if json.loads((Path(one.path) / "lineage.json").read_text(encoding="utf-8"))["scheme"] == scheme:
-            shutil.copytree(one.path, generator.path)
-            generator.metadata.update(one.metadata)
+    from components.core.errors import DataError
+
+    folder = Path(joined.path)
+    folder.mkdir(parents=True)
+    for generator in generators:
+        scheme = json.loads((Path(generator.path) / "lineage.json").read_text(encoding="utf-8"))["scheme"]
+        if (folder / scheme).exists():
+            raise DataError(f"Two generators have the scheme {scheme}: name each scheme once in the study's arms.")
+        shutil.copytree(generator.path, folder / scheme)
+        (folder / f"{scheme}.json").write_text(json.dumps(generator.metadata), encoding="utf-8")
+
+
+@dsl.component(base_image=image("pack"), install_kfp_package=False)
+def pick_generator(scheme: str, joined: dsl.Input[dsl.Model], generator: dsl.Output[Generator]) -> None:
+    """Picks the generator of a label scheme.
+
+    Args:
+        scheme: "binary" or "diagnosis".
+        joined: Folder with each generator under its scheme.
+        generator: The scheme's generator.
+    """
+    import json
+    import shutil
+    from pathlib import Path
+
+    from components.core.errors import DataError
+
+    folder = Path(joined.path)
+    if not (folder / scheme).is_dir():
+        schemes = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
+        raise DataError(f"No generator has the scheme {scheme} (joined: {schemes}): look why its training left none.")
+    shutil.copytree(folder / scheme, generator.path)
+    generator.metadata.update(json.loads((folder / f"{scheme}.json").read_text(encoding="utf-8")))
 
 
 @dsl.pipeline(name="leaked-fold")
@@ -70,7 +97,7 @@ def leaked_fold(
     tiles: dsl.Input[TileSet],
     plan: dsl.Input[SplitPlan],
     study_plan: dsl.Input[StudyPlan],
-    generators: dsl.Input[List[dsl.Artifact]],  # noqa: UP006
+    generators: dsl.Input[dsl.Model],
     scheme: str,
     fold: str,
     arms: list,
@@ -81,7 +108,7 @@ def leaked_fold(
     A pipeline of its own, because kfp.local does not find a pool's parameter from tasks that lie in a loop themselves.
     """
     given = locals()
-    picked = generator_of(scheme=scheme, generators=generators)
+    picked = pick_generator(scheme=scheme, joined=generators)
     packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
     generated, classified = generated_and_classified(picked.outputs["generator"], packed, given, options | LEAKED)
     schedule(options, picked, packed, generated, classified)
@@ -94,11 +121,11 @@ def leaked_folds(
     tiles: dsl.Input[TileSet],
     plan: dsl.Input[SplitPlan],
     study_plan: dsl.Input[StudyPlan],
-    generators: dsl.Input[List[dsl.Artifact]],  # noqa: UP006
+    generators: dsl.Input[dsl.Model],
     cross_validation: list,
     **options: Any,
 ) -> Folds:
-    """All of them; a loop takes what another collected only as a pipeline's input."""
+    """All of them."""
     shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, "generators": generators, **options}
     with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
         fold = leaked_fold(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
@@ -112,10 +139,12 @@ def published_evidence(given: Mapping[str, Any]) -> Evidence:
     shared = {name: given[name] for name in ("tiles", "plan", "study_plan")}
     with dsl.ParallelFor(items=given["final"], name="all-patients") as item:
         every = chain(**shared, **chosen(given, *CHAINED), scheme=item.scheme, fold=item.fold, arms=item.arms)
+    joined = join_generators(generators=dsl.Collected(every.outputs["generator"]))
+    schedule(given, joined)
     folds = leaked_folds(
         **shared,
         **chosen(given, GENERATION, CLASSIFICATION, POOLS),
-        generators=dsl.Collected(every.outputs["generator"]),
+        generators=joined.outputs["joined"],
         cross_validation=given["cross_validation"],
     )
     return read_together(given, every, predictions=folds.outputs["predictions"], fold_metrics=folds.outputs["metrics"])

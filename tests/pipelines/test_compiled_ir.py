@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from components.kfp_stage import DEFAULT_REGISTRY
-from pipelines.compiled_ir import executor_tasks, study_ir, study_yaml
-from pipelines.scheduling import NEEDS, SHARED_MEMORY
+from pipelines.compiled_ir import executor_tasks, published_yaml, study_ir, study_yaml
+from pipelines.scheduling import KEPT_AFTER_S, LONGEST_RUN_S, NEEDS, SHARED_MEMORY
 
 LARGEST_ARGUMENT_BYTES = 64 * 1024  # Linux takes 128 KiB, and executor inputs come on top
 LARGEST_PARAMETERS_BYTES = 10_000  # what KFP's server takes for a whole run
@@ -99,6 +99,43 @@ def test_only_tile_holds_the_study_key(executors):
         secrets = {one["secretName"] for one in settings["secretAsEnv"]}
         assert ("thygan-study-key" in secrets) == (stage == "tile"), name
         assert secrets - {"thygan-study-key"} == {f"thygan-s3-{stage.replace('_', '-')}"}, name
+
+
+def test_no_secret_keeps_a_stage_from_saying_what_it_lacks(executors):
+    """A Secret that has to be there leaves the pod waiting for ever, in CreateContainerConfigError."""
+    for name, (_, _, settings) in executors.items():
+        assert all(one["optional"] for one in [*settings["secretAsEnv"], *settings["configMapAsEnv"]]), name
+
+
+def test_a_finished_workflow_stays_however_it_ended(ir):
+    """KFP's own defaults of success and failure, an hour, stand before the TTL of completion."""
+    config = ir[1]["pipelineConfig"]
+    names = ("resourceTtlOnCompletion", "resourceTtlOnSuccess", "resourceTtlOnFailure")
+    assert [config[name] for name in names] == [KEPT_AFTER_S] * 3
+
+
+def test_a_stage_that_dies_late_is_tried_again(ir):
+    """Argo counts a back-off's longest duration from the first attempt's start."""
+    pipeline, kubernetes = ir
+    longest_s = {
+        name: int(one["activeDeadlineSeconds"]) for name, one in kubernetes["deploymentSpec"]["executors"].items()
+    }
+    for dag in dags(pipeline):
+        for task in dag["tasks"].values():
+            executor = pipeline["components"][task["componentRef"]["name"]].get("executorLabel")
+            if executor and (policy := task.get("retryPolicy")):
+                limit_s = int(policy["backoffMaxDuration"].removesuffix("s"))
+                assert limit_s == LONGEST_RUN_S == kubernetes["pipelineConfig"]["activeDeadlineSeconds"], executor
+                assert limit_s > longest_s[executor], executor
+
+
+def test_no_nested_pipeline_takes_a_list_of_artifacts():
+    """On a cluster such a list arrives with its first item."""
+    for text in (study_yaml(), published_yaml()):
+        pipeline = next(yaml.load_all(text, Loader=yaml.CSafeLoader))
+        for name, component in pipeline["components"].items():
+            inputs = component.get("inputDefinitions", {}).get("artifacts", {}).values()
+            assert "dag" not in component or not any(one.get("isArtifactList") for one in inputs), name
 
 
 def test_no_resource_parameter_is_a_number(ir):

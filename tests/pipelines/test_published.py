@@ -31,7 +31,9 @@ def out(tmp_path_factory):
 def test_each_scheme_has_one_generator(out):
     trained = re.findall(r"gan_train fold (\S+) (\S+): started", out[1])
     assert sorted(trained) == [("all", "binary"), ("all", "diagnosis")]
-    lineages = [json.loads(one.read_text()) for one in out[0].glob("artifacts/**/generator-of/generator/lineage.json")]
+    lineages = [
+        json.loads(one.read_text()) for one in out[0].glob("artifacts/**/pick-generator/generator/lineage.json")
+    ]
     assert {one["scheme"] for one in lineages} == {"binary", "diagnosis"}
     assert {one["fold"] for one in lineages} == {"all"}
 
