@@ -23,6 +23,7 @@ _TRAINING = (
     "seed",
     "stopped",
 )
+_WHERE_EMPTY = {"resume_from": "new weights", "stopped": "no"}
 _MEASURED = ("fid", "kid", "kid_se", "fid_held_out", "kid_held_out", "kid_held_out_se")
 _COVERED = ("precision", "recall", "density", "coverage")
 _USE = {
@@ -75,7 +76,7 @@ def generator_card(
             "split_plan_sha256": lineage.plan,
             "origin_taken_on_trust": lineage.trusted or "no",
         },
-        "training": {name: trained.get(name) for name in _TRAINING},
+        "training": {name: _of_training(trained, name) for name in _TRAINING},
         "selection": {
             "rule": own["rule"],
             "reason": own["reason"],
@@ -90,3 +91,9 @@ def generator_card(
         },
         "use": _USE,
     }
+
+
+def _of_training(record: dict[str, Any], name: str) -> Any:
+    """A value of gan_train's record, in words where it is empty; None = the record has none, as those of older runs."""
+    value = record.get(name)
+    return _WHERE_EMPTY[name] if value == "" else value

@@ -182,6 +182,7 @@ def run(
                         record[fact] = value
                     record["sec_per_kimg"] = _seconds(outputs.rows) / outputs.rows[-1]["kimg"]
                     record["stopped"] = outputs.why_stop()
+                    record["resume_from"] = start.path.name if start else ""
                     record.table("ticks", outputs.rows)
                     write_json(folder / RECORDS, record.chain())
                 classes = [str(one["name"]) for one in tiles.classes]
