@@ -22,7 +22,7 @@ import scipy.linalg
 import torch
 from PIL import Image
 
-from components.core.archive import ArchiveWriter, ImageArchive
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.features.extract import features_of
 from components.core.features.extractors import Extractor
 from components.core.fidelity.fid import frechet_distance

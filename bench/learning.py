@@ -30,12 +30,12 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
+from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
 from components.core.features.extract import Features, features_of
 from components.core.features.extractors import load_extractor
 from components.core.fidelity.fid import frechet_distance
-from components.core.files import read_json
-from components.core.results import RECORDS
+from components.core.io.atomic_files import read_json
+from components.core.stage_record import RECORDS
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
 

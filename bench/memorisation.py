@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from components.core.archive import ArchiveWriter, ImageArchive, Pixels
+from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
 from components.core.features.extract import Features, features_of, to_batches
 from components.core.features.extractors import Extractor, load_extractor
 from components.generate.memorisation import Training, make_gate, orientations, unit
-from components.generate.registration import thumbnails
+from components.generate.image_similarity import thumbnails
 
 TILE_PX, INPUT_PX, BATCH, ROUNDS, MOST_TILES = 256, 128, 32, 7, 420
 

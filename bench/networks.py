@@ -27,8 +27,8 @@ from network_case import D_MAIN, DRAW, G_MAIN, PATH_LENGTH, PEAK, R1, Case, peak
 from network_tasks import WAYS, networks_of, tasks_of
 from torch.utils.flop_counter import FlopCounterMode
 
-from components.core.device import pick_device
-from components.core.progress import track
+from components.core.runtime.device import pick_device
+from components.core.runtime.progress import track
 
 SHARES = {G_MAIN: 1, PATH_LENGTH: 1 / 4, D_MAIN: 1, R1: 1 / 16}  # of an iteration
 ITERATION = "an iteration"

@@ -22,11 +22,11 @@ import pandas as pd
 from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold
 
-from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.lineage import identity, key_id
-from components.core.splits import SplitPlan
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.protocol.lineage import identity, key_id
+from components.core.protocol.split_plan import SplitPlan
 from components.split.folds import stratified_folds
-from components.split.people import people_of
+from components.split.patients import people_of
 
 KEY = b"a study key for benchmarks"
 PEER = """

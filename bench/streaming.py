@@ -29,10 +29,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/chaos"), str(ROOT / "tests/core")]
 from chain import ENVIRONMENT, Command, commands  # noqa: E402
 from real_s3 import BadLine, Server  # noqa: E402
 
-from components.core.archive import ArchiveWriter, ImageArchive  # noqa: E402
-from components.core.passed_on import settle  # noqa: E402
-from components.core.phantom import write_study  # noqa: E402
-from components.core.reference import ARCHIVES_VARIABLE, brought, reference_at  # noqa: E402
+from components.core.data.archive import ArchiveWriter, ImageArchive  # noqa: E402
+from components.core.cache.publish import settle  # noqa: E402
+from pipelines.demo import write_study  # noqa: E402
+from components.core.data.archive_reference import ARCHIVES_VARIABLE, brought, reference_at  # noqa: E402
 
 BUCKET = "bench"
 

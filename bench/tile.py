@@ -24,7 +24,7 @@ import cyclopts
 import numpy as np
 from PIL import Image
 
-from components.core.archive import ArchiveWriter
+from components.core.data.archive import ArchiveWriter
 from components.core.store import open_store
 
 WIDTH, HEIGHT, TILE_PX, OF_A_PATIENT = 1916, 1053, 512, 10

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 from components.core.errors import ConfigError
-from components.core.progress import say
-from components.core.shell import execute, new_app
-from components.kfp_stage import image
+from components.core.runtime.progress import say
+from components.core.runtime.cli import execute, new_app
+from components.kfp_component import image
 
 ROOT = Path(__file__).parents[1]
 WITHOUT_TORCH = ("tile", "split", "pack", "report")

@@ -1,5 +1,5 @@
 """The `thygan` command: python -m pipelines."""
 
-from pipelines.cli import main
+from pipelines.cli.app import main
 
 main()

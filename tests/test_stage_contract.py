@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from docstring_parser import parse
 
-from components.kfp_stage import documentation
+from components.kfp_component import documentation
 
 ROOT = Path(__file__).parent.parent
 STAGES = [

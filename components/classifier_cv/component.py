@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from components.artifacts import Classifiers, Predictions, SplitPlan, StudyPlan, SyntheticTiles, TileSet
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -38,6 +38,6 @@ def classifier_cv(
     trust_origin: str = "",
 ) -> None:
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     work(classifier_cv, given)

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from components.classifier_cv.arms import Arm
-from components.classifier_cv.fields import Field, field_rows, fixed_squares, rebuilt, squares
-from components.core.archive import ImageArchive
-from components.core.classifier.stain import MACENKO, NORMALISE, STAIN_ARMS, Stain, fit_stain, normalise
+from components.classifier_cv.training_sets import Arm
+from components.classifier_cv.field_reconstruction import Field, field_rows, fixed_squares, rebuilt, squares
+from components.core.data.archive import ImageArchive
+from components.core.stain.normalization import MACENKO, NORMALISE, STAIN_ARMS, Stain, fit_stain, normalise
 from components.core.classifier.tiles import read_tiles, study_mpp
 from components.core.errors import DataError
-from components.core.results import RECORDS
-from components.core.splits import PARTS, SplitPlan
+from components.core.stage_record import RECORDS
+from components.core.protocol.split_plan import PARTS, SplitPlan
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.figures.css import PAGE_CSS
-from components.core.figures.lines import line_chart
+from components.core.html.css import PAGE_CSS
+from components.core.html.lines import line_chart
 
 _STYLE = """
 figure.matrix { display: inline-block; margin: 0 1.5rem 1rem 0 } figure.matrix figcaption { font-weight: 600 }

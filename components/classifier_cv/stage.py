@@ -6,25 +6,25 @@ from typing import Any
 
 import pandas as pd
 
-from components.classifier_cv.arms import ARMS_FILE, Arm, check_chain, compose, synthetic_lineage, synthetic_mark
+from components.classifier_cv.training_sets import ARMS_FILE, Arm, check_chain, compose, synthetic_lineage, synthetic_mark
 from components.classifier_cv.data import FoldTiles, read_fold
-from components.classifier_cv.dials import counted
-from components.classifier_cv.kept import kept_states
+from components.classifier_cv.metrics import counted
+from components.classifier_cv.checkpoints import kept_states
 from components.classifier_cv.page import page_html
-from components.classifier_cv.spread import trained
+from components.classifier_cv.multi_gpu import trained
 from components.classifier_cv.train import Settings
-from components.classifier_cv.work import Done, Work
-from components.core.archive import LINEAGE, ImageArchive
+from components.classifier_cv.training_job import Done, Work
+from components.core.data.archive import LINEAGE, ImageArchive
 from components.core.classifier.frozen import write_classifiers
 from components.core.classifier.predictions import class_names, write_predictions
-from components.core.classifier.stain import check_method
-from components.core.device import pick_devices
+from components.core.stain.normalization import check_method
+from components.core.runtime.device import pick_devices
 from components.core.features.backbones import check_input_px
-from components.core.files import digest, write_json, write_text, written
-from components.core.lineage import Lineage
-from components.core.results import RECORDS, Record
-from components.core.splits import SplitPlan
-from components.core.study import StudyPlan
+from components.core.io.atomic_files import digest, write_json, write_text, written
+from components.core.protocol.lineage import Lineage
+from components.core.stage_record import RECORDS, Record
+from components.core.protocol.split_plan import SplitPlan
+from components.core.protocol.study_plan import StudyPlan
 from components.core.telemetry.stage import watched
 
 FEWEST_SEEDS = 3

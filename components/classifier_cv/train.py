@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
-from components.classifier_cv.augment import SQUARE, augment, draw, order
+from components.classifier_cv.augmentation import SQUARE, augment, draw, order
 from components.classifier_cv.data import ArmTiles
 from components.core.classifier.predictions import logits, positive
-from components.core.classifier.stain import AUGMENT
+from components.core.stain.normalization import AUGMENT
 from components.core.errors import ConfigError, TrainingError
 from components.core.features.backbones import Backbone
-from components.core.progress import track
+from components.core.runtime.progress import track
 
 PLATEAU_EPOCHS, PLATEAU_FACTOR = 10, 0.5
 BATCH_NORM_MOMENTUM = 0.1

@@ -5,7 +5,7 @@ from typing import List
 from kfp import dsl
 
 from components.artifacts import Manifest, Predictions, StudyPlan, TileSet
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -21,7 +21,7 @@ def external_eval(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.kfp_work import draw_roc, work
+    from components.kfp_runtime import draw_roc, work
 
     work(external_eval, given)
     draw_roc(roc)

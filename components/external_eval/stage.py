@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from components.core.archive import LINEAGE, ImageArchive
+from components.core.data.archive import LINEAGE, ImageArchive
 from components.core.classifier.frozen import Frozen, read_classifiers
 from components.core.classifier.predictions import (
     class_names,
@@ -14,15 +14,15 @@ from components.core.classifier.predictions import (
     prediction_rows,
     write_predictions,
 )
-from components.core.classifier.stain import NORMALISE, Stain, normalise
+from components.core.stain.normalization import NORMALISE, Stain, normalise
 from components.core.classifier.tiles import read_tiles, site_mpp
-from components.core.device import pick_device
+from components.core.runtime.device import pick_device
 from components.core.errors import ConfigError
-from components.core.files import read_json, write_json
-from components.core.lineage import Lineage
-from components.core.progress import say, track
-from components.core.results import RECORDS, Record
-from components.core.study import StudyPlan
+from components.core.io.atomic_files import read_json, write_json
+from components.core.protocol.lineage import Lineage
+from components.core.runtime.progress import say, track
+from components.core.stage_record import RECORDS, Record
+from components.core.protocol.study_plan import StudyPlan
 from components.core.telemetry.stage import watched
 from components.external_eval.measure import roc as roc_of
 from components.external_eval.measure import site_rows

@@ -6,9 +6,9 @@ from typing import Any
 
 from safetensors import safe_open
 
-from components.core.files import read_json
-from components.core.lineage import Lineage
-from components.fid_select.drawing import Snapshot
+from components.core.io.atomic_files import read_json
+from components.core.protocol.lineage import Lineage
+from components.fid_select.snapshot_samples import Snapshot
 
 _TRAINING = (
     "kimg",

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from components.artifacts import GanDataset, GanSnapshots, Generator, HeldOut
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -27,6 +27,6 @@ def fid_select(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     work(fid_select, given)

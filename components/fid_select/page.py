@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from components.core.archive import Pixels
-from components.core.figures.card import Card, card_section
-from components.core.figures.css import PAGE_CSS
-from components.core.figures.lines import Line, line_chart
-from components.core.figures.pictures import data_uri, image_grid, resized
+from components.core.data.archive import Pixels
+from components.core.html.card import Card, card_section
+from components.core.html.css import PAGE_CSS
+from components.core.html.lines import Line, line_chart
+from components.core.html.pictures import data_uri, image_grid, resized
 from components.fid_select.measure import COVERAGE
 
 _MOST_SNAPSHOTS = 8

@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from components.core.archive import CLASSES, LINEAGE, ImageArchive, Pixels
+from components.core.data.archive import CLASSES, LINEAGE, ImageArchive, Pixels
 from components.core.errors import ConfigError, DataError
 from components.core.features.cache import feature_cache
 from components.core.features.extractors import Extractor, load_extractor
-from components.core.files import read_json, write_json, write_text, written
-from components.core.lineage import Lineage
-from components.core.progress import say
-from components.core.results import RECORDS, Record
+from components.core.io.atomic_files import read_json, write_json, write_text, written
+from components.core.protocol.lineage import Lineage
+from components.core.runtime.progress import say
+from components.core.stage_record import RECORDS, Record
 from components.core.stylegan2.snapshot import ARTIFACT_FILE
 from components.core.telemetry.stage import watched
 from components.fid_select.card import generator_card
-from components.fid_select.choice import Choice, check_rule, why_not_held_out
-from components.fid_select.drawing import Snapshot, find_snapshots, make_draw
+from components.fid_select.selection_rule import Choice, check_rule, why_not_held_out
+from components.fid_select.snapshot_samples import Snapshot, find_snapshots, make_draw
 from components.fid_select.page import draw_page, shown_places
-from components.fid_select.race import Race, Ruler
+from components.fid_select.screening import Race, Ruler
 
 SELECTION, CARD = "selection.json", "card.json"
 PROTOCOL_IMAGES = 50_000

@@ -19,14 +19,14 @@ from typing import Any, Self
 import torch
 
 from components.core.errors import ConfigError, DataError
-from components.core.files import digest
-from components.core.lease import EXPIRY_S, take_lease
-from components.core.progress import say
-from components.core.state_file import read_state, write_state
+from components.core.io.atomic_files import digest
+from components.core.checkpoint.lease import EXPIRY_S, take_lease
+from components.core.runtime.progress import say
+from components.core.checkpoint.state_file import read_state, write_state
 from components.core.store import Store, is_bucket, local_folder, open_store
-from components.core.store.background import Errands
-from components.core.store.contract import checked_name
-from components.core.store.patience import patiently
+from components.core.checkpoint.upload_queue import Errands
+from components.core.store.base import checked_name
+from components.core.store.retry import patiently
 from components.gan_train.likeness import differences, environment
 
 UPLOAD_WAIT_S = 60.0

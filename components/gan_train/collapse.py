@@ -12,7 +12,7 @@ from components.core.fidelity.fid import Features, frechet_distance
 from components.core.fidelity.prdc import precision_recall
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import latents, one_hot
-from components.gan_train.data import Tiles
+from components.gan_train.dataset import Tiles
 
 THUMBNAIL_PX = 8
 FEWEST, MOST = 32, 1024  # images that are compared

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from components.artifacts import GanDataset, GanSnapshots
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -51,6 +51,6 @@ def gan_train(
     train_job: dict = {},
 ) -> None:
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     work(gan_train, given, "launch")

@@ -2,10 +2,10 @@
 
 from dataclasses import asdict
 
-from components.gan_train.data import Tiles
+from components.gan_train.dataset import Tiles
 from components.gan_train.distributed import Team
 from components.gan_train.memory import Estimate
-from components.gan_train.settings import Settings
+from components.gan_train.config import Settings
 
 
 def describe(settings: Settings, tiles: Tiles, team: Team, device: str, start: str, checkpoints: str) -> str:

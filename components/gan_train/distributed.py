@@ -11,9 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from components.core.device import pick_device
+from components.core.runtime.device import pick_device
 from components.core.errors import ThyganError, TrainingError
-from components.core.state_file import flatten, unflatten
+from components.core.checkpoint.state_file import flatten, unflatten
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

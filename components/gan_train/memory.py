@@ -19,7 +19,7 @@ from components.core.stylegan2 import AugmentPipe
 from components.core.stylegan2.augment.draws import Random
 from components.gan_train import losses
 from components.gan_train.losses import PATH_LENGTH_SHRINK, Augmented, Latents, View, unchanged
-from components.gan_train.settings import Settings, divided, networks
+from components.gan_train.config import Settings, divided, networks
 
 OVERHEAD = 1.15
 GIB = 2**30

@@ -6,15 +6,15 @@ from typing import Any
 
 from torch import Tensor
 
-from components.core.archive import Pixels, decode, encode_png
+from components.core.data.archive import Pixels, decode, encode_png
 from components.core.stylegan2.snapshot import save_snapshot
 from components.gan_train.collapse import Likeness, why_collapsed
-from components.gan_train.copies import Copies
-from components.gan_train.data import Tiles
-from components.gan_train.grid import Grid
-from components.gan_train.loop import Training
-from components.gan_train.settings import Settings
-from components.gan_train.ticks import Row, Tick
+from components.gan_train.snapshot_uploader import Copies
+from components.gan_train.dataset import Tiles
+from components.gan_train.sample_grid import Grid
+from components.gan_train.trainer import Training
+from components.gan_train.config import Settings
+from components.gan_train.training_loop import Row, Tick
 
 STATS, REALS = "stats.jsonl", "reals.png"
 _IMAGES_PER_COMPARED = 16  # trained on, for one that is compared at a snapshot

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from components.core.archive import Pixels
-from components.core.figures.css import PAGE_CSS
-from components.core.figures.lines import line_chart
-from components.core.figures.pictures import data_uri
+from components.core.data.archive import Pixels
+from components.core.html.css import PAGE_CSS
+from components.core.html.lines import line_chart
+from components.core.html.pictures import data_uri
 
 Rows = Sequence[dict[str, Any]]
 

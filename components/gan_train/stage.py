@@ -9,29 +9,29 @@ from typing import Any
 
 import torch
 
-from components.core.archive import CLASSES, LINEAGE, ImageArchive
+from components.core.data.archive import CLASSES, LINEAGE, ImageArchive
 from components.core.errors import ConfigError, DataError
-from components.core.files import write_json, write_text, written
-from components.core.lineage import Lineage, with_start
-from components.core.progress import say
-from components.core.results import RECORDS, Record
+from components.core.io.atomic_files import write_json, write_text, written
+from components.core.protocol.lineage import Lineage, with_start
+from components.core.runtime.progress import say
+from components.core.stage_record import RECORDS, Record
 from components.core.stylegan2.transfer import read_start
 from components.core.telemetry.stage import watched
-from components.core.threads import cpu_threads
+from components.core.runtime.threads import cpu_threads
 from components.gan_train.checkpoint import checkpoint_key
-from components.gan_train.copies import Copies
-from components.gan_train.data import Tiles, load_tiles
+from components.gan_train.snapshot_uploader import Copies
+from components.gan_train.dataset import Tiles, load_tiles
 from components.gan_train.describe import describe
-from components.gan_train.dials import Dials
+from components.gan_train.metrics import Dials
 from components.gan_train.distributed import joined
-from components.gan_train.loop import Training
+from components.gan_train.trainer import Training
 from components.gan_train.outputs import Outputs
 from components.gan_train.page import draw_page
-from components.gan_train.progress_line import Progress
-from components.gan_train.resume import Saver
-from components.gan_train.session import Session, opened, settings_of
-from components.gan_train.settings import Options
-from components.gan_train.ticks import Row, Tick
+from components.core.runtime.progress_bar import Progress
+from components.gan_train.checkpoint_scheduler import Saver
+from components.gan_train.setup import Session, opened, settings_of
+from components.gan_train.config import Options
+from components.gan_train.training_loop import Row, Tick
 
 SETTINGS = "settings.json"  # resolved: what a preset meant may change, or depend on the GPUs there were
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.core.lineage import Lineage
+from components.core.protocol.lineage import Lineage
 
 _USE = {
     "made_for": "Training a tile classifier of the same study and fold, beside real tiles.",

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from components.artifacts import GanDataset, Generator, HeldOut, SplitPlan, SyntheticTiles
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -31,6 +31,6 @@ def generate(
     trust_origin: str = "",
 ) -> None:
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     work(generate, given)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import ConfigError
-from components.core.files import read_json
+from components.core.io.atomic_files import read_json
 
 _RANGE = re.compile(r"([0-9]{1,10})-([0-9]{1,10})")
 _FORM = '{"classes": [0, 1], "seeds": ["0-680", "0-533"], "class_map": [0, 1]}'

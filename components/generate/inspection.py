@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from components.core.archive import CLASSES, ImageArchive, Pixels
+from components.core.data.archive import CLASSES, ImageArchive, Pixels
 from components.core.features.extract import features_of
 from components.core.features.extractors import Extractor
 from components.generate.fidelity import Reader, Tally, tallies
-from components.generate.hands import Batch
+from components.generate.multi_gpu import Batch
 from components.generate.memorisation import ORIENTATIONS, Gate, Nearest, look_at, make_gate
 from components.generate.page import Pair
 

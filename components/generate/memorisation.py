@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.core.archive import ImageArchive, Pixels
+from components.core.data.archive import ImageArchive, Pixels
 from components.core.errors import DataError
 from components.core.features.extract import Features, features_of, to_batches
 from components.core.features.extractors import Extractor
-from components.generate.registration import distances, thumbnails
+from components.generate.image_similarity import distances, thumbnails
 
 ORIENTATIONS = 8
 LEAST_HELD_OUT = 8  # tiles below which no threshold can be told

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.core.archive import Pixels
-from components.core.figures.card import Card, card_section
-from components.core.figures.css import PAGE_CSS
-from components.core.figures.pictures import data_uri, image_grid, resized
+from components.core.data.archive import Pixels
+from components.core.html.card import Card, card_section
+from components.core.html.css import PAGE_CSS
+from components.core.html.pictures import data_uri, image_grid, resized
 
 _TILE_PX, _COLUMNS = 72, 6
 _STYLE = """

@@ -9,27 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
-from components.core.device import pick_devices
+from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
+from components.core.runtime.device import pick_devices
 from components.core.errors import ConfigError, DataError
 from components.core.features.extractors import Extractor, load_extractor
-from components.core.files import file_sha256, read_json, write_text
-from components.core.lineage import Lineage, refuse_leak
-from components.core.progress import track
-from components.core.reference import on_disk
-from components.core.results import RECORDS, Record
-from components.core.splits import SplitPlan
+from components.core.io.atomic_files import file_sha256, read_json, write_text
+from components.core.protocol.lineage import Lineage, refuse_leak
+from components.core.runtime.progress import track
+from components.core.data.archive_reference import on_disk
+from components.core.stage_record import RECORDS, Record
+from components.core.protocol.split_plan import SplitPlan
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.centres import centres_of
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
 from components.core.telemetry.live import counted
 from components.core.telemetry.stage import watched
 from components.generate.card import synthetic_card
-from components.generate.drawing import draw_class
+from components.generate.rejection_sampling import draw_class
 from components.generate.fidelity import Tally, fidelity_row
-from components.generate.hands import Hand, Hands
+from components.generate.multi_gpu import Hand, Hands
 from components.generate.inspection import Inspection, make_inspection
-from components.generate.orders import make_orders
+from components.generate.sampling_plan import make_orders
 from components.generate.page import draw_page
 
 COUNTS, CARD = "arms.json", "card.json"

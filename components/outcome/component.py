@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.kfp_stage import image
+from components.kfp_component import image
 
 
 @dsl.component(base_image=image("split"), install_kfp_package=False)

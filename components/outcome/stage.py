@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime
 
-from components.core.progress import say
+from components.core.runtime.progress import say
 from components.core.telemetry.outcome import RUN, publish_outcome
 
 SUCCESSES = frozenset({"COMPLETE", "CACHED", "SUCCEEDED"})  # KFP 2.17's driver, its cache, kfp.local and the API

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from components.artifacts import GanDataset, HeldOut, SplitPlan, TileSet
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -17,6 +17,6 @@ def pack(
     scheme: str = "binary",
 ) -> None:
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     work(pack, given)

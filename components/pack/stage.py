@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
+from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
 from components.core.errors import ConfigError, DataError, LeakageError
-from components.core.lineage import Lineage, key_of
-from components.core.manifest import check_labels, class_map
-from components.core.pixels import STORED, decode, encode_png
-from components.core.progress import track
-from components.core.results import RECORDS, Record
-from components.core.splits import SplitPlan, unplanned
-from components.core.study import BINARY, DIAGNOSIS
+from components.core.protocol.lineage import Lineage, key_of
+from components.core.data.manifest import check_labels, class_map
+from components.core.data.images import STORED, decode, encode_png
+from components.core.runtime.progress import track
+from components.core.stage_record import RECORDS, Record
+from components.core.protocol.split_plan import SplitPlan, unplanned
+from components.core.protocol.study_plan import BINARY, DIAGNOSIS
 from components.core.telemetry.stage import watched
 
 _HEAD_BYTES = 41  # of a PNG: signature, IHDR, and length and name of its first IDAT

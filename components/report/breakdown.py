@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from components.core.statistics.breakdown import by_diagnosis, by_site
-from components.core.wording import fraction
+from components.core.html.number_format import fraction
 from components.report.inputs import Inputs, Row
-from components.report.names import Names
+from components.report.labels import Names
 
 
 def diagnoses(cases: pd.DataFrame, inputs: Inputs, names: Names, external: bool) -> Row:

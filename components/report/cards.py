@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.core.archive import ImageArchive
-from components.core.figures.card import card_section
-from components.core.files import read_json
+from components.core.data.archive import ImageArchive
+from components.core.html.card import card_section
+from components.core.io.atomic_files import read_json
 
 CARD = "card.json"
 

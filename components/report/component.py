@@ -5,7 +5,7 @@ from typing import List
 from kfp import dsl
 
 from components.artifacts import DomainGap, Manifest, Predictions, SplitPlan, StudyPlan, TileSet
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -37,6 +37,6 @@ def report(
     published: bool = False,
 ) -> None:
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     work(report, given)

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pandas as pd
 
 from components.report.inputs import Inputs, Row
-from components.report.names import Names
+from components.report.labels import Names
 
 
 def data_section(inputs: Inputs, names: Names) -> dict[str, Any]:

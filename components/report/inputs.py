@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.archive import CLASSES, LINEAGE, ImageArchive
-from components.core.files import read_json
-from components.core.manifest import read_manifest
-from components.core.splits import ALL, SplitPlan
-from components.core.study import BINARY, StudyPlan
+from components.core.data.archive import CLASSES, LINEAGE, ImageArchive
+from components.core.io.atomic_files import read_json
+from components.core.data.manifest import read_manifest
+from components.core.protocol.split_plan import ALL, SplitPlan
+from components.core.protocol.study_plan import BINARY, StudyPlan
 
 Row = dict[str, Any]
 

@@ -9,10 +9,10 @@ from components.core.statistics.intervals import Interval, metric_intervals, wil
 from components.core.statistics.metrics import constant_predictors, patient_metrics
 from components.core.statistics.patients import patient_predictions, tile_predictions
 from components.core.statistics.power import detectable_auroc
-from components.core.wording import fraction
+from components.core.html.number_format import fraction
 from components.report.breakdown import diagnoses, sites
 from components.report.inputs import Inputs, Row
-from components.report.names import Names
+from components.report.labels import Names
 
 BASELINE = "none"
 AUROC_IN_FOLDS, AUROC_IN_SITES, AUROC = "auroc_within_folds", "auroc_within_sites", "auroc"

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from components.core.archive import CLASSES, ImageArchive
-from components.core.figures.pictures import data_uri, image_grid
-from components.core.study import BINARY
+from components.core.data.archive import CLASSES, ImageArchive
+from components.core.html.pictures import data_uri, image_grid
+from components.core.protocol.study_plan import BINARY
 from components.report.inputs import Inputs, Row
-from components.report.names import Names
+from components.report.labels import Names
 
 SHOWN, COLUMNS, MOST_PX = 8, 4, 112
 MOST_SITES = 2

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from components.core.archive import ImageArchive
-from components.core.figures.embedding import embedding_html
-from components.core.figures.page import gap_table
-from components.core.files import read_json, write_text
-from components.core.manifest import read_manifest
-from components.core.results import Record
-from components.core.splits import SplitPlan
-from components.core.study import StudyPlan
+from components.core.data.archive import ImageArchive
+from components.core.html.embedding import embedding_html
+from components.core.html.page import gap_table
+from components.core.io.atomic_files import read_json, write_text
+from components.core.data.manifest import read_manifest
+from components.core.stage_record import Record
+from components.core.protocol.split_plan import SplitPlan
+from components.core.protocol.study_plan import StudyPlan
 from components.core.telemetry.stage import watched
 from components.report.cards import cards_section
-from components.report.claims import claims_section
+from components.report.thygan_claims import claims_section
 from components.report.data import data_section
 from components.report.inputs import (
     Inputs,
@@ -25,8 +25,8 @@ from components.report.inputs import (
     read_predictions,
     read_schemes,
 )
-from components.report.made import made_section, times_section, untrained
-from components.report.names import Names, names_of
+from components.report.provenance import made_section, times_section, untrained
+from components.report.labels import Names, names_of
 from components.report.performance import AUROC_IN_FOLDS, AUROC_IN_SITES, by_seed, cross_validation, external_sites
 from components.report.render import page_html, summary_markdown
 from components.report.samples import samples_section

@@ -4,8 +4,8 @@ from typing import Any
 
 from plotly.subplots import make_subplots
 
-from components.core.figures.palette import colours
-from components.core.figures.plots import figure_html, plain, styled
+from components.core.html.palette import colours
+from components.core.html.plots import figure_html, plain, styled
 from components.report.inputs import Inputs, Row, network_name
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from components.core.statistics.verdict import UNDERPOWERED, compare_arms
-from components.core.study import CONTROL
-from components.core.wording import difference, fraction, p_clause, p_value
+from components.core.protocol.study_plan import CONTROL
+from components.core.html.number_format import difference, fraction, p_clause, p_value
 from components.report.inputs import Inputs, Row
-from components.report.names import Names, meaning
+from components.report.labels import Names, meaning
 from components.report.performance import BASELINE
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from kfp import dsl
 
 from components.artifacts import Manifest, SplitPlan, StudyPlan
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -29,6 +29,6 @@ def split(
     demonstration: bool = False,
 ) -> NamedTuple("Items", [("final", list), ("cross_validation", list)]):
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     return tuple(work(split, given))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from components.core.errors import ConfigError, DataError
-from components.core.splits import ALL
-from components.split.people import People
+from components.core.protocol.split_plan import ALL
+from components.split.patients import People
 from components.split.site_folds import dealt_sites
 
 Parts = dict[str, list[str]]

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.core.errors import DataError, LeakageError
-from components.core.files import read_json
-from components.core.splits import ALL, PARTS
+from components.core.io.atomic_files import read_json
+from components.core.protocol.split_plan import ALL, PARTS
 from components.split.folds import Parts
-from components.split.people import People
+from components.split.patients import People
 
 _IMAGE = re.compile(r"\.(jpe?g|png|tiff?)$", re.IGNORECASE)
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.core.errors import ConfigError
-from components.core.splits import ALL
-from components.split.people import People
+from components.core.protocol.split_plan import ALL
+from components.split.patients import People
 
 Deal = npt.NDArray[np.int64]
 

@@ -7,16 +7,16 @@ from typing import Any
 import pandas as pd
 
 from components.core.errors import ConfigError, DataError
-from components.core.lineage import key_of
-from components.core.manifest import class_map, read_manifest
-from components.core.progress import say
-from components.core.results import Record
-from components.core.splits import ALL, PARTS, SplitPlan, unplanned
-from components.core.study import BINARY, DIAGNOSIS, StudyPlan, check_arms, scheme_of
+from components.core.protocol.lineage import key_of
+from components.core.data.manifest import class_map, read_manifest
+from components.core.runtime.progress import say
+from components.core.stage_record import Record
+from components.core.protocol.split_plan import ALL, PARTS, SplitPlan, unplanned
+from components.core.protocol.study_plan import BINARY, DIAGNOSIS, StudyPlan, check_arms, scheme_of
 from components.core.telemetry.stage import watched
 from components.split.folds import Parts, all_fold, gap, stratified_folds
 from components.split.imports import imported, left_out
-from components.split.people import People, people_of
+from components.split.patients import People, people_of
 from components.split.site_folds import mixed_site
 
 VOTES = ("majority", "probability")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.ahead import computed_ahead
+from components.core.runtime.prefetch import computed_ahead
 from components.core.errors import ThyganError
-from components.core.manifest import class_map
-from components.core.progress import track
-from components.tile.look import Looked, look
-from components.tile.names import PATTERNS, fitting
+from components.core.data.manifest import class_map
+from components.core.runtime.progress import track
+from components.tile.slide_preview import Looked, look
+from components.tile.patient_patterns import PATTERNS, fitting
 from components.tile.sites import site_rules
 from components.tile.sources import Sources, check_patients, read_sources
 

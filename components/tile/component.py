@@ -5,7 +5,7 @@ from typing import NamedTuple
 from kfp import dsl
 
 from components.artifacts import DataCard, Manifest, SplitPlan, TileSet
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -38,6 +38,6 @@ def tile(
     data_version: str = "",
 ) -> NamedTuple("Cut", [("mpp_of_study", float)]):
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     return (work(tile, given),)

@@ -17,9 +17,9 @@ from typing import Any
 from unicodedata import normalize
 
 from components.core.errors import DataError, plain
-from components.core.manifest import is_missing
+from components.core.data.manifest import is_missing
 from components.core.store import open_store
-from components.tile.places import IMAGES, Place
+from components.tile.image_sources import IMAGES, Place
 
 Row = dict[str, str]
 Stated = Mapping[str, str | None]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.archive import ImageArchive
-from components.core.figures.css import PAGE_CSS
-from components.core.figures.pictures import data_uri, resized
+from components.core.data.archive import ImageArchive
+from components.core.html.css import PAGE_CSS
+from components.core.html.pictures import data_uri, resized
 from components.tile.overview import REFUSED, TAKEN
 
 CLASS_COLOURS = ("#0072B2", "#D55E00")

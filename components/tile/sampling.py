@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from components.core.ahead import computed_ahead
+from components.core.runtime.prefetch import computed_ahead
 from components.core.errors import ConfigError
-from components.core.png import stored_png
-from components.tile.band import Band
-from components.tile.crops import Crop, Tile
+from components.core.data.png import stored_png
+from components.tile.reference_band import Band
+from components.tile.coords import Crop, Tile
 from components.tile.images import OddImageError
 from components.tile.slides import Magnification, Slide
 from components.tile.tissue import shares, tissue_mask

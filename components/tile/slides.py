@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.core.archive import Pixels
+from components.core.data.archive import Pixels
 from components.core.errors import ConfigError, plain
-from components.core.files import file_sha256
-from components.tile.crops import LANCZOS
+from components.core.io.atomic_files import file_sha256
+from components.tile.coords import LANCZOS
 from components.tile.images import OddImageError
 from components.tile.sites import METADATA, um_per_px
 

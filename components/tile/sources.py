@@ -8,11 +8,11 @@ from unicodedata import normalize
 import pandas as pd
 
 from components.core.errors import ConfigError, DataError
-from components.core.manifest import check_cases, refuse_formulas
+from components.core.data.manifest import check_cases, refuse_formulas
 from components.tile.images import FORMATS
 from components.tile.labels import find_labels, merged, named_labels
-from components.tile.names import PATTERNS, Finder, finder, fitting
-from components.tile.places import IMAGES, Place, open_place
+from components.tile.patient_patterns import PATTERNS, Finder, finder, fitting
+from components.tile.image_sources import IMAGES, Place, open_place
 from components.tile.slides import SLIDES
 
 SUFFIXES = {*FORMATS, *SLIDES}

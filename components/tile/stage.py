@@ -9,26 +9,26 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.datacard.card import data_card, write_card
-from components.core.destination import writing
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.tile.data_card.card import data_card, write_card
+from components.core.io.os_errors import writing
 from components.core.errors import ConfigError
-from components.core.files import write_text
-from components.core.lineage import key_id, study_key
-from components.core.manifest import write_manifest
-from components.core.parts import part_beside, removed, sweep
-from components.core.progress import track
-from components.core.results import RECORDS, Record
+from components.core.io.atomic_files import write_text
+from components.core.protocol.lineage import key_id, study_key
+from components.core.data.manifest import write_manifest
+from components.core.io.partial_files import part_beside, removed, sweep
+from components.core.runtime.progress import track
+from components.core.stage_record import RECORDS, Record
 from components.core.telemetry.stage import watched
-from components.tile.band import NONE, REFERENCE_BAND, band_of
-from components.tile.crops import Crop
-from components.tile.cutting import begun
+from components.tile.reference_band import NONE, REFERENCE_BAND, band_of
+from components.tile.coords import Crop
+from components.tile.tile_extraction import begun
 from components.tile.page import page_html
 from components.tile.sampling import Sampling
 from components.tile.sites import site_rules
 from components.tile.sources import Sources, check_patients, read_sources
-from components.tile.taker import Taker
-from components.tile.tally import SiteTally, size_rows
+from components.tile.tile_writer import Taker
+from components.tile.site_counts import SiteTally, size_rows
 
 KEY = "key.json"
 

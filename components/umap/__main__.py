@@ -1,6 +1,6 @@
 """The stage from a shell: python -m components.umap --help."""
 
-from components.core.shell import stage_command
+from components.core.runtime.cli import stage_command
 from components.umap.stage import run
 
 stage_command(run, "umap")

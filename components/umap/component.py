@@ -5,7 +5,7 @@ from typing import List
 from kfp import dsl
 
 from components.artifacts import DomainGap, Manifest, TileSet
-from components.kfp_stage import stage_component
+from components.kfp_component import stage_component
 
 
 @stage_component
@@ -28,6 +28,6 @@ def umap(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.kfp_work import work
+    from components.kfp_runtime import work
 
     work(umap, given)

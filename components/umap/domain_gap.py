@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.core.progress import track
+from components.core.runtime.progress import track
 from components.umap.domains import EXTERNAL, SOURCE, Tiles
 from components.umap.measures import SCALES, Array, Domain, Weights, measures
 

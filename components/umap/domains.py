@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.core.archive import CLASSES, LINEAGE, ImageArchive, Pixels
+from components.core.data.archive import CLASSES, LINEAGE, ImageArchive, Pixels
 from components.core.errors import DataError
-from components.core.figures.pseudonyms import patient_pseudonyms
-from components.core.manifest import read_manifest
-from components.core.study import BINARY, is_control
+from components.core.protocol.pseudonyms import patient_pseudonyms
+from components.core.data.manifest import read_manifest
+from components.core.protocol.study_plan import BINARY, is_control
 
 ARMS = "arms.json"
 SOURCE, EXTERNAL, SYNTHETIC = "source", "external", "synthetic"

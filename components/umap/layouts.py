@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from components.core.threads import cpu_threads
+from components.core.runtime.threads import cpu_threads
 
 Array = npt.NDArray[np.float32]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from components.core.archive import Pixels
-from components.core.figures.palette import colours
+from components.core.data.archive import Pixels
+from components.core.html.palette import colours
 from components.umap.domains import EXTERNAL, SYNTHETIC
 
 PANEL_PX, MARGIN_PX, LEGEND_PX = 720, 48, 30

@@ -8,14 +8,14 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.features.extract import features_of
 from components.core.features.extractors import Extractor, load_extractor
-from components.core.figures.embedding import embedding_html
-from components.core.figures.page import document, gap_table
-from components.core.figures.pictures import thumbnail
-from components.core.files import write_json, write_text, written
-from components.core.results import RECORDS, Record
+from components.core.html.embedding import embedding_html
+from components.core.html.page import document, gap_table
+from components.core.html.pictures import thumbnail
+from components.core.io.atomic_files import write_json, write_text, written
+from components.core.stage_record import RECORDS, Record
 from components.core.telemetry.stage import watched
 from components.umap.domain_gap import domain_gap
 from components.umap.domains import SYNTHETIC, Tiles, gather

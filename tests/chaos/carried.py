@@ -7,9 +7,9 @@ from pathlib import Path
 
 from components.core.features.registry import Weights
 from components.core.features.weights import locate
-from components.core.files import file_sha256, written
-from components.core.kept import Keeper, Result, described
-from components.core.shell import execute, new_app
+from components.core.io.atomic_files import file_sha256, written
+from components.core.cache.result_cache import Keeper, Result, described
+from components.core.runtime.cli import execute, new_app
 
 FILE = "weights.pth"
 _TASK = "pipeline/run/task/0"

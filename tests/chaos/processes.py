@@ -77,7 +77,7 @@ def _run(stage: str, words: list[str], said: list[Path], room_bytes: int, enviro
     os.environ.update({"OMP_NUM_THREADS": "1", **environment})
     tempfile.tempdir = None  # that of the environment, not the server's
     if room_bytes:
-        for name in (f"components.{stage}.stage", "components.core.shell"):  # the server may not have loaded them
+        for name in (f"components.{stage}.stage", "components.core.runtime.cli"):  # the server may not have loaded them
             importlib.import_module(name)
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + room_bytes, resource.RLIM_INFINITY))

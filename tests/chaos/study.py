@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from chain import ENVIRONMENT, commands
 from processes import run_to_end
 
-from components.core.phantom import write_study
+from pipelines.demo import write_study
 
 OWNED = "document.documentElement.dataset.owned=1"
 TRAP = f'<img src=x onerror="{OWNED}">'

@@ -21,7 +21,7 @@ from real_s3 import BUCKET
 from record import tried
 
 from components.core.errors import StoreError
-from components.core.lease import take_lease
+from components.core.checkpoint.lease import take_lease
 from components.core.store import open_store
 
 pytest_plugins = ["study", "real_s3"]
@@ -32,7 +32,7 @@ ASKED = """
 import json, sys, tempfile
 from pathlib import Path
 from components.core.errors import StoreError
-from components.core.lease import owned
+from components.core.checkpoint.lease import owned
 from components.core.store import open_store
 
 def told(work):

@@ -20,7 +20,7 @@ from PIL import Image
 from processes import ROOT, STAGES, Process, run_to_end
 from record import tried
 
-from components.core.shell import execute, new_app
+from components.core.runtime.cli import execute, new_app
 
 pytest_plugins = ["study"]
 

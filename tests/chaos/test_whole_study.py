@@ -21,7 +21,7 @@ from chain import KEY
 from clocks import timeless
 from record import tried
 
-from components.core.phantom import write_study
+from pipelines.demo import write_study
 
 KILLS = 3
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # toy_fold
 
 from toy_fold import DIAGNOSES, KEY, TEST, TRAIN, VAL, Toy, person, write_synthetic, write_tiles
 
-from components.core.archive import ImageArchive
-from components.core.lineage import Lineage, key_id
-from components.core.splits import SplitPlan
-from components.core.study import ARMS, CONTROL, StudyPlan
+from components.core.data.archive import ImageArchive
+from components.core.protocol.lineage import Lineage, key_id
+from components.core.protocol.split_plan import SplitPlan
+from components.core.protocol.study_plan import ARMS, CONTROL, StudyPlan
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,11 @@ import os
 import signal
 import sys
 
-from components.classifier_cv import kept
+from components.classifier_cv import checkpoints
 from components.classifier_cv.stage import run
 
 options, most = json.loads(sys.argv[1]), int(sys.argv[2])
-write, count = kept.Kept.write, 0
+write, count = checkpoints.Kept.write, 0
 
 
 def counted(self, name, state):
@@ -20,5 +20,5 @@ def counted(self, name, state):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-kept.Kept.write = counted
+checkpoints.Kept.write = counted
 run(**options)

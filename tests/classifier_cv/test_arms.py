@@ -8,9 +8,9 @@ import pytest
 import torch
 from toy_fold import rewritten, write_synthetic, write_tiles
 
-from components.classifier_cv.arms import compose
+from components.classifier_cv.training_sets import compose
 from components.classifier_cv.data import arm_tiles, read_fold
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
 
 CPU = torch.device("cpu")

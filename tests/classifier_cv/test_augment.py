@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.classifier_cv.augment import adapted, augment, draw, order
+from components.classifier_cv.augmentation import adapted, augment, draw, order
 
 # no flip, no turn, whole tile, no Fourier adaptation, no CLAHE, same light, sharp, without noise, same stain
 NEUTRAL = [0.0, 0.9, 0.0, 0.0, 0.5, 0.5, 0.9, 0.0, 0.9, 0.5, 0.5, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from components.classifier_cv.fields import field_rows, fixed_squares, rebuilt, squares
-from components.core.archive import ImageArchive
+from components.classifier_cv.field_reconstruction import field_rows, fixed_squares, rebuilt, squares
+from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
 from components.tile.stage import run as tile
 

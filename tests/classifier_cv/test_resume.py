@@ -11,7 +11,7 @@ import pytest
 import torch
 from toy_fold import Result
 
-from components.classifier_cv.kept import Kept, kept_states
+from components.classifier_cv.checkpoints import Kept, kept_states
 from components.core.errors import StoreError
 
 ARMS = ["none", "bi100"]

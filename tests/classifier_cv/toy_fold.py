@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from components.classifier_cv.stage import run
-from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.files import read_json
-from components.core.lineage import Lineage, identity
-from components.core.splits import SplitPlan
-from components.core.study import ARMS
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.io.atomic_files import read_json
+from components.core.protocol.lineage import Lineage, identity
+from components.core.protocol.split_plan import SplitPlan
+from components.core.protocol.study_plan import ARMS
 
 KEY = b"a study key for the toy tests"
 DIAGNOSES = {"FA": 0, "FTC": 1, "PTC": 1}

@@ -3,7 +3,7 @@
 import time
 
 from components.core.errors import StoreError
-from components.core.lease import take_lease
+from components.core.checkpoint.lease import take_lease
 
 
 def holding(uri, expiry_s):

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.core.ahead import computed_ahead
-from components.core.archive import ArchiveWriter, ImageArchive, decode, encode_png
-from components.core.content import content
+from components.core.runtime.prefetch import computed_ahead
+from components.core.data.archive import ArchiveWriter, ImageArchive, decode, encode_png
+from components.core.data.content_hash import content
 from components.core.errors import DataError, ThyganError
-from components.core.manifest import COLUMNS, typed
+from components.core.data.manifest import COLUMNS, typed
 
 SIDE = 8
 FIRST, SECOND = "00000/img00000000.png", "00000/img00000001.png"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from components.core.device import pick_device, pick_devices
+from components.core.runtime.device import pick_device, pick_devices
 from components.core.errors import ConfigError
 
 CPU = torch.device("cpu")

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.core.archive import ArchiveWriter
-from components.core.content import content
+from components.core.data.archive import ArchiveWriter
+from components.core.data.content_hash import content
 from components.core.errors import DataError
-from components.core.files import write_json
-from components.core.kept import Keeper, Result, described, fetch
+from components.core.io.atomic_files import write_json
+from components.core.cache.result_cache import Keeper, Result, described, fetch
 from components.core.store import open_store
 
 pytest_plugins = ["tests.core.real_s3"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import ConfigError, StoreError
-from components.core.lease import NoteLease, owned, take_lease
+from components.core.checkpoint.lease import NoteLease, owned, take_lease
 from components.core.store import open_store
 from components.core.store.folder import FolderStore
 
@@ -113,7 +113,7 @@ def test_a_stalled_owner_asks_before_it_writes(bucket, monkeypatch):
     store = open_store(bucket)
     store.write("lease.json", store.read("lease.json").data.replace(b'"token": "', b'"token": "other'))
     assert first.confirm()
-    monkeypatch.setattr("components.core.lease._now_s", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + 400)
+    monkeypatch.setattr("components.core.checkpoint.lease._now_s", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + 400)
     assert not first.confirm()
     with pytest.raises(StoreError, match="taken over"):
         first.check()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core.png import stored_png
+from components.core.data.png import stored_png
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5), (512, 512), (200, 301)])

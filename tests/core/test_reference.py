@@ -12,13 +12,13 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from components.core import passed_on
-from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.content import content
+from components.core.cache import publish
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.content_hash import content
 from components.core.errors import ConfigError, DataError, StoreError
-from components.core.kept import ARCHIVE, ARCHIVE_BYTES, Keeper, Result, described
-from components.core.passed_on import settle
-from components.core.reference import ARCHIVES_VARIABLE, Reference, brought, on_disk, reference_at
+from components.core.cache.result_cache import ARCHIVE, ARCHIVE_BYTES, Keeper, Result, described
+from components.core.cache.publish import settle
+from components.core.data.archive_reference import ARCHIVES_VARIABLE, Reference, brought, on_disk, reference_at
 from components.core.store import open_store
 from tests.chaos.faulty_line import FaultyLine
 from tests.core.real_s3 import BUCKET
@@ -84,7 +84,7 @@ def test_a_reference_reads_as_the_file_does(referred, whole):
 
 
 def test_no_more_comes_than_is_asked_for(referred, monkeypatch, whole):
-    from components.core import entries as module
+    from components.core.data import zip_reader as module
 
     monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 12_400)
     monkeypatch.setattr(module, "_GAP_BYTES", 0)
@@ -113,7 +113,7 @@ def test_the_same_archive_lies_there_once_and_is_made_young_again(referred, whol
     assert [one.version for one in store.list()] == [entry.version]
     with ImageArchive(referred) as reader:
         before = s3.client().stat_object(BUCKET, key_of(referred)).last_modified
-        monkeypatch.setattr(passed_on, "RENEWED_AFTER_S", -1.0)
+        monkeypatch.setattr(publish, "RENEWED_AFTER_S", -1.0)
         while s3.client().stat_object(BUCKET, key_of(referred)).last_modified == before:
             settle(again)  # stamps are whole seconds
         assert len(list(reader.images())) == TILES, "a reader goes on over a renewal"
@@ -243,7 +243,7 @@ def test_an_archive_that_is_gone(referred, archives):
 def test_a_store_that_refuses_is_one_sentence(referred, monkeypatch, variables, sentence, s3):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("components.core.reference.open_store", lambda uri: open_store(uri, retries=1))
+    monkeypatch.setattr("components.core.data.archive_reference.open_store", lambda uri: open_store(uri, retries=1))
     with pytest.raises((StoreError, ConfigError), match=sentence) as refused:
         ImageArchive(referred)
     assert s3.secret not in str(refused.value)

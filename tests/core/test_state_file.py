@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import DataError, TrainingError
-from components.core.state_file import read_state, write_state
+from components.core.checkpoint.state_file import read_state, write_state
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 DTYPES = (*FLOATS, torch.int64, torch.int32, torch.uint8, torch.bool)
@@ -121,7 +121,7 @@ def test_damage_anywhere_is_seen(tmp_path):
 
 
 def test_a_state_of_another_format_is_not_called_torn(tmp_path, monkeypatch):
-    monkeypatch.setattr("components.core.state_file.FORMAT", 2)
+    monkeypatch.setattr("components.core.checkpoint.state_file.FORMAT", 2)
     write_state(tmp_path / "x", {}, {})
     monkeypatch.undo()
     with pytest.raises(TrainingError, match="has format 2 and this thygan reads 1"):

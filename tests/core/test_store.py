@@ -16,7 +16,7 @@ import pytest
 
 from components.core.errors import ConfigError, DataError, StoreError
 from components.core.store import Entry, open_store
-from components.core.store.background import Errands
+from components.core.checkpoint.upload_queue import Errands
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest_plugins = ["real_s3"]

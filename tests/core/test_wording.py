@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.core.wording import difference, fraction, p_clause, p_value, percent, printable, relative
+from components.core.html.number_format import difference, fraction, p_clause, p_value, percent, printable, relative
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter
-from components.core.files import write_json
-from components.core.lineage import Lineage
-from components.core.results import RECORDS
+from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter
+from components.core.io.atomic_files import write_json
+from components.core.protocol.lineage import Lineage
+from components.core.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import save_snapshot

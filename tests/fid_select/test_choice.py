@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from components.core.errors import ConfigError
-from components.fid_select.choice import Choice, check_rule, why_not_held_out
+from components.fid_select.selection_rule import Choice, check_rule, why_not_held_out
 
 CLASS_LIST = [{"index": 0, "name": "a"}, {"index": 1, "name": "b"}]
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from components.core.stylegan2 import Generator
-from components.fid_select.drawing import make_draw
+from components.fid_select.snapshot_samples import make_draw
 
 from .conftest import make_network, write_archive, write_snapshots
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from components.core.archive import CLASSES, LINEAGE
+from components.core.data.archive import CLASSES, LINEAGE
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.features.extractors import load_extractor
-from components.core.files import file_sha256, write_json
-from components.core.results import RECORDS
+from components.core.io.atomic_files import file_sha256, write_json
+from components.core.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.snapshot import load_generator, save_snapshot
 

@@ -16,27 +16,27 @@ import torch
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.core.archive import ArchiveWriter, ImageArchive
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.classifier.frozen import CLASSIFIERS, Frozen, read_classifiers, write_classifiers
-from components.core.content import content
+from components.core.data.content_hash import content
 from components.core.errors import ConfigError
 from components.core.features.backbones import build_backbone
-from components.core.files import file_sha256
-from components.core.lease import NoteLease, _Claim
-from components.core.lineage import Lineage
-from components.core.manifest import read_manifest
-from components.core.reference import Reference
-from components.core.splits import SplitPlan
-from components.core.state_file import _HEADER, _digest, read_state, write_state
+from components.core.io.atomic_files import file_sha256
+from components.core.checkpoint.lease import NoteLease, _Claim
+from components.core.protocol.lineage import Lineage
+from components.core.data.manifest import read_manifest
+from components.core.data.archive_reference import Reference
+from components.core.protocol.split_plan import SplitPlan
+from components.core.checkpoint.state_file import _HEADER, _digest, read_state, write_state
 from components.core.statistics.predictions import read_predictions
-from components.core.store.contract import Note
-from components.core.study import StudyPlan
+from components.core.store.base import Note
+from components.core.protocol.study_plan import StudyPlan
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.official_pickle import read_official
 from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot
 from components.tile.images import OddImageError, open_rgb
 from components.tile.labels import find_labels, merged
-from components.tile.places import open_place
+from components.tile.image_sources import open_place
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core/stylegan2"))
 sys.path.insert(0, str(Path(__file__).parent))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter
-from components.core.results import RECORDS
-from components.gan_train.settings import Options
+from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter
+from components.core.stage_record import RECORDS
+from components.gan_train.config import Options
 from components.gan_train.stage import run
 
 # What the smallest networks that can learn the toy set take.

@@ -11,7 +11,7 @@ import torch
 
 from components.core.errors import ConfigError
 from components.gan_train.ada import AdaController
-from components.gan_train.loop import D_INTERVAL
+from components.gan_train.trainer import D_INTERVAL
 
 CASES = ["rise_fall", "accum2", "start0.4_target0.5_int8", "zeros_logit"]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from components.core.errors import ConfigError, StoreError
-from components.core.state_file import read_state
+from components.core.checkpoint.state_file import read_state
 from components.core.store import open_store
 from components.gan_train.checkpoint import Checkpoints, checkpoint_key
 

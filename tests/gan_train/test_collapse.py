@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.gan_train.collapse import PINNED_KIMG, Likeness, why_collapsed
-from components.gan_train.data import load_tiles
-from components.gan_train.loop import Training
-from components.gan_train.settings import resolve
+from components.gan_train.dataset import load_tiles
+from components.gan_train.trainer import Training
+from components.gan_train.config import resolve
 
 CPU = torch.device("cpu")
 

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.gan_train import losses
-from components.gan_train.compiled import NAMES, compile_losses, proven
-from components.gan_train.data import Order, load_tiles
-from components.gan_train.draws import Part
-from components.gan_train.loop import Training
-from components.gan_train.settings import resolve
+from components.gan_train.compile_losses import NAMES, compile_losses, proven
+from components.gan_train.dataset import Order, load_tiles
+from components.gan_train.random_inputs import Part
+from components.gan_train.trainer import Training
+from components.gan_train.config import resolve
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.archive import ImageArchive
-from components.gan_train.data import ORIENTATIONS, Order, load_tiles, turned
+from components.core.data.archive import ImageArchive
+from components.gan_train.dataset import ORIENTATIONS, Order, load_tiles, turned
 
 CPU = torch.device("cpu")
 LABELS = np.repeat([0, 1, 2], [1, 4, 9])

@@ -5,16 +5,16 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import ConfigError, DataError
 from components.core.stylegan2.presets import NAMES as PRESETS
 from components.core.stylegan2.presets import resolve_preset
 from components.gan_train import losses
-from components.gan_train.data import load_tiles
+from components.gan_train.dataset import load_tiles
 from components.gan_train.distributed import Team
 from components.gan_train.memory import Estimate, LiveBytes
-from components.gan_train.session import settings_of
-from components.gan_train.settings import Settings, continued, networks, resolve
+from components.gan_train.setup import settings_of
+from components.gan_train.config import Settings, continued, networks, resolve
 from components.gan_train.stage import run
 
 CPU = torch.device("cpu")

@@ -15,9 +15,9 @@ import pytest
 
 from components.core.errors import ConfigError, TrainingError
 from components.core.store import open_store
-from components.gan_train import node_job
-from components.gan_train.launch import run as launch
-from components.gan_train.launch import train_in_processes
+from components.gan_train import train_job
+from components.gan_train.launcher import run as launch
+from components.gan_train.launcher import train_in_processes
 from components.gan_train.stage import run
 
 pytest_plugins = ["tests.core.real_s3"]
@@ -123,9 +123,9 @@ def trainer(s3, monkeypatch):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv(node_job.API_VARIABLE, f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setenv(node_job.IMAGE_VARIABLE, "registry.example/python-gan-train:v1")
-    monkeypatch.setattr(node_job, "_POLL_S", 0.2)
+    monkeypatch.setenv(train_job.API_VARIABLE, f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv(train_job.IMAGE_VARIABLE, "registry.example/python-gan-train:v1")
+    monkeypatch.setattr(train_job, "_POLL_S", 0.2)
     yield trainer
     server.shutdown()
     server.server_close()
@@ -168,8 +168,8 @@ def test_nodes_that_cannot_be_meant_are_one_sentence(wanted, uri, sentence, toy_
 
 
 def test_a_gpu_count_becomes_a_limit_of_each_node(monkeypatch):
-    monkeypatch.setenv(node_job.IMAGE_VARIABLE, "i")
-    job = node_job.train_job("n", {"nodes": "3", "gpus": "8", "gpu_type": "nvidia.com/gpu"}, 3, 8, "s3://b/job.json")
+    monkeypatch.setenv(train_job.IMAGE_VARIABLE, "i")
+    job = train_job.train_job("n", {"nodes": "3", "gpus": "8", "gpu_type": "nvidia.com/gpu"}, 3, 8, "s3://b/job.json")
     trainer = job["spec"]["trainer"]
     assert (trainer["numNodes"], trainer["numProcPerNode"]) == (3, 8)
     assert trainer["resourcesPerNode"]["limits"]["nvidia.com/gpu"] == "8"

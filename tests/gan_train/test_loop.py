@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import TrainingError
-from components.gan_train.data import Order, load_tiles
-from components.gan_train.draws import Part
-from components.gan_train.loop import GRADIENT_LIMIT, Training, ema_beta, sanitize
+from components.gan_train.dataset import Order, load_tiles
+from components.gan_train.random_inputs import Part
+from components.gan_train.trainer import GRADIENT_LIMIT, Training, ema_beta, sanitize
 from components.gan_train.losses import Latents, unchanged
-from components.gan_train.settings import resolve
-from components.gan_train.ticks import Walk
+from components.gan_train.config import resolve
+from components.gan_train.training_loop import Walk
 
 CPU = torch.device("cpu")
 GOLDEN = {

@@ -7,7 +7,7 @@ import torch
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.augment import AugmentPipe
 from components.core.stylegan2.augment.draws import Random
-from components.gan_train.loop import D_INTERVAL, G_INTERVAL
+from components.gan_train.trainer import D_INTERVAL, G_INTERVAL
 from components.gan_train.losses import (
     Augmented,
     Latents,

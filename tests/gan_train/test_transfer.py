@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from components.core.archive import LINEAGE
+from components.core.data.archive import LINEAGE
 from components.core.errors import LeakageError
-from components.core.files import write_json
+from components.core.io.atomic_files import write_json
 from components.core.stylegan2 import Discriminator, Generator
 from components.gan_train.stage import run
 

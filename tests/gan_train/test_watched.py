@@ -25,14 +25,15 @@ SMALL = {"batch": 8, "channel_base": 128, "channel_max": 16, "latent_dim": 16, "
 # A training whose step hangs, as a step hangs that waits for a lost GPU, once there is a file HANGS.
 HANGING = """
 import os, sys, time
-from components.core.shell import stage_command
-from components.gan_train import loop, stage
-step = loop.Training.step
+from components.core.runtime.cli import stage_command
+from components.gan_train import stage
+from components.gan_train import trainer
+step = trainer.Training.step
 def waiting(self, draws):
     while os.path.exists(os.environ["HANGS"]):
         time.sleep(0.1)
     return step(self, draws)
-loop.Training.step = waiting
+trainer.Training.step = waiting
 stage_command(stage.run, "gan_train")
 """
 SECONDS = {

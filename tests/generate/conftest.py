@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, Pixels
+from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, Pixels
 from components.core.features.extractors import Extractor, load_extractor
-from components.core.files import write_json
-from components.core.lineage import Lineage
-from components.core.results import RECORDS
-from components.core.splits import SplitPlan
+from components.core.io.atomic_files import write_json
+from components.core.protocol.lineage import Lineage
+from components.core.stage_record import RECORDS
+from components.core.protocol.split_plan import SplitPlan
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, save_snapshot

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import ConfigError
-from components.generate.arms import added, arms_of, first_seed, latent_seed, pool
+from components.generate.arm_counts import added, arms_of, first_seed, latent_seed, pool
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "thygan" / "data"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.figures.card import card_section
-from components.core.results import RECORDS
-from components.core.splits import SplitPlan
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.html.card import card_section
+from components.core.stage_record import RECORDS
+from components.core.protocol.split_plan import SplitPlan
 from components.fid_select.stage import run as select
 from components.gan_train.stage import run as train
 from components.generate.stage import run as generate

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import ConfigError, DataError
-from components.generate.arms import first_seed
+from components.generate.arm_counts import first_seed
 from components.generate.gan_params import read_gan_params
-from components.generate.orders import make_orders
+from components.generate.sampling_plan import make_orders
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "thygan" / "data"
 BINARY = [{"index": 0, "name": "benign", "label": 0}, {"index": 1, "name": "PTC-like", "label": 1}]

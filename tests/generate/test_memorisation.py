@@ -12,12 +12,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # what an altered copy is
 from memorisation import jpeg, shifted, tinted
 
-from components.core.archive import ArchiveWriter, ImageArchive, Pixels
+from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
 from components.core.errors import DataError
 from components.core.features.extract import features_of, to_batches
 from components.core.features.extractors import Extractor
 from components.generate.memorisation import Gate, Nearest, look_at, low, make_gate, orientations
-from components.generate.registration import distances, thumbnails
+from components.generate.image_similarity import distances, thumbnails
 
 TORINO = Path(__file__).parents[3] / "shared" / "data" / "torino" / "images"
 

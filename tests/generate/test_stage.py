@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import ConfigError, DataError, LeakageError
-from components.core.files import file_sha256
-from components.core.results import RECORDS
-from components.core.splits import SplitPlan
+from components.core.io.atomic_files import file_sha256
+from components.core.stage_record import RECORDS
+from components.core.protocol.split_plan import SplitPlan
 from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import ARTIFACT_FILE
-from components.generate.arms import first_seed, latent_seed
+from components.generate.arm_counts import first_seed, latent_seed
 from components.generate.memorisation import orientations
 
 from .conftest import CLASS_LIST, TRAIN, write_archive, write_generator

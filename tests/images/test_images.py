@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.kfp_stage import image
+from components.kfp_component import image
 
 docker = pytest.importorskip("docker")
 STAGES = sorted(path.parent.name for path in Path(__file__).parents[2].glob("components/*/__main__.py"))

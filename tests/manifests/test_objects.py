@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from components.core.upkeep.buckets import read_buckets
-from components.core.upkeep.identities import as_secrets, draw_identities
-from components.gan_train.node_job import GROUP, train_job
-from pipelines.scheduling import FROM_SETTINGS, KEYS, NEEDS, SHARED_MEMORY, USER
+from components.cluster_admin.buckets import read_buckets
+from components.cluster_admin.identities import as_secrets, draw_identities
+from components.gan_train.train_job import GROUP, train_job
+from pipelines.study.resources import FROM_SETTINGS, KEYS, NEEDS, SHARED_MEMORY, USER
 
 sys.path.insert(0, str(Path(__file__).parent))
 from overlays import OVERLAYS, ROOT, containers, pods

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from overlays import ROOT
 
 from components.core.telemetry.series import LONG
-from components.core.upkeep.identities import as_secrets, draw_identities
+from components.cluster_admin.identities import as_secrets, draw_identities
 
 WITHOUT_KEYS = {"thygan-s3-outcome"}  # optional: it touches no bucket
 

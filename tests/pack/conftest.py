@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from components.core.archive import ArchiveWriter
-from components.core.lineage import identity, key_id
-from components.core.results import RECORDS
-from components.core.splits import SplitPlan
+from components.core.data.archive import ArchiveWriter
+from components.core.protocol.lineage import identity, key_id
+from components.core.stage_record import RECORDS
+from components.core.protocol.split_plan import SplitPlan
 from components.pack.stage import run
 
 KEY = b"a study key for tests"

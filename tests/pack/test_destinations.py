@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import StoreError
 
 ROOT = Path(__file__).parents[2]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.core.archive import ArchiveWriter
-from components.core.lineage import identity, key_id
-from components.core.splits import SplitPlan
+from components.core.data.archive import ArchiveWriter
+from components.core.protocol.lineage import identity, key_id
+from components.core.protocol.split_plan import SplitPlan
 
 KEY = b"a study key for tests"
 HELD_OUT = 2

@@ -6,11 +6,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import ThyganError
-from components.core.lineage import Lineage
-from components.core.results import RECORDS
-from components.core.splits import SplitPlan
+from components.core.protocol.lineage import Lineage
+from components.core.stage_record import RECORDS
+from components.core.protocol.split_plan import SplitPlan
 
 TILES_EACH = 2
 

@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from components.core.store import open_store
-from components.kfp_stage import code_tag
-from pipelines.cli import app
-from pipelines.cluster import Cluster, version_name
-from pipelines.compiled_ir import study_ir
-from pipelines.cost import study_cost
-from pipelines.cron import check_cron
-from pipelines.parameters import completed
-from pipelines.registry import check_images
+from components.kfp_component import code_tag
+from pipelines.cli.app import app
+from pipelines.cluster.client import Cluster, version_name
+from pipelines.study.compile import study_ir
+from pipelines.cluster.cost import study_cost
+from pipelines.cluster.cron import check_cron
+from pipelines.cli.parameters import completed
+from pipelines.cluster.image_registry import check_images
 
 pytest_plugins = ["tests.core.real_s3", "tests.pipelines.kfp_server"]
 
@@ -214,7 +214,7 @@ def test_a_server_that_is_none_is_named(thygan, registry, source):
 
 
 def test_what_the_server_refuses_is_told_in_its_words(kfp_server):
-    from pipelines.cluster import ClusterError
+    from pipelines.cluster.client import ClusterError
 
     cluster = Cluster()
     with pytest.raises(ClusterError, match="parameter kimgs is not defined"):
@@ -391,7 +391,7 @@ def test_cron_as_kfp_refuses_it(text):
 def test_the_committed_schedules_can_be_read():
     from pathlib import Path
 
-    from pipelines.schedules import read_schedules
+    from pipelines.cluster.schedules import read_schedules
 
     assert [one.name for one in read_schedules(Path(__file__).parents[2] / "schedules")] == ["weekly-study"]
 

@@ -10,9 +10,9 @@ import sys
 import pytest
 import yaml
 
-from components.kfp_stage import DEFAULT_REGISTRY
-from pipelines.compiled_ir import executor_tasks, published_yaml, study_ir, study_yaml
-from pipelines.scheduling import KEPT_AFTER_S, LONGEST_RUN_S, NEEDS, SHARED_MEMORY
+from components.kfp_component import DEFAULT_REGISTRY
+from pipelines.study.compile import executor_tasks, published_yaml, study_ir, study_yaml
+from pipelines.study.resources import KEPT_AFTER_S, LONGEST_RUN_S, NEEDS, SHARED_MEMORY
 
 LARGEST_ARGUMENT_BYTES = 64 * 1024  # Linux takes 128 KiB, and executor inputs come on top
 LARGEST_PARAMETERS_BYTES = 10_000  # what KFP's server takes for a whole run
@@ -53,7 +53,7 @@ def test_images_are_immutable_and_from_the_registry(executors):
 
 def test_registry_and_tag_come_from_the_environment():
     environment = {**os.environ, "THYGAN_REGISTRY": "registry.example/lab", "THYGAN_TAG": "v7"}
-    code = "from pipelines.compiled_ir import study_yaml; print(study_yaml())"
+    code = "from pipelines.study.compile import study_yaml; print(study_yaml())"
     text = subprocess.run([sys.executable, "-c", code], env=environment, text=True, capture_output=True, check=True)
     images = set(re.findall(r"image: (\S+)", text.stdout))
     assert all(re.fullmatch(r"registry\.example/lab/python-[a-z-]+:v7", one) for one in images), images
@@ -162,7 +162,7 @@ def test_what_a_pod_setting_names_reaches_its_pipeline(ir):
 
 
 def test_a_train_jobs_nodes_get_the_stages_own_image(executors):
-    from components.gan_train.node_job import IMAGE_VARIABLE
+    from components.gan_train.train_job import IMAGE_VARIABLE
 
     for stage, container, _ in executors.values():
         given = {one["name"]: one["value"] for one in container.get("env", [])}
@@ -216,7 +216,7 @@ def test_a_study_with_every_generator_stays_below_eighty_tasks():
 
 def test_another_process_compiles_the_same_text():
     """KFP writes a mapping's keys in an order of the process, so no default has two."""
-    code = "from pipelines.compiled_ir import study_yaml; print(study_yaml(), end='')"
+    code = "from pipelines.study.compile import study_yaml; print(study_yaml(), end='')"
     texts = {
         subprocess.run(
             [sys.executable, "-c", code],

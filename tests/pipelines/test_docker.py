@@ -14,9 +14,9 @@ from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
 from components.core.errors import ConfigError
-from components.kfp_stage import image
-from pipelines.docker import Containers
-from pipelines.local import StageError, run_here
+from components.kfp_component import image
+from pipelines.local.docker import Containers
+from pipelines.local.runner import StageError, run_here
 from tests.core.real_s3 import find_weed
 
 docker = pytest.importorskip("docker")

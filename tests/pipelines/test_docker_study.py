@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from components.core.phantom import write_study
-from components.kfp_stage import image
+from pipelines.demo import write_study
+from components.kfp_component import image
 from tests.pipelines.small_study import small_options
 
 docker = pytest.importorskip("docker")

@@ -12,14 +12,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "core" / "stylegan2"))  # official_files
 from official_files import write_official
 
-from components.core.archive import ArchiveWriter
-from components.core.files import file_sha256, read_json
-from components.core.shell import execute, new_app
+from components.core.data.archive import ArchiveWriter
+from components.core.io.atomic_files import file_sha256, read_json
+from components.core.runtime.cli import execute, new_app
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images, latents, one_hot, to_uint8
 from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot
-from pipelines.export import export, import_official
+from pipelines.cli.export import export, import_official
 
 WIDTH = {"channel_base": 128, "channel_max": 16}
 CLASSES = [{"index": 0, "name": "benign", "label": "benign"}, {"index": 1, "name": "malignant", "label": "malignant"}]

@@ -2,7 +2,7 @@
 
 import yaml
 
-from pipelines.compiled_ir import study_yaml
+from pipelines.study.compile import study_yaml
 
 
 def readers(spec, dag, producer, key):

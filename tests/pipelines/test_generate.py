@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from components.core.files import file_sha256, write_json
-from components.core.shell import execute, new_app
+from components.core.io.atomic_files import file_sha256, write_json
+from components.core.runtime.cli import execute, new_app
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator, save_snapshot
-from pipelines.generate import generate
+from pipelines.cli.generate import generate
 
 
 @pytest.fixture

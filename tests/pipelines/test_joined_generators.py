@@ -7,7 +7,7 @@ from kfp import dsl
 
 from components.artifacts import Generator
 from components.core.errors import DataError
-from pipelines.published import join_generators, pick_generator
+from pipelines.study.published import join_generators, pick_generator
 
 
 def generator(folder, scheme):

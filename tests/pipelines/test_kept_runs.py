@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.core.archive import ImageArchive
-from components.core.content import content
-from components.core.files import file_sha256
-from components.core.lineage import KEY_VARIABLE, identity
-from components.core.phantom import write_study
+from components.core.data.archive import ImageArchive
+from components.core.data.content_hash import content
+from components.core.io.atomic_files import file_sha256
+from components.core.protocol.lineage import KEY_VARIABLE, identity
+from pipelines.demo import write_study
 from tests.core.real_s3 import BUCKET
 from tests.pipelines.small_study import small_options
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from components.core.phantom import write_study
+from pipelines.demo import write_study
 from tests.pipelines.small_study import small_options
 
 ARMS = ["none", "stain-aug", "stain-norm", "bi100", "bi100-real", "bi200", "bi200-real"]

@@ -10,7 +10,7 @@ from components.core.errors import DataError
 from components.core.statistics.metrics import patient_metrics
 from components.core.statistics.patients import patient_predictions
 from components.core.statistics.predictions import COLUMNS, read_predictions
-from pipelines.predictions import predictions
+from pipelines.cli.predictions import predictions
 
 PUBLISHED = Path(__file__).parents[3] / "shared/reference/thygan/logs"
 

@@ -8,9 +8,9 @@ import sys
 import pandas as pd
 import pytest
 
-from components.core.phantom import write_study
-from pipelines.parameters import PROFILES, read_profile
-from pipelines.published import one_generator
+from pipelines.demo import write_study
+from pipelines.cli.parameters import PROFILES, read_profile
+from pipelines.study.published import one_generator
 from tests.pipelines.small_study import small_options
 
 

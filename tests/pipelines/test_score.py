@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.core.shell import execute
-from pipelines.cli import app
-from pipelines.score_text import score_text
+from components.core.runtime.cli import execute
+from pipelines.cli.app import app
+from pipelines.cli.score_text import score_text
 
 REFERENCE = Path(__file__).parents[2].parent / "shared/reference/thygan"
 LOGS = REFERENCE / "logs"

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from components.core import events
-from pipelines.streams import Streams
+from components.core.runtime import logs
+from pipelines.local.task_logs import Streams
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from pipelines.streams import Streams
     ],
 )
 def test_why_a_task_failed(program, code, why, monkeypatch, tmp_path):
-    monkeypatch.setenv(events.RUN_VARIABLE, "a-run")
+    monkeypatch.setenv(logs.RUN_VARIABLE, "a-run")
     streams = Streams(tmp_path, io.StringIO(), workers=1)
     command = [sys.executable, "-c", program, "--function_to_execute", "umap", "--executor_input", "{}"]
     assert streams.run(command) == code

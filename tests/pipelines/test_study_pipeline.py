@@ -9,8 +9,8 @@ from kfp.dsl.types.type_utils import InconsistentTypeException
 from components.pack.component import pack
 from components.split.component import split
 from components.tile.component import tile
-from pipelines.compiled_ir import published_yaml, study_yaml
-from pipelines.study import study
+from pipelines.study.compile import published_yaml, study_yaml
+from pipelines.study.pipeline import study
 
 COMPILED = Path(__file__).parents[2] / "pipelines" / "compiled" / "study.yaml"
 

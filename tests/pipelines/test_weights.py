@@ -8,8 +8,8 @@ import pytest
 
 from components.core.features.registry import REGISTRY
 from components.core.features.weights import BUCKET_VARIABLE, FOLDER_VARIABLE, MIRROR_VARIABLE
-from components.core.shell import execute, new_app
-from pipelines.weights import app
+from components.core.runtime.cli import execute, new_app
+from pipelines.cli.weights import app
 
 LITE0 = REGISTRY["efficientnet_lite0"]
 

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from components.core.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
-from components.core.datacard.card import data_card, write_card
-from components.core.figures.pictures import thumbnail
-from components.core.figures.pseudonyms import patient_pseudonyms
-from components.core.files import write_json
-from components.core.lineage import Lineage, identity, key_id
-from components.core.manifest import write_manifest
-from components.core.results import RECORDS, Record
-from components.core.splits import SplitPlan
-from components.core.study import StudyPlan, scheme_of
+from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
+from components.tile.data_card.card import data_card, write_card
+from components.core.html.pictures import thumbnail
+from components.core.protocol.pseudonyms import patient_pseudonyms
+from components.core.io.atomic_files import write_json
+from components.core.protocol.lineage import Lineage, identity, key_id
+from components.core.data.manifest import write_manifest
+from components.core.stage_record import RECORDS, Record
+from components.core.protocol.split_plan import SplitPlan
+from components.core.protocol.study_plan import StudyPlan, scheme_of
 
 KEY = b"a key of the tests only"
 KEY_ID = key_id(KEY)

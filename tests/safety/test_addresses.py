@@ -8,7 +8,7 @@ import pytest
 from components.core.errors import ConfigError, ThyganError, WeightsError
 from components.core.features.weights import MIRROR_VARIABLE, REGISTRY, locate
 from components.core.store import open_store
-from components.tile.places import open_place
+from components.tile.image_sources import open_place
 
 ELSEWHERE = [
     "http://{}/x",

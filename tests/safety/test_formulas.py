@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.core.archive import ArchiveWriter, ImageArchive
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.errors import DataError
 from components.core.statistics.predictions import as_predictions
 from components.tile.stage import run

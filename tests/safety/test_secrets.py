@@ -58,7 +58,7 @@ def test_a_short_key_is_not_repeated(tmp_path):
 
 
 def test_no_option_takes_a_secret():
-    from pipelines.study import study
+    from pipelines.study.pipeline import study
 
     names = set(study.component_spec.inputs)
     assert not [name for name in names if any(word in name for word in ("secret", "password", "token", "credential"))]

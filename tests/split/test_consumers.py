@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import ThyganError
-from components.core.splits import SplitPlan
-from components.core.study import StudyPlan
+from components.core.protocol.split_plan import SplitPlan
+from components.core.protocol.study_plan import StudyPlan
 
 COMPONENTS = Path(__file__).parents[2] / "components"
 CONSUMERS = ("pack", "generate", "classifier_cv")  # report reads the plan too, after other files

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.core.errors import ConfigError, DataError
 from components.split.folds import all_fold, stratified_folds
-from components.split.people import people_of
+from components.split.patients import people_of
 
 DIAGNOSES = {"FA": 0, "FTC": 0, "PTC": 1, "NIFTP": 1, "FVPTC": 1}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import DataError, LeakageError
-from components.core.manifest import read_manifest
+from components.core.data.manifest import read_manifest
 from components.split.imports import imported, left_out
-from components.split.people import people_of
+from components.split.patients import people_of
 
 SHARED = Path(__file__).parents[3] / "shared"
 THYGAN = SHARED / "reference/thygan/data"

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from components.core.errors import ConfigError, ThyganError
-from components.core.lineage import identity
-from components.core.splits import SplitPlan
+from components.core.protocol.lineage import identity
+from components.core.protocol.split_plan import SplitPlan
 from components.split.folds import stratified_folds
-from components.split.people import people_of
+from components.split.patients import people_of
 from components.split.stage import run
 
 DIAGNOSES = {"FA": 0, "FTC": 0, "PTC": 1, "FVPTC": 1}

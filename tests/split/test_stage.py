@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from components.core.errors import LeakageError, ThyganError
-from components.core.lineage import identity, key_id
-from components.core.splits import SplitPlan
-from components.core.study import StudyPlan
+from components.core.protocol.lineage import identity, key_id
+from components.core.protocol.split_plan import SplitPlan
+from components.core.protocol.study_plan import StudyPlan
 from components.split.stage import items, run
 
 GLAS = Path(__file__).parents[3] / "shared/data/glas"

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from tile_folder import write_image
 
-from components.core.archive import decode
-from components.tile.crops import Crop, cut, positions
+from components.core.data.archive import decode
+from components.tile.coords import Crop, cut, positions
 from components.tile.images import open_rgb
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tile_folder import OUTPUTS, make_folder, tile, write_csv, write_image
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import StoreError
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,7 @@ from tile_folder import write_csv, write_json
 
 from components.core.errors import DataError
 from components.tile.labels import LabelFile, find_labels, merged, named_labels
-from components.tile.places import Folder
+from components.tile.image_sources import Folder
 
 
 def said(*paths):

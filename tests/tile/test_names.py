@@ -1,7 +1,7 @@
 import pytest
 
 from components.core.errors import ConfigError
-from components.tile.names import finder, fitting
+from components.tile.patient_patterns import finder, fitting
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from tile_folder import OUTPUTS, ROWS, make_folder, tile, write_csv, write_image
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import DataError, StoreError, ThyganError
 from components.core.store import open_store
 from components.tile.check import check
 from components.tile.images import OddImageError
-from components.tile.places import open_place
+from components.tile.image_sources import open_place
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 pytest_plugins = ["real_s3"]

@@ -12,11 +12,11 @@ from PIL import Image
 from pyramid import tissue, write_slide
 from tile_folder import make_folder, tile, write_csv
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import ThyganError
-from components.core.lineage import key_id, study_key
-from components.core.manifest import read_manifest
-from components.core.splits import SplitPlan
+from components.core.protocol.lineage import key_id, study_key
+from components.core.data.manifest import read_manifest
+from components.core.protocol.split_plan import SplitPlan
 
 pytest.importorskip("openslide", reason="skipped: no openslide")
 

@@ -4,7 +4,7 @@ from PIL import Image
 from pyramid import tissue, write_slide
 
 from components.core.errors import ConfigError
-from components.tile.crops import Crop
+from components.tile.coords import Crop
 from components.tile.images import OddImageError
 from components.tile.sampling import Sampling, looked_at, tiles_of, whole
 from components.tile.slides import Magnification, Slide, is_slide

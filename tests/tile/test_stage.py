@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from tile_folder import ROWS, make_folder, tile, write_csv, write_image, write_json
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import ThyganError
-from components.core.lineage import identity, key_id, study_key
-from components.core.manifest import read_manifest
-from components.core.results import RECORDS
+from components.core.protocol.lineage import identity, key_id, study_key
+from components.core.data.manifest import read_manifest
+from components.core.stage_record import RECORDS
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from fixture_study import build
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
-from components.core.manifest import write_manifest
+from components.core.data.manifest import write_manifest
 from components.umap.domains import gather
 
 

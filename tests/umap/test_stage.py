@@ -7,7 +7,7 @@ import pytest
 from fixture_study import build, variant
 from PIL import Image
 
-from components.core.archive import ArchiveWriter
+from components.core.data.archive import ArchiveWriter
 from components.umap.layouts import projected
 from components.umap.stage import run
 

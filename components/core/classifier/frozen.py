@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save
 
 from components.core.errors import DataError, WeightsError, plain
 from components.core.features.backbones import Backbone, build_backbone
-from components.core.files import file_sha256, read_json, write_json
-from components.core.stated import stated
-from components.core.store.contract import checked_name
+from components.core.io.atomic_files import file_sha256, read_json, write_json
+from components.core.io.dataclass_json import stated
+from components.core.store.base import checked_name
 
 CLASSIFIERS = "classifiers.json"
 

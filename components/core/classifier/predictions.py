@@ -10,7 +10,7 @@ import torch
 
 from components.core.classifier.frozen import Frozen
 from components.core.features.backbones import Backbone
-from components.core.files import write_text
+from components.core.io.atomic_files import write_text
 from components.core.statistics.predictions import COLUMNS
 
 _DIGITS = 9

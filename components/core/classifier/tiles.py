@@ -3,9 +3,9 @@
 import pandas as pd
 import torch
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
-from components.core.progress import track
+from components.core.runtime.progress import track
 
 
 def read_tiles(archive: ImageArchive, table: pd.DataFrame, resolution: int, what: str) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from components.core.errors import ConfigError, WeightsError, tells_of_memory
 from components.core.features.registry import REGISTRY
 from components.core.features.weights import find_weights, locate
-from components.core.files import file_sha256
+from components.core.io.atomic_files import file_sha256
 
 EFFICIENTNET_LITE0 = "efficientnet_lite0"
 _STRIDE = 32  # all of them halve the image five times

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from components.core.archive import ImageArchive
+from components.core.data.archive import ImageArchive
 from components.core.errors import DataError, StoreAwayError, StoreError
 from components.core.features.extract import Features, features_of
 from components.core.features.extractors import Extractor
-from components.core.files import digest, npy
-from components.core.progress import say
+from components.core.io.atomic_files import digest, npy
+from components.core.runtime.progress import say
 from components.core.store import Store, open_store
 
 

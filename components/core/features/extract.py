@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from components.core.features.extractors import Extractor
-from components.core.progress import track
+from components.core.runtime.progress import track
 
 Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]

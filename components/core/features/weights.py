@@ -19,8 +19,8 @@ from requests import RequestException
 
 from components.core.errors import DataError, StoreError, WeightsError
 from components.core.features.registry import REGISTRY, Weights
-from components.core.files import file_sha256, read_json, written
-from components.core.progress import say
+from components.core.io.atomic_files import file_sha256, read_json, written
+from components.core.runtime.progress import say
 from components.core.store import is_bucket, local_folder, open_store
 
 FOLDER_VARIABLE, BUCKET_VARIABLE = "THYGAN_WEIGHTS", "THYGAN_WEIGHTS_BUCKET"

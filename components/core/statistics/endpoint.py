@@ -9,8 +9,8 @@ import pandas as pd
 from components.core.statistics.metrics import patient_metrics, weighted_metrics
 from components.core.statistics.paired_tests import AurocDifference, auroc_difference, holm
 from components.core.statistics.patients import patient_predictions, qualifying_sites
-from components.core.statistics.resampled import Resampled
-from components.core.wording import fraction
+from components.core.statistics.bootstrap import Resampled
+from components.core.html.number_format import fraction
 
 LEVEL = 0.05
 

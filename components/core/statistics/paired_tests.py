@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from components.core.statistics.auroc import Flags, Floats, Groups, pair_shares
 from components.core.statistics.power import POWER
-from components.core.statistics.resampled import Resampled
+from components.core.statistics.bootstrap import Resampled
 
 
 @dataclass(frozen=True)

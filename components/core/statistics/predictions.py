@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from components.core.errors import DataError, plain
-from components.core.manifest import is_missing, refuse_formulas
+from components.core.data.manifest import is_missing, refuse_formulas
 
 COLUMNS = [
     "tile",

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from components.core.errors import ConfigError
-from components.core.store.contract import Entry, Note, Status, Store
+from components.core.store.base import Entry, Note, Status, Store
 from components.core.store.folder import FolderStore
 
 __all__ = ["Entry", "Note", "Status", "Store", "is_bucket", "local_folder", "open_store"]

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.core.errors import StoreError
-from components.core.files import file_sha256, write_text, written
-from components.core.store.contract import Entry, Note, Status, checked_name, verify
+from components.core.io.atomic_files import file_sha256, write_text, written
+from components.core.store.base import Entry, Note, Status, checked_name, verify
 
 
 class FolderStore:

@@ -31,8 +31,8 @@ from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 
 from components.core.errors import ConfigError, DataError, StoreAwayError, StoreError
-from components.core.files import written
-from components.core.store.contract import Entry, Note, Status, checked_name, verify
+from components.core.io.atomic_files import written
+from components.core.store.base import Entry, Note, Status, checked_name, verify
 
 Answer = TypeVar("Answer")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from components.core.errors import ConfigError, DataError
-from components.core.files import written
+from components.core.io.atomic_files import written
 from components.core.stylegan2.generator import Generator
 from components.core.stylegan2.sampling import check_centres, latents, one_hot
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from components.core.errors import DataError, plain, tells_of_memory
-from components.core.files import file_sha256, npy, read_json, write_json, written
+from components.core.io.atomic_files import file_sha256, npy, read_json, write_json, written
 from components.core.stylegan2.generator import Generator
 
 _LARGEST = 2**20  # that any number of a network's description may be

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from components.core.archive import LINEAGE
+from components.core.data.archive import LINEAGE
 from components.core.errors import DataError
-from components.core.lineage import Lineage
+from components.core.protocol.lineage import Lineage
 from components.core.stylegan2.discriminator import Discriminator
 from components.core.stylegan2.generator import Generator
 from components.core.stylegan2.official_pickle import read_official

@@ -9,9 +9,9 @@ from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
-from components.core import events
+from components.core.runtime import logs
 from components.core.errors import ConfigError
-from components.core.progress import say
+from components.core.runtime.progress import say
 from components.core.telemetry.series import COMMON, IMAGES_PER_SECOND, ITEMS, ITEMS_DONE, Series
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Watch:
             kind = Counter if series.kind == "counter" else Gauge
             names = (*COMMON, *series.labels)
             self._collectors[series.name] = kind(series.name, series.help, names, registry=self.registry)
-        known = events.context()
+        known = logs.context()
         return self._collectors[series.name].labels(**{name: known.get(name, "") for name in COMMON}, **labels)
 
 
@@ -110,14 +110,14 @@ def watching(serves: bool = True) -> Iterator[Watch]:
 
 
 def _port() -> int:
-    given = os.environ.get(PORT_VARIABLE, str(POD_PORT) if events.is_pod() else "0")
+    given = os.environ.get(PORT_VARIABLE, str(POD_PORT) if logs.is_pod() else "0")
     if not given.isdecimal() or int(given) > 65535:
         raise ConfigError(f"{PORT_VARIABLE} is {given!r}: give a port from 1 to 65535, or 0 for none.")
     return int(given)
 
 
 def _serve(own: Watch, port: int) -> WSGIServer | None:
-    host = "" if events.is_pod() else "127.0.0.1"
+    host = "" if logs.is_pod() else "127.0.0.1"
     for candidate in range(port, min(port + _PORTS_TRIED, 65536)):
         try:
             server, _ = start_http_server(candidate, host or "0.0.0.0", own.registry)  # noqa: S104 - a pod's own address

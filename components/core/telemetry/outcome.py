@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 
-from components.core import events
+from components.core.runtime import logs
 from components.core.errors import ConfigError
-from components.core.progress import say
+from components.core.runtime.progress import say
 from components.core.telemetry.series import ENDED, LAST_SUCCESS, SECONDS, SUCCEEDED, Series
 
 GATEWAY_VARIABLE = "THYGAN_PUSHGATEWAY"
@@ -61,7 +61,7 @@ def push(stage: str, values: Values, *, pipeline: str = "", gateway: str = "") -
         if series.name not in gauges:
             gauges[series.name] = Gauge(series.name, series.help, series.labels, registry=registry)
         (gauges[series.name].labels(**labels) if labels else gauges[series.name]).set(value)
-    group = {"pipeline": pipeline or events.context()["pipeline"], "stage": stage}
+    group = {"pipeline": pipeline or logs.context()["pipeline"], "stage": stage}
     try:
         pushadd_to_gateway(url, JOB, registry, group, timeout=_TIMEOUT_S)
     except (URLError, OSError, ValueError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from components.core import events
+from components.core.runtime import logs
 from components.core.telemetry.live import watching
 from components.core.telemetry.outcome import gateway_of_environment, publish_outcome
 from components.core.telemetry.series import LONG
@@ -25,9 +25,9 @@ def watched(run: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(run)
     def wrapper(*given: P.args, **named: P.kwargs) -> R:
-        events.take_over()
+        logs.take_over()
         known = {name: str(named[name]) for name in ("scheme", "fold") if named.get(name)}
-        with events.bound(stage=stage, **known):
+        with logs.bound(stage=stage, **known):
             if os.environ.get("RANK", "0") != "0" or named.get("dry_run"):
                 return run(*given, **named)
             gateway, began, succeeded = gateway_of_environment(), time.monotonic(), False

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from components.core.files import write_text
+from components.core.io.atomic_files import write_text
 from components.core.telemetry.series import COMMON, GROUPED, SERIES, Series
 
 _HEAD = """# Metrics

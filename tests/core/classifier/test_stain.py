@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchstain.numpy.normalizers.macenko import NumpyMacenkoNormalizer
 
-from components.core.classifier.stain import AUGMENT, MACENKO, NORMALISE, REINHARD, fit_stain, normalise, vary
+from components.core.stain.normalization import AUGMENT, MACENKO, NORMALISE, REINHARD, fit_stain, normalise, vary
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "glas_small" / "images"
 HAEMATOXYLIN, EOSIN = np.array([0.65, 0.70, 0.29]), np.array([0.07, 0.99, 0.11])  # Ruifrok and Johnston 2001

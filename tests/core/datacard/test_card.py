@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.core.archive import ArchiveWriter, ImageArchive
-from components.core.datacard.card import data_card, write_card
-from components.core.datacard.page import card_page
-from components.core.datacard.stains import MOST_TILES, chosen_tiles, site_stain
-from components.core.manifest import write_manifest
-from components.core.phantom.stain import HOSPITAL_A, HOSPITAL_B, photographed
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.tile.data_card.card import data_card, write_card
+from components.tile.data_card.page import card_page
+from components.tile.data_card.stains import MOST_TILES, chosen_tiles, site_stain
+from components.core.data.manifest import write_manifest
+from pipelines.demo.stain import HOSPITAL_A, HOSPITAL_B, photographed
 
 SIDE = 64
 
@@ -175,5 +175,5 @@ def test_an_empty_tile_set_has_a_card(tmp_path):
 
 
 def test_it_needs_neither_torch_nor_plotly():
-    code = "import sys, components.core.datacard; sys.exit(bool({'torch', 'plotly', 'scipy'} & set(sys.modules)))"
+    code = "import sys, components.tile.data_card; sys.exit(bool({'torch', 'plotly', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,7 +18,7 @@ from components.core.features.registry import REGISTRY
 from components.core.features.weights import find_weights
 from components.core.fidelity.fid import frechet_distance
 from components.core.fidelity.kid import kernel_distance
-from components.core.files import file_sha256
+from components.core.io.atomic_files import file_sha256
 
 DAISY, PALACE = 985, 698  # ImageNet classes
 SHARED = Path(__file__).parents[4] / "shared"

@@ -1,7 +1,7 @@
 import json
 import re
 
-from components.core.figures.embedding import embedding_html
+from components.core.html.embedding import embedding_html
 
 HOSTILE = "</script><script>alert(1)</script>"
 

@@ -1,8 +1,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from components.core.figures.page import document, gap_table, significant
-from components.core.figures.plots import figure_html, plain, styled
+from components.core.html.page import document, gap_table, significant
+from components.core.html.plots import figure_html, plain, styled
 
 
 def row(**changes):

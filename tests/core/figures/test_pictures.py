@@ -4,8 +4,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from components.core.figures.palette import colours
-from components.core.figures.pictures import data_uri, image_grid, thumbnail
+from components.core.html.palette import colours
+from components.core.html.pictures import data_uri, image_grid, thumbnail
 
 
 def flat(value, side=4):

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from components.core.figures.pseudonyms import case_pseudonyms, patient_pseudonyms
+from components.core.protocol.pseudonyms import case_pseudonyms, patient_pseudonyms
 
 
 def test_patients_are_numbered_by_identity_whatever_the_order():

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from components.core.errors import ConfigError
-from components.core.phantom import DIAGNOSES, HOSPITAL_A, PatientEffect, render_field
+from pipelines.demo import DIAGNOSES, HOSPITAL_A, PatientEffect, render_field
 
 
 def drawn(*seed, diagnosis="FTC", effect=None, **options):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from components.core.phantom import DIAGNOSES, HOSPITAL_A, HOSPITAL_B, HOSPITALS, PatientEffect, render_field
-from components.core.phantom.stain import photographed
+from pipelines.demo import DIAGNOSES, HOSPITAL_A, HOSPITAL_B, HOSPITALS, PatientEffect, render_field
+from pipelines.demo.stain import photographed
 
 
 def macenko(pixels, white):

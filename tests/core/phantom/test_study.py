@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from components.core.errors import ConfigError
-from components.core.phantom import DIAGNOSES, SOFTWARE, write_study
+from pipelines.demo import DIAGNOSES, SOFTWARE, write_study
 
 TILE_PX, SMALL_PX = 128, 32  # a tile of the source, and what the demo's networks see of it
 

@@ -15,7 +15,7 @@ from components.core.statistics.paired_tests import auroc_difference
 from components.core.statistics.patients import patient_predictions
 from components.core.statistics.power import detectable_auroc
 from components.core.statistics.predictions import as_predictions
-from components.core.statistics.resampled import Resampled
+from components.core.statistics.bootstrap import Resampled
 from components.core.statistics.verdict import BETTER, NOT_SHOWN, UNDERPOWERED, WORSE, compare_arms
 
 N = (60, 60)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from components.core.errors import DataError
-from components.core.files import write_json
-from components.core.lineage import Lineage
+from components.core.io.atomic_files import write_json
+from components.core.protocol.lineage import Lineage
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.snapshot import save_snapshot
 from components.core.stylegan2.transfer import read_start, transfer

@@ -9,15 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from components.core.phantom import write_study
+from pipelines.demo import write_study
 
 ROOT = Path(__file__).parents[3]
 CODE = """
 import logging, sys, threading, warnings
-from components.core import events
+from components.core.runtime import logs
 from components.core.errors import DataError
-from components.core.progress import say, track
-from components.core.results import Record
+from components.core.runtime.progress import say, track
+from components.core.stage_record import Record
 from components.core.telemetry.stage import watched
 
 def run(*, metrics, fails):

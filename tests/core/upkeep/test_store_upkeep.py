@@ -12,8 +12,8 @@ from minio import Minio
 from minio.error import S3Error
 
 from components.core.errors import ConfigError
-from components.core.passed_on import RENEWED_AFTER_S
-from components.core.upkeep.buckets import read_buckets
+from components.core.cache.publish import RENEWED_AFTER_S
+from components.cluster_admin.buckets import read_buckets
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from real_s3 import Server
@@ -66,7 +66,7 @@ ALLOWED = {  # identity, what it does, where
 
 
 def upkeep(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "components.core.upkeep", *arguments]
+    command = [sys.executable, "-m", "components.cluster_admin", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )

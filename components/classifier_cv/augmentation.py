@@ -1,0 +1,143 @@
+"""Augmentation of training tiles after Böhland et al. 2021, on the batch and the device where they lie.
+
+Libraries draw once per batch, or from the global generator. Here each tile has its own draws, made from (seed, epoch)
+and its place in the training set. Real tiles come first in every arm, so they get the same order, the same references
+and the same augmentation in every arm.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from kornia.enhance import equalize_clahe
+from kornia.filters import gaussian_blur2d
+
+from components.core.stain.normalization import Stain, vary
+
+SMALLEST_CROP = 0.75  # of the tile's side
+FOURIER_SHARE, LARGEST_BAND = 0.5, 0.05  # of the tiles; of the sampling rate, on either side of 0
+CLAHE_SHARE, CLAHE_CLIP, CLAHE_CELLS = 0.25, 4.0, 8  # of the tiles; the others vary in brightness and contrast
+BRIGHTNESS, CONTRAST = 0.10, 0.20  # of the full range; of the tile's own contrast
+BLUR_SHARE, BLUR_SIGMA = 0.5, 1.0  # pixels
+NOISE_SHARE, NOISE = 0.5, 0.03  # largest standard deviation, of the full range
+
+_ORDER = 0
+_GEOMETRY = slice(1, 6)  # flip, quarter turns, crop, shift x, shift y
+_FOURIER, _REFERENCE = 6, 7
+_CLAHE = 8
+_LIGHT = slice(9, 11)
+_BLUR, _NOISE = 11, 12
+_STAIN = slice(13, 17)
+SQUARE = slice(17, 19)  # where a field is cut, before anything else
+_DRAWS = 19
+
+_FEWEST_CELL_PX = 8
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def draw(count: int, seed: int, epoch: int) -> torch.Tensor:
+    """Uniform draws [count, 19] of one epoch, on the CPU; a longer training set has the same first rows."""
+    return torch.from_numpy(np.random.default_rng((seed, epoch)).random((count, _DRAWS), dtype=np.float32))
+
+
+def order(draws: torch.Tensor) -> torch.Tensor:
+    """The epoch's order of tiles."""
+    return draws[:, _ORDER].argsort(stable=True)
+
+
+def augment(
+    tiles: torch.Tensor,
+    draws: torch.Tensor,
+    references: torch.Tensor,
+    generator: torch.Generator,
+    stain: Stain | None,
+) -> torch.Tensor:
+    """Flip, quarter turn, crop, Fourier domain adaptation, stain, CLAHE or brightness and contrast, blur, noise.
+
+    Args:
+        tiles: [N, 3, H, W] uint8.
+        draws: [N, 19], rows of `draw`.
+        references: [R, 3, H, W] uint8, real tiles of training patients, for the Fourier domain adaptation.
+        generator: Of the noise, on the tiles' device.
+        stain: A fit to vary stains along; None leaves them.
+
+    Returns:
+        Tiles of the same shape, uint8.
+    """
+    on_device = draws.to(tiles.device)
+    changed = _moved(tiles.float(), on_device[:, _GEOMETRY])  # [N, 3, H, W], 0..255
+    # which tiles an expensive step takes is decided on the CPU: a GPU need not wait for the answer
+    if len(chosen := _chosen(draws[:, _FOURIER], FOURIER_SHARE)):
+        band = LARGEST_BAND * (1 - on_device[chosen, _FOURIER] / FOURIER_SHARE)
+        partners = (draws[chosen, _REFERENCE] * len(references)).long().clamp(max=len(references) - 1)
+        changed[chosen] = adapted(changed[chosen], references[partners.to(references.device)].float(), band)
+    if stain is not None:
+        changed = vary(stain, changed, on_device[:, _STAIN])
+    light = draws[:, _CLAHE] >= CLAHE_SHARE
+    brightness, contrast = (2 * on_device[:, _LIGHT] - 1).mul(light[:, None].to(tiles.device)).unbind(1)
+    changed = _lit(changed, brightness, contrast)
+    if len(chosen := _chosen(draws[:, _CLAHE], CLAHE_SHARE)):
+        strength = 1 - on_device[chosen, _CLAHE] / CLAHE_SHARE
+        changed[chosen] = _equalised(changed[chosen], strength)
+    if len(chosen := _chosen(draws[:, _BLUR], BLUR_SHARE)):
+        strength = _wide(1 - on_device[chosen, _BLUR] / BLUR_SHARE)
+        sharp = changed[chosen].contiguous(memory_format=torch.channels_last)  # eight times as fast on a CPU
+        changed[chosen] = sharp.lerp(gaussian_blur2d(sharp, (5, 5), (BLUR_SIGMA, BLUR_SIGMA)), strength)
+    deviation = 255 * NOISE * _wide((1 - on_device[:, _NOISE] / NOISE_SHARE).clamp(min=0))
+    noise = torch.randn(changed.shape, generator=generator, device=changed.device)
+    return (changed + deviation * noise).round().clamp(0, 255).to(torch.uint8)
+
+
+def adapted(tiles: torch.Tensor, references: torch.Tensor, band: torch.Tensor) -> torch.Tensor:
+    """Fourier domain adaptation (Yang and Soatto 2020, equation 5): the references' low-frequency amplitudes.
+
+    Args:
+        tiles: [N, 3, H, W] float, 0..255.
+        references: Of the same shape.
+        band: Highest frequency of each tile that is taken over, of the sampling rate, [N]; 0 takes the mean only.
+    """
+    height, width = tiles.shape[-2:]
+    own, theirs = torch.fft.rfft2(tiles), torch.fft.rfft2(references)  # [N, 3, H, W // 2 + 1]
+    rows = torch.fft.fftfreq(height, device=tiles.device).abs()[:, None]
+    columns = torch.fft.rfftfreq(width, device=tiles.device)[None]
+    low = torch.maximum(rows, columns) <= band[:, None, None]  # [N, H, W // 2 + 1]
+    ratio = torch.where(low[:, None], theirs.abs() / own.abs().clamp(min=1e-9), 1.0)
+    return torch.fft.irfft2(own * ratio, s=(height, width)).clamp(0, 255)
+
+
+def _moved(tiles: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    """Flip, quarter turn and crop as one resampling [N, 3, H, W]."""
+    flip, turn, crop, *shift = draws.unbind(1)
+    side = 1 - (1 - SMALLEST_CROP) * crop
+    angle = (4 * turn).floor() * (math.pi / 2)
+    mirror = torch.where(flip < 0.5, -1.0, 1.0)
+    x, y = ((2 * one - 1) * (1 - side) for one in shift)  # the crop stays inside the tile
+    cos, sin = side * angle.cos(), side * angle.sin()
+    theta = torch.stack([mirror * cos, -sin, x, mirror * sin, cos, y], dim=1).reshape(-1, 2, 3)
+    grid = F.affine_grid(theta, list(tiles.shape), align_corners=False)
+    return F.grid_sample(tiles, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _lit(tiles: torch.Tensor, brightness: torch.Tensor, contrast: torch.Tensor) -> torch.Tensor:
+    """Brightness and contrast about the tile's mean; both -1..1, [N]."""
+    mean = tiles.mean(dim=(1, 2, 3), keepdim=True)
+    changed = (tiles - mean) * (1 + CONTRAST * _wide(contrast)) + mean + 255 * BRIGHTNESS * _wide(brightness)
+    return changed.clamp(0, 255)
+
+
+def _equalised(tiles: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
+    """Contrast-limited adaptive histogram equalisation of the luma; colour differences stay; strength 0..1, [N]."""
+    weights = torch.tensor(_LUMA, device=tiles.device).view(1, 3, 1, 1)
+    luma = (tiles * weights).sum(dim=1, keepdim=True) / 255  # [N, 1, H, W]
+    cells = max(2, min(CLAHE_CELLS, tiles.shape[-1] // _FEWEST_CELL_PX))
+    equal = equalize_clahe(luma.clamp(0, 1), CLAHE_CLIP, (cells, cells))
+    return (tiles + 255 * _wide(strength) * (equal - luma)).clamp(0, 255)
+
+
+def _chosen(draws: torch.Tensor, share: float) -> torch.Tensor:
+    return torch.nonzero(draws < share).flatten()
+
+
+def _wide(values: torch.Tensor) -> torch.Tensor:
+    return values[:, None, None, None]

@@ -1,0 +1,30 @@
+"""How full the buckets are, for the alert that comes before the store refuses."""
+
+from collections.abc import Mapping
+
+from components.core.runtime.progress import say
+from components.core.store import open_store
+from components.core.telemetry import series
+from components.core.telemetry.outcome import push
+
+JOB = "usage"
+
+
+def tell_usage(capacities: Mapping[str, int]) -> dict[str, int]:
+    """Pushes what each bucket holds and may hold; returns what it holds, in bytes.
+
+    Only current objects are counted: old versions and unfinished uploads are the lifecycle's.
+
+    Args:
+        capacities: Bucket -> bytes that it may take.
+
+    Raises:
+        StoreError: A bucket cannot be listed.
+    """
+    used = {name: sum(entry.size_bytes for entry in open_store(f"s3://{name}").list()) for name in capacities}
+    values = [(series.BUCKET_BYTES, float(bytes_), {"bucket": name}) for name, bytes_ in used.items()]
+    values += [(series.BUCKET_CAPACITY, float(bytes_), {"bucket": name}) for name, bytes_ in capacities.items()]
+    push(JOB, values)
+    for name, bytes_ in used.items():
+        say(f"bucket {name}: {bytes_ / 2**30:.2f} GiB, {bytes_ / capacities[name]:.0%}", bucket=name, used_bytes=bytes_)
+    return used

@@ -1,0 +1,180 @@
+"""The image archive: one zip of stored PNGs with `manifest.csv` and `dataset.json`, for StyleGAN tools and for us.
+
+Further files (`lineage.json`, `classes.json`, …) may lie in it by name. Entry names are the StyleGAN data-set form,
+`00000/img00000000.png`; entries carry a fixed date, so equal content gives equal bytes. Nothing is ever extracted to a
+file system, so an entry's name is a key and no path.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+
+from components.core.io.os_errors import writing
+from components.core.data.zip_reader import Entries, Made
+from components.core.errors import DataError, plain
+from components.core.io.atomic_files import written
+from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, parse_manifest, to_csv, typed
+from components.core.data.images import Pixels, decode, encode_png
+
+__all__ = [
+    "CLASSES",
+    "DATASET",
+    "LINEAGE",
+    "MANIFEST",
+    "ArchiveWriter",
+    "ImageArchive",
+    "Pixels",
+    "decode",
+    "encode_png",
+]
+
+MANIFEST, DATASET = "manifest.csv", "dataset.json"
+LINEAGE, CLASSES = "lineage.json", "classes.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class ArchiveWriter:
+    """Writes an archive entry by entry, in constant memory apart from the manifest; complete or absent.
+
+    with ArchiveWriter("tiles.zip") as archive:
+        archive.add(pixels, {"label": 1, "patient": "7", ...})
+        archive.attach("classes.json", [...])
+
+    Raises:
+        StoreError: The destination cannot be written, or is full.
+    """
+
+    def __init__(self, path: str | Path, compress_level: int = 1) -> None:
+        self._path = path
+        self._compress_level = compress_level
+        self._columns: dict[str, list[Any]] = {name: [] for name in SYNTHETIC_COLUMNS}
+        self._is_synthetic = False
+        self._open = ExitStack()
+
+    def __enter__(self) -> "ArchiveWriter":
+        with writing(self._path):
+            beside = self._open.enter_context(written(self._path))
+            self._zip = zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED)
+            self._open.callback(self._release)
+        return self
+
+    def add(self, image: Pixels | bytes, row: dict[str, Any]) -> str:
+        """Adds one image (pixels [H, W, 3] uint8, or finished PNG bytes) and its manifest row; returns its name."""
+        data = image if isinstance(image, bytes) else encode_png(image, self._compress_level)
+        index = len(self._columns["file"])
+        name = f"{index // 1000:05d}/img{index:08d}.png"
+        self._store(name, data)
+        row = {**row, "file": name, "sha256": hashlib.sha256(data).hexdigest()}
+        for column, values in self._columns.items():
+            values.append(row.get(column))
+        self._is_synthetic |= "seed" in row
+        return name
+
+    def attach(self, name: str, value: Any) -> None:
+        """Adds a JSON file."""
+        self._store(name, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+    def _store(self, name: str, data: bytes) -> None:
+        with writing(self._path):
+            self._zip.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+
+    def _finish(self) -> None:
+        table = typed(pd.DataFrame(self._columns, columns=SYNTHETIC_COLUMNS if self._is_synthetic else COLUMNS))
+        self._store(MANIFEST, to_csv(table).encode())
+        labels = None
+        if len(table) and not table["label"].isna().any():
+            labels = [[file, int(label)] for file, label in zip(table["file"], table["label"], strict=True)]
+        self.attach(DATASET, {"labels": labels})
+        self._zip.close()
+
+    def _release(self) -> None:
+        with suppress(OSError, ValueError):  # a full disk refuses the directory of an unfinished zip, too
+            self._zip.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._open.__exit__(kind, error, trace)
+            return
+        with writing(self._path), self._open:
+            self._finish()
+
+
+class ImageArchive:
+    """Reads an archive, or of one that lies in a bucket, behind a reference, what is asked for.
+
+    What is read behind a reference is what was put: every entry that is no image is compared with the reference's
+    content when it is opened, and each image with its sha256 in the manifest.
+
+    Attributes:
+        path: Where it, or the reference, lies.
+        manifest: Its table, typed, in stored order.
+
+    Raises:
+        DataError: It is absent, no archive, or damaged; each entry is checked when it is read.
+        StoreError: It lies in a store that is away or refuses.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._entries = Entries(self.path, MANIFEST)
+        is_remote = self._entries.is_remote
+        data = self._entries.verified()[MANIFEST] if is_remote else self.read_bytes(MANIFEST)
+        self.manifest = parse_manifest(data, f"{MANIFEST} in {self._entries.where}")
+        if is_remote:
+            self._entries.expect(dict(zip(self.manifest["file"], self.manifest["sha256"], strict=True)))
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def read_bytes(self, file: str) -> bytes:
+        """The bytes of one entry; see `Entries.read_bytes`."""
+        return self._entries.read_bytes(file)
+
+    def read(self, file: str) -> Pixels:
+        """The pixels of one entry, [H, W, 3] uint8."""
+        return decode(self.read_bytes(file), f"{file!r} in {self._entries.where}")
+
+    def images(self, files: Iterable[str] | None = None) -> Iterator[Pixels]:
+        """Pixels of the named entries, or of all, in order; decoded ahead on all cores, a few at a time."""
+        names = self.manifest["file"] if files is None else files
+        return self.computed(lambda file, data: decode(data, f"{file!r} in {self._entries.where}"), names)
+
+    def computed(self, function: Callable[[str, bytes], Made], files: Iterable[str]) -> Iterator[Made]:
+        """`function(file, bytes)` of the named entries; see `Entries.computed`."""
+        return self._entries.computed(function, files)
+
+    def attachment(self, name: str) -> Any:
+        """An attached JSON file; None when there is none of that name."""
+        if name not in self._entries:
+            return None
+        try:
+            return json.loads(self.read_bytes(name))
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{name} in {self._entries.where} is not valid JSON ({plain(error)}): make the archive again."
+            ) from None
+
+    @cached_property
+    def resolution(self) -> int:
+        """Side of the (square) images in pixels; 0 for an empty archive."""
+        return self.read(self.manifest["file"].iloc[0]).shape[0] if len(self) else 0
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._entries.close()
+
+    def __enter__(self) -> "ImageArchive":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,84 @@
+"""Files that are complete or absent."""
+
+import errno
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.core.errors import DataError, plain
+from components.core.io.partial_files import part_beside, removed, sweep
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def written(path: str | Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write a file or a folder to; it takes `path`'s name only on success.
+
+    On an exception what was written is removed and `path` is left as it was. What a killed writer of the same output
+    left beside it is removed first. An error that tells of no room names `path`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = part_beside(path)
+    removed(beside)
+    sweep(path)
+    try:
+        yield beside
+        if beside.is_dir():
+            removed(path)
+        beside.replace(path)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            error.filename = str(path)  # which the system names at opening only, and by its hidden name
+        raise
+    finally:
+        removed(beside)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text, complete or not at all."""
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes JSON with sorted keys; NaN and infinity are refused, they are not JSON."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file; raises DataError where there is none or it is torn."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not valid JSON ({plain(error)}): make it again with the stage that writes it."
+        ) from None
+
+
+def npy(array: npt.NDArray[Any]) -> bytes:
+    """An array as the bytes of a .npy file: numpy's own writing to a disk does not say why it fails."""
+    held = io.BytesIO()
+    np.save(held, array, allow_pickle=False)
+    return held.getvalue()
+
+
+def digest(value: Any) -> str:
+    """sha256 (hex) of a value's canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_sha256(path: str | Path) -> str:
+    """sha256 (hex) of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

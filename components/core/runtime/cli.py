@@ -1,0 +1,108 @@
+"""A stage's `run` as a command: options from its signature, help from its docstring, one sentence on bad input."""
+
+import inspect
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import cyclopts
+
+from components.core.runtime import logs
+from components.core.errors import ConfigError, ThyganError, plain, tells_of_memory
+from components.core.io.atomic_files import NO_ROOM
+
+Names = tuple[str, ...]
+
+
+def new_app(name: str, text: str | None = None) -> cyclopts.App:
+    """An app in the house's style: `--external a b` takes several values, mappings are written SITE=VALUE."""
+    style = cyclopts.Parameter(consume_multiple=True, negative_iterable=())
+    return cyclopts.App(name=name, help=text, help_format="markdown", version_flags=[], default_parameter=style)
+
+
+class _ToldToEnd(BaseException):
+    """SIGTERM; nothing that handles errors takes it for one, and what is half-written is removed on its way."""
+
+
+def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
+    """Runs an app in the main thread; what ends it becomes a sentence on standard error and an exit status.
+
+    That is 1 for a ThyganError and where memory is not enough, and 143 for SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        app(arguments, result_action="return_value")
+    except ThyganError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _fail(
+            f"{error.filename or _unnamed()} has no room ({error.strerror}): nothing half-written is left; free "
+            "some, or give another place."
+        )
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not tells_of_memory(error):
+            raise
+        _fail(
+            f"Memory is not enough ({plain(error) or type(error).__name__}): nothing half-written is left; give the "
+            "process more, or less to hold at once (a smaller batch, fewer or smaller tiles)."
+        )
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    except _ToldToEnd:
+        _fail("Told to end: nothing half-written is left, and the same command starts again.", 128 + signal.SIGTERM)
+
+
+def _unnamed() -> str:
+    """A file that was written when the disk was full, of which the system tells no name."""
+    return f"What is written, or its temporary files in {tempfile.tempdir}," if tempfile.tempdir else "What is written"
+
+
+def _fail(sentence: str, status: int = 1) -> NoReturn:
+    if logs.is_json():
+        logs.write(sentence, "error")
+    else:
+        print(logs.struck(f"error: {sentence}"), file=sys.stderr)
+    sys.exit(status)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # whoever sends it twice must not break what the first one began
+    raise _ToldToEnd
+
+
+def stage_command(run: Callable[..., Any], name: str) -> None:
+    """`python -m components.NAME --help`."""
+    parameters = inspect.signature(run).parameters.values()
+    mappings = [one.name for one in parameters if one.annotation == dict[str, str] | None]
+
+    def command(**given: Any) -> None:
+        run(**{key: mapping(key, value) if key in mappings else value for key, value in given.items()})
+
+    shown = [one.replace(annotation=Names, default=()) if one.name in mappings else one for one in parameters]
+    app = new_app(f"python -m components.{name}")
+    app.default(with_options(command, shown, inspect.getdoc(run)))
+    execute(app)
+
+
+def with_options(
+    command: Callable[..., None], options: Sequence[inspect.Parameter], text: str | None
+) -> Callable[..., None]:
+    """Gives a function of `**given` its options and its help."""
+    command.__doc__ = text
+    command.__signature__ = inspect.Signature(list(options))  # type: ignore[attr-defined]
+    command.__annotations__ = {option.name: option.annotation for option in options}
+    return command
+
+
+def mapping(name: str, pairs: Sequence[str]) -> dict[str, str]:
+    """SITE=VALUE texts as a mapping; raises ConfigError for one without `=`."""
+    option = "--" + name.replace("_", "-")
+    for pair in pairs:
+        if "=" not in pair:
+            raise ConfigError(f"{option} {pair}: write it as {option} SITE=VALUE.")
+    return dict(pair.split("=", 1) for pair in pairs)

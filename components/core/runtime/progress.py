@@ -1,0 +1,53 @@
+"""Progress: a bar on a terminal, lines anywhere else."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from components.core.runtime import logs
+
+T = TypeVar("T")
+
+LINE_SECONDS = 10.0
+
+
+def say(message: str, **fields: Any) -> None:
+    """One line for the person who watches, at once; `fields` reach a log collector beside it."""
+    logs.write(message, **fields)
+
+
+def shows_bars() -> bool:
+    """Whether somebody watches a terminal."""
+    return sys.stderr.isatty() and not logs.is_json()
+
+
+def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "") -> Iterator[T]:
+    """Yields `items` and shows how far it is.
+
+    Args:
+        items: What is worked through.
+        what: A short phrase, for example "fold 0 · none: training".
+        total: How many items; taken from `len(items)` when it has one.
+        unit: What one item is, for example "tiles".
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    if shows_bars():
+        yield from tqdm(items, desc=what, total=total, unit=f" {unit}", dynamic_ncols=True)
+        return
+    started = shown = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - shown >= LINE_SECONDS:
+            shown = now
+            of = f"/{total} ({100 * done // total} %)" if total else ""
+            left = f", about {(now - started) / done * (total - done):.0f} s left" if total else ""
+            say(f"{what}: {done}{of} {unit}{left}", done=done, total=total, unit=unit)
+    seconds = time.monotonic() - started
+    say(f"{what}: {done} {unit} in {seconds:.1f} s", done=done, total=total, unit=unit, seconds=round(seconds, 1))

@@ -1,0 +1,111 @@
+"""From a field to its tiles: resampling, covering crops, what becomes of images smaller than a tile."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from components.core.data.archive import Pixels
+from components.core.data.png import stored_png
+from components.tile.sites import REFUSE
+
+LANCZOS = Image.Resampling.LANCZOS
+
+
+@dataclass(frozen=True)
+class Crop:
+    """How a site's images become tiles.
+
+    Attributes:
+        tile_px: Side of the square that is cut.
+        resolution: Side that it is resized to.
+        source_mpp: Stated micrometres per pixel of the images; None = unknown, or each slide's own.
+        mpp: Micrometres per pixel that they are resampled to; None = as they are.
+        small: What to do with an image smaller than a tile: resize, pad, skip or refuse.
+        metadata: True where only slides, which say their own um/px, may stand.
+    """
+
+    tile_px: int
+    resolution: int
+    source_mpp: float | None = None
+    mpp: float | None = None
+    small: str = REFUSE
+    metadata: bool = False
+
+
+class Tile(NamedTuple):
+    """Left and top edge in the resampled image, and the PNG."""
+
+    x: int
+    y: int
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A field's tiles, or why there are none.
+
+    Attributes:
+        tiles: Row by row.
+        mpp: Micrometres per pixel of a tile; None = unknown.
+        small: Says how the image is smaller than a tile; '' = it is not.
+    """
+
+    tiles: tuple[Tile, ...] = ()
+    mpp: float | None = None
+    small: str = ""
+
+
+def positions(size_px: int, tile_px: int) -> list[int]:
+    """Left edges of the tiles along a side: as many as fit best, the last one at the far edge.
+
+    Thy-GAN's counts: 1916 px give 0, 512, 1024, 1404 and 1053 px give 0, 541. Where the last tile is not drawn back,
+    a strip narrower than half a tile stays out before it.
+    """
+    count = max(1, math.floor(size_px / tile_px + 0.5))
+    return [*range(0, (count - 1) * tile_px, tile_px), size_px - tile_px]
+
+
+def cut(image: Image.Image, crop: Crop) -> Tiles:
+    """The tiles of one image.
+
+    Args:
+        image: RGB, at `crop.source_mpp`.
+        crop: How.
+    """
+    side, mpp, small = crop.tile_px, crop.source_mpp, ""
+    if mpp and crop.mpp and mpp != crop.mpp:
+        image, mpp = _resized(image, mpp / crop.mpp), crop.mpp
+    if min(image.size) < side:
+        small = f"{image.width}x{image.height} px is smaller than a tile of {side} px"
+        if crop.small not in ("resize", "pad"):
+            return Tiles(small=small)
+        if crop.small == "resize":
+            scale = side / min(image.size)
+            image, mpp = _resized(image, scale), mpp / scale if mpp else None
+    pixels = _padded(np.asarray(image), side)
+    height, width, _ = pixels.shape
+    tiles = tuple(
+        Tile(x, y, encoded(pixels[y : y + side, x : x + side], crop.resolution))
+        for y in positions(height, side)
+        for x in positions(width, side)
+    )
+    return Tiles(tiles, mpp * side / crop.resolution if mpp else None, small)
+
+
+def encoded(pixels: Pixels, resolution: int) -> bytes:
+    """A square's PNG at `resolution`."""
+    if len(pixels) != resolution:
+        pixels = np.asarray(Image.fromarray(pixels).resize((resolution, resolution), LANCZOS))
+    return stored_png(pixels)
+
+
+def _resized(image: Image.Image, scale: float) -> Image.Image:
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), LANCZOS)
+
+
+def _padded(pixels: Pixels, side_px: int) -> Pixels:
+    bottom, right = max(0, side_px - pixels.shape[0]), max(0, side_px - pixels.shape[1])
+    return np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="reflect") if bottom or right else pixels

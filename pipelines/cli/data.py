@@ -1,0 +1,55 @@
+"""`thygan data check`: what a source holds, before anything runs."""
+
+import json
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from components.core.runtime.cli import Names, mapping
+
+
+def check(
+    source: str,
+    *,
+    labels: str = "",
+    site: str = "",
+    patient_pattern: str = "",
+    mpp: Names = (),
+    study_mpp: float = 0.0,
+    tile_level: Names = (),
+    tile_px: int = 512,
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Prints patients, images, classes, sizes, magnifications and sites of a source, and what is odd about it.
+
+    Nothing is written. The exit status is 1 where the tile stage would refuse something.
+
+    Args:
+        source: Folder, zip or s3:// prefix with fields and whole slides.
+        labels: Label file; empty = found in the source.
+        site: Name of the site where the labels have none.
+        patient_pattern: Finds the patient in file names: tharun-thompson, tcga, nikiforov, several of these with
+            commas, or a regular expression with a group `patient`.
+        mpp: Micrometres per pixel, SITE=0.62, SITE=metadata or SITE=unknown; none = not asked about.
+        study_mpp: Micrometres per pixel that all are to be resampled to; 0 = not asked about.
+        tile_level: Sites that may lack patients.
+        tile_px: Side of a tile; smaller images are counted.
+        as_json: Print JSON.
+    """
+    from components.tile.check import as_text
+    from components.tile.check import check as look
+
+    found = look(
+        source,
+        labels=labels,
+        site=site,
+        patient_pattern=patient_pattern,
+        mpp=mapping("mpp", mpp) if mpp else None,
+        study_mpp=study_mpp,
+        tile_level=tile_level,
+        tile_px=tile_px,
+    )
+    print(json.dumps(found, indent=1) if as_json else as_text(found))
+    if found["problems"]:
+        sys.exit(1)

@@ -1,0 +1,121 @@
+"""`thygan weights`: which trained weights there are, where they are, and how they get to a place without a network."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from components.core.errors import ConfigError, WeightsError
+from components.core.io.atomic_files import file_sha256, written
+from components.core.runtime.progress import say
+from components.core.runtime.cli import new_app
+from components.core.store import is_bucket, open_store
+
+if TYPE_CHECKING:  # loading them loads torch, and --help needs none
+    from components.core.features.registry import Weights
+
+app = new_app("weights", "Trained weights: which there are, fetch them, verify them.")
+Json = Annotated[bool, Parameter(name="--json")]
+
+
+@app.command(name="list")
+def show(*, weights_dir: str = "", as_json: Json = False) -> None:
+    """Lists the registered weights, their licences, and where this machine has them.
+
+    Args:
+        weights_dir: Folder to look in first; empty = THYGAN_WEIGHTS.
+        as_json: Print them as JSON.
+    """
+    rows = [_row(one, weights_dir) for one in _chosen(())]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        print(f"{row['name']}: {row['size_bytes'] / 1e6:.0f} MB · {row['licence']} · {row['source']}")
+        print(f"    sha256 {row['sha256']} · {row['url'] or 'no address: it comes as a package'}")
+        print(f"    {row['problem'] or row['path'] or 'not here'}")
+
+
+@app.command
+def fetch(*names: str, weights_dir: str = "", out: str = "", as_json: Json = False) -> None:
+    """Fetches weights and verifies them: into the user cache, or to a folder or bucket for machines without a network.
+
+    Args:
+        names: Of `thygan weights list`; none = all.
+        weights_dir: Folder or s3://bucket/prefix to look in first; empty = THYGAN_WEIGHTS, THYGAN_WEIGHTS_BUCKET.
+        out: Folder or s3://bucket/prefix that gets a copy; stages find it there by --weights-dir.
+        as_json: Print what was fetched as JSON.
+    """
+    from components.core.features.weights import locate
+
+    rows = []
+    for weights in _chosen(names):
+        path = locate(weights, weights_dir)
+        place = _copied(path, weights.file, out) if out else str(path)
+        rows.append({"name": weights.name, "path": place, "sha256": file_sha256(path)})
+        if not as_json:
+            say(f"{weights.name}: {place}")
+    if as_json:
+        print(json.dumps(rows, indent=1))
+
+
+@app.command
+def verify(*names: str, weights_dir: str = "", as_json: Json = False) -> None:
+    """Hashes the weights that this machine has; exits with 1 where one is not what it claims, or one named is absent.
+
+    Args:
+        names: Of `thygan weights list`; none = all that are here.
+        weights_dir: Folder to look in first; empty = THYGAN_WEIGHTS.
+        as_json: Print what was found as JSON.
+    """
+    rows = [_row(one, weights_dir) for one in _chosen(names)]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        for row in rows:
+            say(f"{row['name']}: {row['problem'] or ('verified ' + row['path'] if row['path'] else 'not here')}")
+    wrong = [row["problem"] for row in rows if row["problem"]]
+    wrong += [
+        f"{row['name']} is not here: run `thygan weights fetch {row['name']}`." for row in rows if _absent(row, names)
+    ]
+    if wrong:
+        raise WeightsError(" ".join(wrong))
+
+
+def _absent(row: dict[str, Any], names: tuple[str, ...]) -> bool:
+    return row["name"] in names and not (row["path"] or row["problem"])
+
+
+def _chosen(names: tuple[str, ...]) -> "list[Weights]":
+    from components.core.features.registry import REGISTRY
+    from components.core.features.weights import registered
+
+    return [registered(name) for name in names] or list(REGISTRY.values())
+
+
+def _row(weights: "Weights", weights_dir: str) -> dict[str, Any]:
+    """An entry, where it lies, and what is wrong with it there."""
+    from components.core.features.weights import located_here
+
+    if is_bucket(weights_dir):
+        raise ConfigError(f"{weights_dir} is a bucket: `thygan weights fetch --weights-dir {weights_dir}` verifies it.")
+    path, problem = None, ""
+    try:
+        path = located_here(weights, weights_dir)
+    except WeightsError as error:
+        problem = str(error)
+    names = ("name", "file", "size_bytes", "sha256", "licence", "source", "url")
+    return {**{name: getattr(weights, name) for name in names}, "path": str(path) if path else "", "problem": problem}
+
+
+def _copied(path: Path, file: str, out: str) -> str:
+    if is_bucket(out):
+        store = open_store(out)
+        store.put(path, file)
+        return f"{store.uri}/{file}"
+    target = Path(out) / file
+    with written(target) as beside:
+        shutil.copyfile(path, beside)
+    return str(target)
