@@ -35,7 +35,7 @@ from components.core.features.extract import Features, features_of
 from components.core.features.extractors import load_extractor
 from components.core.fidelity.fid import frechet_distance
 from components.core.io.atomic_files import read_json
-from components.core.stage_record import RECORDS
+from components.core.records.stage_record import RECORDS
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
 

@@ -21,8 +21,8 @@ from PIL import Image
 from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
 from components.core.features.extract import Features, features_of, to_batches
 from components.core.features.extractors import Extractor, load_extractor
-from components.generate.memorisation import Training, make_gate, orientations, unit
 from components.generate.image_similarity import thumbnails
+from components.generate.memorisation import Training, make_gate, orientations, unit
 
 TILE_PX, INPUT_PX, BATCH, ROUNDS, MOST_TILES = 256, 128, 32, 7, 420
 

@@ -26,7 +26,7 @@ from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.protocol.lineage import identity, key_id
 from components.core.protocol.split_plan import SplitPlan
 from components.split.folds import stratified_folds
-from components.split.patients import people_of
+from components.split.patients import read_patients
 
 KEY = b"a study key for benchmarks"
 PEER = """
@@ -150,7 +150,7 @@ def compare_folds(rounds: int) -> None:
     table = pd.DataFrame(rows)
 
     def ours() -> list[set[str]]:
-        made = stratified_folds(people_of(table), 5, 0.2, 0, True)
+        made = stratified_folds(read_patients(table), 5, 0.2, 0, True)
         return [{one.removeprefix("k-") for one in parts["test"]} for parts in made.values()]
 
     def theirs() -> list[set[str]]:

@@ -29,10 +29,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests/chaos"), str(ROOT / "tests/core")]
 from chain import ENVIRONMENT, Command, commands  # noqa: E402
 from real_s3 import BadLine, Server  # noqa: E402
 
+from components.core.cache.publish import publish_or_fetch  # noqa: E402
 from components.core.data.archive import ArchiveWriter, ImageArchive  # noqa: E402
-from components.core.cache.publish import settle  # noqa: E402
+from components.core.data.archive_reference import ARCHIVES_VARIABLE, download, reference_at  # noqa: E402
 from pipelines.demo import write_study  # noqa: E402
-from components.core.data.archive_reference import ARCHIVES_VARIABLE, brought, reference_at  # noqa: E402
 
 BUCKET = "bench"
 
@@ -44,7 +44,7 @@ class CountingLine(BadLine):
         brought: Bytes of answers.
     """
 
-    brought = 0
+    download = 0
 
     def _relay(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with suppress(OSError):
@@ -69,7 +69,7 @@ def run_stages(line: CountingLine, folder: Path, side_px: int, patients: int) ->
         before = line.brought
         _run(resized, folder / name)
         came = line.brought - before + sum(one.stat().st_size for one in archives)
-        made = [reference for file in command.outputs.values() if (reference := settle(folder / name / file))]
+        made = [reference for file in command.outputs.values() if (reference := publish_or_fetch(folder / name / file))]
         row = (sum(one.bytes for one in made), whole, came)
         total = [sum(pair) for pair in zip(total, row, strict=True)]
         _print_row(name, *row)
@@ -108,7 +108,7 @@ def compare_rates(folder: Path, tiles: int, side_px: int, rounds: int) -> None:
     with ArchiveWriter(path, compress_level=0) as archive:
         for number in range(tiles):
             archive.add(rng.integers(0, 256, (side_px, side_px, 3), np.uint8), {"label": 0, "patient": str(number)})
-    reference = settle(path)
+    reference = publish_or_fetch(path)
     assert reference
 
     def streamed() -> tuple[float, float]:
@@ -116,7 +116,7 @@ def compare_rates(folder: Path, tiles: int, side_px: int, rounds: int) -> None:
 
     def after_download() -> tuple[float, float]:
         start = time.monotonic()
-        brought(reference, back)
+        download(reference, back)
         seconds = time.monotonic() - start
         first, whole = read(back)
         return seconds + first, seconds + whole

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from components.core.protocol.study_plan import ARMS, CONTROL
 from components.core.runtime.progress import track
 from components.core.statistics.verdict import BETTER, WORSE, endpoints, tiles_help, verdict_of
-from components.core.protocol.study_plan import ARMS, CONTROL
 
 SEEDS = 3
 BOUND = 0.05

@@ -21,15 +21,22 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.types.type_annotations import is_artifact_wrapped_in_Output, is_Input_Output_artifact_annotation
 
-from components.core.runtime import logs
-from components.core.data.content_hash import content
+from components.core.cache.publish import publish_or_fetch
+from components.core.cache.result_cache import (
+    ARCHIVE,
+    ARCHIVE_BYTES,
+    CachedArtifact,
+    CachedResult,
+    ResultCache,
+    describe_artifact,
+)
+from components.core.data.archive_reference import reference_at
+from components.core.data.content_hash import content_hash
 from components.core.errors import DataError, StoreError
 from components.core.io.atomic_files import digest
-from components.core.cache.result_cache import ARCHIVE, ARCHIVE_BYTES, Keeper, KeptArtifact, Result, described
 from components.core.protocol.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE, key_id, study_key
-from components.core.cache.publish import settle
-from components.core.runtime.progress import say
-from components.core.data.archive_reference import reference_at
+from components.core.runtime import logs
+from components.core.runtime.progress import log
 from components.core.store import is_bucket
 from components.kfp_component import code_tag
 
@@ -41,7 +48,7 @@ _OUTSIDE = ("sources", "labels", "import_splits", "resume_from")  # read from pl
 _WITHOUT_EFFECT = ("checkpoint_uri", "checkpoint_minutes", "train_job", "cache_uri", "weights_dir")
 
 
-def work(component: Any, given: Mapping[str, Any], module: str = "stage") -> Any:
+def run_stage(component: Any, given: Mapping[str, Any], module: str = "stage") -> Any:
     """Runs a stage, or brings what it once made from the same content, options and code.
 
     Args:
@@ -70,7 +77,7 @@ def work(component: Any, given: Mapping[str, Any], module: str = "stage") -> Any
         return returned
     _publish(made)
     for artifact in made.values():
-        if reference := (reference_at if found else settle)(Path(artifact.path)):
+        if reference := (reference_at if found else publish_or_fetch)(Path(artifact.path)):
             artifact.metadata.update({ARCHIVE: reference.archive, ARCHIVE_BYTES: reference.bytes})
     if task:
         task.keep(returned)
@@ -82,7 +89,7 @@ class _Task:
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: ResultCache,
         stage: str,
         made: dict[str, dsl.Artifact],
         read: dict[str, Any],
@@ -97,7 +104,7 @@ class _Task:
             if value
         }
 
-    def found(self) -> Result | None:
+    def found(self) -> CachedResult | None:
         """The kept result, brought to this task's paths."""
         if any(self._options.get(name) for name in _OUTSIDE) and not self._options.get("data_version"):
             return None
@@ -106,11 +113,11 @@ class _Task:
                 return None
             self._keeper.fetch(result, self._paths)
             for path in self._paths.values():
-                settle(path)
+                publish_or_fetch(path)
         except (DataError, StoreError) as error:
-            say(f"{error} It is made again.")
+            log(f"{error} It is made again.")
             return None
-        say(f"{self._stage}: taken from {result.run}, which made it from the same content, options and code")
+        log(f"{self._stage}: taken from {result.run}, which made it from the same content, options and code")
         return result
 
     def keep(self, returned: Any) -> None:
@@ -119,14 +126,14 @@ class _Task:
         on_cluster = is_bucket(first.uri)
         home = first.uri.rpartition("/")[0] if on_cluster else f"{self._keeper.uri}/{self._local_task()}"
         task = home.removeprefix(f"{self._keeper.uri}/") if not on_cluster else "/".join(home.split("/")[-4:])
-        artifacts: dict[str, KeptArtifact] = {}
+        artifacts: dict[str, CachedArtifact] = {}
         for name, artifact in self._made.items():
             if self._paths[name].exists():
                 uri = f"{home}/{artifact.uri.rpartition('/')[2]}"
-                artifacts[name] = described(self._paths[name], artifact.schema_title, uri, artifact.metadata)
+                artifacts[name] = describe_artifact(self._paths[name], artifact.schema_title, uri, artifact.metadata)
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         run = "/".join(task.split("/")[:2])
-        result = Result(
+        result = CachedResult(
             self._stage, run, task, self._key(), self._tag, made, self._options, self._read, artifacts, returned
         )
         result = self._keeper.keep(result, self._paths, upload=not on_cluster)
@@ -143,19 +150,19 @@ class _Task:
         return digest([self._stage, self._tag, made_from, options, identities])
 
     def _local_task(self) -> str:
-        of = logs.context()
+        of = logs.current_context()
         return f"{of['pipeline']}/{of['run'] or 'local'}/{self._stage.replace('_', '-')}/{uuid.uuid4().hex[:12]}"
 
 
-def _keeper() -> Keeper | None:
+def _keeper() -> ResultCache | None:
     uri, objects = os.environ.get(STORE_VARIABLE), os.environ.get(OBJECTS_VARIABLE)
-    return Keeper(uri, Path(objects) if objects else None) if uri else None
+    return ResultCache(uri, Path(objects) if objects else None) if uri else None
 
 
 def _reading(artifact: dsl.Artifact) -> dict[str, str]:
     known = artifact.metadata
     return {
-        "content": str(known.get(CONTENT) or content(artifact.path)),
+        "content": str(known.get(CONTENT) or content_hash(artifact.path)),
         "uri": str(known.get(KEPT) or artifact.uri),
     }
 

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from components.core.errors import ConfigError
-from components.core.runtime.progress import say
 from components.core.runtime.cli import execute, new_app
+from components.core.runtime.progress import log
 from components.kfp_component import image
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ app = new_app("python images/build.py", __doc__)
 @app.command
 def tag() -> None:
     """Prints the tag that a pipeline compiled from these sources asks for."""
-    say(image(ALL_IN_ONE).rpartition(":")[2])
+    log(image(ALL_IN_ONE).rpartition(":")[2])
 
 
 @app.default
@@ -51,14 +51,14 @@ def build(*targets: str, alias: bool = False, sbom: Path | None = None) -> None:
     built = targets or STAGES
     for target in built:
         seconds = _build(target, "--tag", image(target), "--build-arg", f"TAG={image(target).rpartition(':')[2]}")
-        say(f"{target}: built in {seconds:.0f} s as {image(target)}")
+        log(f"{target}: built in {seconds:.0f} s as {image(target)}")
     if sbom:
         for target in built:
             _list(target, sbom)
     aliases = [stage for stage in STAGES if stage not in built] if alias else []
     for stage in aliases:
         _engine("tag", image(ALL_IN_ONE), image(stage))
-    say(_table(built))
+    log(_table(built))
     large = [one for one in built if one in WITHOUT_TORCH and _size_mb(image(one)) - _base_mb(one) > MOST_MB]
     if large:
         raise ConfigError(f"More than {MOST_MB} MB above the base: {', '.join(large)}.")
@@ -83,7 +83,7 @@ def _list(target: str, folder: Path) -> None:
     made.parent.mkdir(parents=True, exist_ok=True)
     seconds = _build("sbom", "--build-arg", f"TARGET={target}", "--output", f"type=local,dest={made.parent}")
     made.replace(made.with_name(f"{target}.cdx.json"))
-    say(f"{target}: contents listed in {seconds:.0f} s")
+    log(f"{target}: contents listed in {seconds:.0f} s")
 
 
 def _table(targets: tuple[str, ...]) -> str:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.core.checkpoint.lease import hold_lease
+from components.core.checkpoint.state_file import read_state, write_state
 from components.core.errors import DataError, StoreError
 from components.core.io.atomic_files import digest
-from components.core.checkpoint.lease import owned
-from components.core.runtime.progress import say
-from components.core.checkpoint.state_file import read_state, write_state
+from components.core.runtime.progress import log
 from components.core.store import open_store
-from components.core.store.base import checked_name
+from components.core.store.base import validate_name
 
 _SUFFIX = ".safetensors"
 
@@ -46,7 +46,7 @@ class Kept:
                 store.get(_file(name), path)
                 return read_state(path).state
             except (DataError, StoreError) as error:
-                say(f"{error} This training starts anew.")
+                log(f"{error} This training starts anew.")
                 return None
 
     def write(self, name: str, state: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class Kept:
                 write_state(path, state, {})
                 open_store(self.uri).put(path, _file(name))
             except StoreError as error:
-                say(f"{error} The training goes on; were it killed now, it would begin where it was kept before.")
+                log(f"{error} The training goes on; were it killed now, it would begin where it was kept before.")
 
     def clear(self) -> None:
         """Removes all states, if the store lets it: what the task was for is finished."""
@@ -69,7 +69,7 @@ class Kept:
                 if entry.name.endswith(_SUFFIX):
                     store.delete(entry.name)
         except StoreError as error:
-            say(f"{error} Trainings of a finished task stay there.")
+            log(f"{error} Trainings of a finished task stay there.")
 
 
 @contextmanager
@@ -89,12 +89,12 @@ def kept_states(uri: str, minutes: float, scheme: str, fold: str, task: dict[str
     if not uri:
         yield Kept()
         return
-    place = f"{uri.rstrip('/')}/{checked_name(f'classifier_cv/{scheme}/{fold}/{digest(task)[:12]}')}"
-    with owned(place):
+    place = f"{uri.rstrip('/')}/{validate_name(f'classifier_cv/{scheme}/{fold}/{digest(task)[:12]}')}"
+    with hold_lease(place):
         kept = Kept(place, minutes)
         yield kept
         kept.clear()
 
 
 def _file(name: str) -> str:
-    return checked_name(name + _SUFFIX)
+    return validate_name(name + _SUFFIX)

@@ -38,6 +38,6 @@ def classifier_cv(
     trust_origin: str = "",
 ) -> None:
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    work(classifier_cv, given)
+    run_stage(classifier_cv, given)

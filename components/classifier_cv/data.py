@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from components.classifier_cv.training_sets import Arm
 from components.classifier_cv.field_reconstruction import Field, field_rows, fixed_squares, rebuilt, squares
-from components.core.data.archive import ImageArchive
-from components.core.stain.normalization import MACENKO, NORMALISE, STAIN_ARMS, Stain, fit_stain, normalise
+from components.classifier_cv.training_sets import Arm
 from components.core.classifier.tiles import read_tiles, study_mpp
+from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
-from components.core.stage_record import RECORDS
 from components.core.protocol.split_plan import PARTS, SplitPlan
+from components.core.records.stage_record import RECORDS
+from components.core.stain.normalization import MACENKO, NORMALISE, STAIN_ARMS, Stain, fit_stain, normalise
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ from multiprocessing.queues import Queue
 import torch
 import torch.multiprocessing
 
-from components.classifier_cv.training_job import Done, Work, Worker
+from components.classifier_cv.training_job import JobResult, TrainingJob, Worker
 from components.core.errors import TrainingError
 
 _HERE: list[Worker] = []  # this process's own, in the processes that `trained` starts
 
 
-def trained(work: Work, pairs: Sequence[tuple[str, int]], devices: Sequence[torch.device]) -> Iterator[Done]:
+def trained(
+    work: TrainingJob, pairs: Sequence[tuple[str, int]], devices: Sequence[torch.device]
+) -> Iterator[JobResult]:
     """Trains every (arm, seed); yields what each gives, in the order of `pairs`.
 
     Args:
@@ -35,7 +37,7 @@ def trained(work: Work, pairs: Sequence[tuple[str, int]], devices: Sequence[torc
         free.put(device)
     count = min(len(devices), len(pairs))
     with ProcessPoolExecutor(count, processes, _settle, (work, free, torch.get_num_threads())) as pool:
-        waiting: list[Future[Done]] = [pool.submit(_train, *pair) for pair in pairs]
+        waiting: list[Future[JobResult]] = [pool.submit(_train, *pair) for pair in pairs]
         try:
             for one in waiting:
                 yield one.result()
@@ -50,10 +52,10 @@ def trained(work: Work, pairs: Sequence[tuple[str, int]], devices: Sequence[torc
             raise
 
 
-def _settle(work: Work, free: "Queue[torch.device]", threads: int) -> None:
+def _settle(work: TrainingJob, free: "Queue[torch.device]", threads: int) -> None:
     torch.set_num_threads(threads)
     _HERE.append(Worker(work, free.get()))
 
 
-def _train(name: str, number: int) -> Done:
+def _train(name: str, number: int) -> JobResult:
     return _HERE[0].train(name, number)

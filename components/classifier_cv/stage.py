@@ -6,31 +6,38 @@ from typing import Any
 
 import pandas as pd
 
-from components.classifier_cv.training_sets import ARMS_FILE, Arm, check_chain, compose, synthetic_lineage, synthetic_mark
+from components.classifier_cv.checkpoints import kept_states
 from components.classifier_cv.data import FoldTiles, read_fold
 from components.classifier_cv.metrics import counted
-from components.classifier_cv.checkpoints import kept_states
-from components.classifier_cv.page import page_html
 from components.classifier_cv.multi_gpu import trained
+from components.classifier_cv.page import page_html
 from components.classifier_cv.train import Settings
-from components.classifier_cv.training_job import Done, Work
-from components.core.data.archive import LINEAGE, ImageArchive
+from components.classifier_cv.training_job import JobResult, TrainingJob
+from components.classifier_cv.training_sets import (
+    ARMS_FILE,
+    Arm,
+    check_chain,
+    compose,
+    synthetic_lineage,
+    synthetic_mark,
+)
 from components.core.classifier.frozen import write_classifiers
 from components.core.classifier.predictions import class_names, write_predictions
-from components.core.stain.normalization import check_method
-from components.core.runtime.device import pick_devices
+from components.core.data.archive import LINEAGE, ImageArchive
 from components.core.features.backbones import check_input_px
-from components.core.io.atomic_files import digest, write_json, write_text, written
+from components.core.io.atomic_files import atomic_write, digest, write_json, write_text
 from components.core.protocol.lineage import Lineage
-from components.core.stage_record import RECORDS, Record
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan
-from components.core.telemetry.stage import watched
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.runtime.device import pick_devices
+from components.core.stain.normalization import check_method
+from components.core.telemetry.stage import instrumented
 
 FEWEST_SEEDS = 3
 
 
-@watched
+@instrumented
 def run(
     *,
     tiles: str,
@@ -121,7 +128,7 @@ def run(
     check_method(stain_method)
     with ImageArchive(tiles) as real, ImageArchive(synthetic) as made:
         upstream = made.attachment(RECORDS)
-        with Record(metrics, "classifier_cv", upstream=upstream, fold=fold, scheme=scheme) as record:
+        with StageRecord(metrics, "classifier_cv", upstream=upstream, fold=fold, scheme=scheme) as record:
             origin = synthetic_lineage(made)
             leak = synthetic_mark(origin, split, fold, scheme, allow_leakage, trust_origin)
             shared = read_fold(real, made, split, fold, published)
@@ -135,10 +142,10 @@ def run(
                 "arms": made.attachment(ARMS_FILE),
             }
             with (
-                written(classifiers) as folder,
+                atomic_write(classifiers) as folder,
                 kept_states(checkpoint_uri, checkpoint_minutes, scheme, fold, task) as kept,
             ):
-                work = Work(
+                work = TrainingJob(
                     tiles=shared,
                     arms=composed,
                     marks={name: leak if len(arm.synthetic) else "" for name, arm in composed.items()},
@@ -198,7 +205,7 @@ def _notes(study: StudyPlan, published: bool) -> list[str]:
     return notes
 
 
-def _arm_row(done: Done, real_tiles: int, arm: Arm) -> dict[str, Any]:
+def _arm_row(done: JobResult, real_tiles: int, arm: Arm) -> dict[str, Any]:
     return {
         "arm": done.frozen.arm,
         "seed": done.frozen.seed,

@@ -19,10 +19,10 @@ from torch import nn
 from components.classifier_cv.augmentation import SQUARE, augment, draw, order
 from components.classifier_cv.data import ArmTiles
 from components.core.classifier.predictions import logits, positive
-from components.core.stain.normalization import AUGMENT
 from components.core.errors import ConfigError, TrainingError
 from components.core.features.backbones import Backbone
 from components.core.runtime.progress import track
+from components.core.stain.normalization import AUGMENT
 
 PLATEAU_EPOCHS, PLATEAU_FACTOR = 10, 0.5
 BATCH_NORM_MOMENTUM = 0.1

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from components.classifier_cv.training_sets import Arm
+from components.classifier_cv.checkpoints import Kept
 from components.classifier_cv.data import ArmTiles, FoldTiles, arm_tiles
 from components.classifier_cv.metrics import dials
-from components.classifier_cv.checkpoints import Kept
 from components.classifier_cv.train import Keeper, Settings, Trained, train
+from components.classifier_cv.training_sets import Arm
 from components.core.classifier.frozen import Frozen, save_weights
 from components.core.classifier.predictions import logits, positive, prediction_rows
 from components.core.features.backbones import build_backbone
@@ -18,7 +18,7 @@ from components.core.io.atomic_files import file_sha256
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainingJob:
     """What all trainings of a task share.
 
     Attributes:
@@ -57,7 +57,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Done:
+class JobResult:
     """What one training gives.
 
     Attributes:
@@ -78,12 +78,12 @@ class Done:
 class Worker:
     """Trains one after the other on one device; an arm's tiles stay for its next seed."""
 
-    def __init__(self, work: Work, device: torch.device) -> None:
+    def __init__(self, work: TrainingJob, device: torch.device) -> None:
         self._work, self._device = work, device
         self._arm = ""
         self._tiles: ArmTiles | None = None
 
-    def train(self, name: str, number: int) -> Done:
+    def train(self, name: str, number: int) -> JobResult:
         """The arm `name` with the classifier seed `number`."""
         work = self._work
         data = self._tiles_of(name)
@@ -116,7 +116,7 @@ class Worker:
         )
         answers = logits(network, data.test, work.settings.input_px, work.settings.batch, self._device)
         told = prediction_rows(work.tiles.parts["test"].table, positive(answers), frozen)
-        return Done(frozen, trained, told, data.unstained, network.weights_sha256)
+        return JobResult(frozen, trained, told, data.unstained, network.weights_sha256)
 
     def _tiles_of(self, name: str) -> ArmTiles:
         if self._arm != name or self._tiles is None:

@@ -5,10 +5,10 @@ import os
 import re
 from pathlib import Path
 
-from components.core.errors import ConfigError
-from components.core.runtime.progress import say
-from components.core.runtime.cli import execute, new_app
 from components.cluster_admin.identities import ROOT_PASSWORD, ROOT_USER, as_secrets, draw_identities
+from components.core.errors import ConfigError
+from components.core.runtime.cli import execute, new_app
+from components.core.runtime.progress import log
 
 _POLICIES = Path("manifests/base/store/policies")
 _UNITS = {"": 1, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "G": 10**9, "T": 10**12}
@@ -47,14 +47,14 @@ def minio(identities: Path, *, endpoint: str) -> None:
         identities: The file of the Secret thygan-s3-identities.
         endpoint: The server, http://host:port.
     """
-    from components.core.io.atomic_files import read_json
     from components.cluster_admin.identities import give_to_minio
+    from components.core.io.atomic_files import read_json
 
     if not (user := os.environ.get(ROOT_USER)) or not (password := os.environ.get(ROOT_PASSWORD)):
         raise ConfigError(f"Set {ROOT_USER} and {ROOT_PASSWORD} to the server's root credentials.")
     given = read_json(identities)
     give_to_minio(given, endpoint, user, password)
-    say(f"{len(given['identities'])} identities are known to {endpoint}")
+    log(f"{len(given['identities'])} identities are known to {endpoint}")
 
 
 @app.command
@@ -71,10 +71,10 @@ def weights(bucket: str = "s3://thygan-weights") -> None:
     store = open_store(bucket)
     for name, entry in REGISTRY.items():
         if store.exists(entry.file):
-            say(f"{entry.file}: is there")
+            log(f"{entry.file}: is there")
             continue
         store.put(find_weights(name), entry.file)
-        say(f"{entry.file}: mirrored")
+        log(f"{entry.file}: mirrored")
 
 
 @app.command

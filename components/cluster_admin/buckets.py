@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from components.core.errors import ConfigError, StoreError
 from components.core.io.atomic_files import read_json
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.store.s3 import client_of_environment
 
 UNFINISHED_DAYS = 7
@@ -69,7 +69,7 @@ def prepare_buckets(buckets: dict[str, Bucket]) -> None:
             raise StoreError(
                 f"Bucket {name} at {endpoint} cannot be prepared ({why}): check the address and the bootstrap identity."
             ) from None
-        say(f"bucket {name}: {'made' if is_new else 'was there'}, rules set")
+        log(f"bucket {name}: {'made' if is_new else 'was there'}, rules set")
 
 
 def _set_rules(client: Minio, name: str, rules: Bucket) -> None:

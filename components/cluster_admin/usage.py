@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.store import open_store
 from components.core.telemetry import series
 from components.core.telemetry.outcome import push
@@ -26,5 +26,5 @@ def tell_usage(capacities: Mapping[str, int]) -> dict[str, int]:
     values += [(series.BUCKET_CAPACITY, float(bytes_), {"bucket": name}) for name, bytes_ in capacities.items()]
     push(JOB, values)
     for name, bytes_ in used.items():
-        say(f"bucket {name}: {bytes_ / 2**30:.2f} GiB, {bytes_ / capacities[name]:.0%}", bucket=name, used_bytes=bytes_)
+        log(f"bucket {name}: {bytes_ / 2**30:.2f} GiB, {bytes_ / capacities[name]:.0%}", bucket=name, used_bytes=bytes_)
     return used

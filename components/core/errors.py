@@ -52,13 +52,13 @@ class StoreAwayError(StoreError):
     """A bucket that does not answer, or asks to come later: waiting may help."""
 
 
-def tells_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was not enough: Python's own error, a GPU's (which torch derives from RuntimeError), torch's and
     oneDNN's words about a CPU's, a thread that found none for its stack, or a library for itself."""
     return isinstance(error, MemoryError) or bool(_OF_MEMORY.search(f"{type(error).__name__}: {error}".strip()))
 
 
-def plain(reason: object, longest: int = 160) -> str:
+def one_line(reason: object, longest: int = 160) -> str:
     """What a library says, or a stranger wrote, as a part of a sentence: on one line, and no longer than so much."""
     text = " ".join(str(reason).split()).rstrip(".")
     return text if len(text) <= longest else f"{text[:longest]} …"

@@ -21,7 +21,7 @@ def external_eval(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.kfp_runtime import draw_roc, work
+    from components.kfp_runtime import draw_roc, run_stage
 
-    work(external_eval, given)
+    run_stage(external_eval, given)
     draw_roc(roc)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, roc_curve
 
+from components.core.protocol.study_plan import StudyPlan, generator_arm, is_control
 from components.core.statistics.metrics import constant_predictors, patient_metrics
 from components.core.statistics.patients import patient_predictions, tile_predictions
-from components.core.protocol.study_plan import StudyPlan, generator_arm, is_control
 
 _POINTS = 200
 

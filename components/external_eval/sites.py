@@ -8,9 +8,9 @@ import pandas as pd
 
 from components.core.classifier.frozen import Frozen
 from components.core.classifier.tiles import same_mpp, site_mpp
+from components.core.data.manifest import check_cases, is_missing, read_manifest
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.protocol.lineage import Lineage, key_of
-from components.core.data.manifest import check_cases, is_missing, read_manifest
 from components.core.protocol.study_plan import StudyPlan
 
 UNKNOWN = "unknown"

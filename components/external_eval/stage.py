@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from components.core.data.archive import LINEAGE, ImageArchive
 from components.core.classifier.frozen import Frozen, read_classifiers
 from components.core.classifier.predictions import (
     class_names,
@@ -14,22 +13,23 @@ from components.core.classifier.predictions import (
     prediction_rows,
     write_predictions,
 )
-from components.core.stain.normalization import NORMALISE, Stain, normalise
 from components.core.classifier.tiles import read_tiles, site_mpp
-from components.core.runtime.device import pick_device
+from components.core.data.archive import LINEAGE, ImageArchive
 from components.core.errors import ConfigError
 from components.core.io.atomic_files import read_json, write_json
 from components.core.protocol.lineage import Lineage
-from components.core.runtime.progress import say, track
-from components.core.stage_record import RECORDS, Record
 from components.core.protocol.study_plan import StudyPlan
-from components.core.telemetry.stage import watched
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.runtime.device import pick_device
+from components.core.runtime.progress import log, track
+from components.core.stain.normalization import NORMALISE, Stain, normalise
+from components.core.telemetry.stage import instrumented
 from components.external_eval.measure import roc as roc_of
 from components.external_eval.measure import site_rows
 from components.external_eval.sites import admitted, labelled, refuse_other_plan, refuse_seen, refuse_unfit
 
 
-@watched
+@instrumented
 def run(
     *,
     classifiers: Sequence[str],
@@ -71,7 +71,10 @@ def run(
     decided, place = StudyPlan.read(study), pick_device(device)
     frozen = [(folder, one) for folder in classifiers for one in read_classifiers(folder)]
     refuse_other_plan([one for _, one in frozen], decided)
-    with ImageArchive(tiles) as archive, Record(metrics, "external_eval", upstream=_upstream(classifiers)) as record:
+    with (
+        ImageArchive(tiles) as archive,
+        StageRecord(metrics, "external_eval", upstream=_upstream(classifiers)) as record,
+    ):
         table = admitted(labelled(archive.manifest, labels), decided)
         for folder in classifiers:
             refuse_seen(table, Lineage.read(f"{folder}/{LINEAGE}"), folder)
@@ -80,7 +83,7 @@ def run(
             images = read_tiles(archive, table, archive.resolution, "external tiles")
             told = _predict(frozen, table, images, batch, place)
         else:
-            say("There are no external tiles: the predictions are empty.")
+            log("There are no external tiles: the predictions are empty.")
             told = []
         rows = pd.concat(told) if told else prediction_rows(table, positive(torch.empty((0, 2))), frozen[0][1])
         names = class_names(decided.class_map)
@@ -108,7 +111,7 @@ def _predict(
         if one.stain and one.stain["use"] == NORMALISE:
             if one.arm not in normalised:
                 normalised[one.arm], kept = normalise(Stain(**one.stain), images, sources)
-                say(f"{one.arm}: {kept} of {len(images)} tiles show too little tissue and keep their stain")
+                log(f"{one.arm}: {kept} of {len(images)} tiles show too little tissue and keep their stain")
             seen = normalised[one.arm]
         answers = logits(one.load(folder, device), seen, one.input_px, batch, device)
         told.append(prediction_rows(table, positive(answers), one))

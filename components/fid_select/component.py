@@ -27,6 +27,6 @@ def fid_select(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    work(fid_select, given)
+    run_stage(fid_select, given)

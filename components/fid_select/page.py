@@ -10,7 +10,7 @@ from components.core.data.archive import Pixels
 from components.core.html.card import Card, card_section
 from components.core.html.css import PAGE_CSS
 from components.core.html.lines import Line, line_chart
-from components.core.html.pictures import data_uri, image_grid, resized
+from components.core.html.pictures import data_uri, image_grid, resize
 from components.fid_select.measure import COVERAGE
 
 _MOST_SNAPSHOTS = 8
@@ -136,7 +136,7 @@ def _strips(
 
 
 def _strip(label: str, tiles: Sequence[Pixels]) -> str:
-    grid = image_grid([resized(tile, _TILE_PX) for tile in tiles], columns=len(tiles))
+    grid = image_grid([resize(tile, _TILE_PX) for tile in tiles], columns=len(tiles))
     return (
         f'<div class="strip"><span class="small">{label}</span><img alt="{label}" src="{data_uri(grid, "JPEG")}"></div>'
     )

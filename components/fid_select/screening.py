@@ -10,12 +10,12 @@ from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
 from components.core.features.cache import FeatureCache
 from components.core.features.extractors import Extractor
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.telemetry.live import watch
-from components.fid_select.selection_rule import Choice, Row
 from components.fid_select.dials import show
-from components.fid_select.snapshot_samples import Draw, Snapshot
 from components.fid_select.measure import LEAST, Sample, measure
+from components.fid_select.selection_rule import Choice, Row
+from components.fid_select.snapshot_samples import Draw, Snapshot
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Ruler:
 
 
 @dataclass(frozen=True)
-class Race:
+class Screening:
     """What came out.
 
     Attributes:
@@ -100,7 +100,7 @@ class Race:
         )
 
     @staticmethod
-    def run(found: Sequence[Snapshot], draw: Draw, few: int, least: int, choice: Choice, ruler: Ruler) -> "Race":
+    def run(found: Sequence[Snapshot], draw: Draw, few: int, least: int, choice: Choice, ruler: Ruler) -> "Screening":
         """Measures the first `few` images of every snapshot, then all images of the front-runners.
 
         Args:
@@ -117,13 +117,13 @@ class Race:
             rows.append(ruler.row(snapshot, ruler.draw(snapshot, draw.part(0, few)), full=few == len(draw)))
             watch().done("snapshots")
             show(rows[-1], rows)
-            say(f"{snapshot.kimg:g} kimg: KID {rows[-1]['kid']:.4g} in features of {ruler.network.title}")
+            log(f"{snapshot.kimg:g} kimg: KID {rows[-1]['kid']:.4g} in features of {ruler.network.title}")
         again = choice.front_runners(rows, least) if few < len(draw) else []
         for place in again:
             first, rest = (ruler.draw(found[place], part) for part in (draw.part(0, few), draw.part(few, len(draw))))
             whole = Sample(np.concatenate([first.features, rest.features]), draw.classes)
             rows[place] = ruler.row(found[place], whole, full=True)
             show(rows[place], rows)
-            say(f"{found[place].kimg:g} kimg: FID {rows[place]['fid']:.4g} in features of {ruler.network.title}")
+            log(f"{found[place].kimg:g} kimg: FID {rows[place]['fid']:.4g} in features of {ruler.network.title}")
         drawn = few * len(found) + (len(draw) - few) * len(again)
-        return Race(rows, drawn, len(draw) * len(found) - drawn)
+        return Screening(rows, drawn, len(draw) * len(found) - drawn)

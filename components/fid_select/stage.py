@@ -10,24 +10,24 @@ from components.core.data.archive import CLASSES, LINEAGE, ImageArchive, Pixels
 from components.core.errors import ConfigError, DataError
 from components.core.features.cache import feature_cache
 from components.core.features.extractors import Extractor, load_extractor
-from components.core.io.atomic_files import read_json, write_json, write_text, written
+from components.core.io.atomic_files import atomic_write, read_json, write_json, write_text
 from components.core.protocol.lineage import Lineage
-from components.core.runtime.progress import say
-from components.core.stage_record import RECORDS, Record
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.runtime.progress import log
 from components.core.stylegan2.snapshot import ARTIFACT_FILE
-from components.core.telemetry.stage import watched
+from components.core.telemetry.stage import instrumented
 from components.fid_select.card import generator_card
+from components.fid_select.page import draw_page, shown_places
+from components.fid_select.screening import Ruler, Screening
 from components.fid_select.selection_rule import Choice, check_rule, why_not_held_out
 from components.fid_select.snapshot_samples import Snapshot, find_snapshots, make_draw
-from components.fid_select.page import draw_page, shown_places
-from components.fid_select.screening import Race, Ruler
 
 SELECTION, CARD = "selection.json", "card.json"
 PROTOCOL_IMAGES = 50_000
 _SHOWN = 10  # images of each class on the page
 
 
-@watched
+@instrumented
 def run(
     *,
     snapshots: str,
@@ -94,7 +94,7 @@ def run(
     with (
         ImageArchive(dataset) as real,
         ImageArchive(held_out) as unseen,
-        Record(metrics, "fid_select", upstream=upstream, fold=lineage.fold, scheme=lineage.scheme) as record,
+        StageRecord(metrics, "fid_select", upstream=upstream, fold=lineage.fold, scheme=lineage.scheme) as record,
     ):
         classes = real.attachment(CLASSES)
         if not classes or not (folder / CLASSES).exists() or classes != read_json(folder / CLASSES):
@@ -107,10 +107,10 @@ def run(
         choice = Choice(rule, why_not_held_out(unseen.manifest, classes, lineage.patients))
         with feature_cache(cache_uri, network) as cache:
             ruler = Ruler.on(real, unseen, classes, network, cache, batch, seed)
-            race = Race.run(found, draw, few, finalists, choice, ruler)
+            race = Screening.run(found, draw, few, finalists, choice, ruler)
         chosen, reason = choice.best(race.rows)
         rows = [{**row, "chosen": place == chosen} for place, row in enumerate(race.rows)]
-        say(f"chosen: {reason}")
+        log(f"chosen: {reason}")
         notes = _notes(network, rows[chosen], choice)
         for name, value in {
             **network.record(),
@@ -156,10 +156,10 @@ def _write_generator(
     snapshot: Snapshot,
     lineage: Lineage,
     classes: list[dict[str, Any]],
-    record: Record,
+    record: StageRecord,
     card: dict[str, Any],
 ) -> None:
-    with written(generator) as beside:
+    with atomic_write(generator) as beside:
         beside.mkdir()
         # its JSON, and its class centres where it has them, go by the same name
         for file in snapshot.path.parent.glob(f"{snapshot.path.stem}.*"):

@@ -18,16 +18,16 @@ from typing import Any, Self
 
 import torch
 
+from components.core.checkpoint.lease import EXPIRY_S, acquire_lease
+from components.core.checkpoint.state_file import read_state, write_state
+from components.core.checkpoint.upload_queue import UploadQueue
 from components.core.errors import ConfigError, DataError
 from components.core.io.atomic_files import digest
-from components.core.checkpoint.lease import EXPIRY_S, take_lease
-from components.core.runtime.progress import say
-from components.core.checkpoint.state_file import read_state, write_state
+from components.core.runtime.progress import log
 from components.core.store import Store, is_bucket, local_folder, open_store
-from components.core.checkpoint.upload_queue import Errands
-from components.core.store.base import checked_name
-from components.core.store.retry import patiently
-from components.gan_train.likeness import differences, environment
+from components.core.store.base import validate_name
+from components.core.store.retry import retry_first_request
+from components.gan_train.likeness import config_diff, runtime_fingerprint
 
 UPLOAD_WAIT_S = 60.0
 _RETRIES = 3  # of one request; a whole upload is tried again for as long as it takes
@@ -51,7 +51,7 @@ class Checkpoint:
 
 def checkpoint_key(scheme: str, fold: str, data_digest: str) -> str:
     """Where a training's checkpoints lie below their base: `scheme/fold/digest`."""
-    return checked_name(f"{scheme or 'none'}/{fold or 'none'}/{data_digest[:12]}")
+    return validate_name(f"{scheme or 'none'}/{fold or 'none'}/{data_digest[:12]}")
 
 
 class Checkpoints:
@@ -99,11 +99,11 @@ class Checkpoints:
         if keep < 1:
             raise ConfigError(f"{keep} checkpoints cannot be kept: keep at least 1.")
         self._config, self._keep = json.loads(json.dumps(dict(config))), keep
-        self._environment = environment(device or torch.device("cpu"), world_size)
+        self._environment = runtime_fingerprint(device or torch.device("cpu"), world_size)
         self.uri = f"{uri.rstrip('/')}/{key}" if is_bucket(uri) else str(local_folder(uri) / key)
         self._bucket = open_store(self.uri, retries=_RETRIES) if is_bucket(uri) else None
-        self._lease = take_lease(self.uri, expiry_s)
-        self._errands = Errands(self.uri) if self._bucket else None
+        self._lease = acquire_lease(self.uri, expiry_s)
+        self._errands = UploadQueue(self.uri) if self._bucket else None
         self._temporary = Path(tempfile.mkdtemp(prefix="thygan-")) if self._bucket and not work else None
         work = work or self._temporary
         self._folder = work / digest(self.uri)[:12] if self._bucket and work else Path(self.uri)
@@ -121,7 +121,7 @@ class Checkpoints:
             ConfigError: It was written with another configuration.
             StoreError: The bucket cannot be read; one that is away is waited for.
         """
-        return patiently(self._latest)
+        return retry_first_request(self._latest)
 
     def _latest(self) -> Checkpoint | None:
         found = [(name, True) for name in _names(self._disk)]
@@ -134,12 +134,12 @@ class Checkpoints:
                     self._bucket.get(name, path)
                 saved = read_state(path)
             except DataError as error:
-                say(f"{error} The checkpoint before it is taken.")
+                log(f"{error} The checkpoint before it is taken.")
                 continue
             self._compare(saved.meta)
             return Checkpoint(saved.state, saved.meta["step"], path)
         if found:
-            say(f"{self.uri} holds no intact checkpoint: the training starts anew.")
+            log(f"{self.uri} holds no intact checkpoint: the training starts anew.")
         return None
 
     def save(self, state: Mapping[str, Any], step: int) -> Path:
@@ -184,7 +184,7 @@ class Checkpoints:
         self._is_closed = True
         left = self._errands.close(wait_s) if self._errands else ""
         if left:
-            say(f"The last checkpoint did not reach {self.uri} ({left}) It is in {self._folder}.")
+            log(f"The last checkpoint did not reach {self.uri} ({left}) It is in {self._folder}.")
         elif self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
         self._lease.release()
@@ -198,13 +198,13 @@ class Checkpoints:
         self.close()
 
     def _compare(self, meta: dict[str, Any]) -> None:
-        if changed := differences(meta["config"], self._config):
+        if changed := config_diff(meta["config"], self._config):
             raise ConfigError(
                 f"The checkpoint in {self.uri} was written with another configuration ({', '.join(changed)}): go on "
                 "with the old one, or give another checkpoint folder to start anew."
             )
-        if changed := differences(meta["environment"], self._environment):
-            say(f"The training goes on at {meta['step']} images, but not bit-equal: {', '.join(changed)}.")
+        if changed := config_diff(meta["environment"], self._environment):
+            log(f"The training goes on at {meta['step']} images, but not bit-equal: {', '.join(changed)}.")
 
     def _upload(self, path: Path) -> None:
         if self._bucket and self._lease.confirm():  # where it is lost, `check` tells the training

@@ -9,17 +9,17 @@ from types import FrameType
 from typing import Any
 
 from components.core.errors import TrainingError
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.gan_train.checkpoint import Checkpoints
-from components.gan_train.distributed import Team
+from components.gan_train.distributed import ProcessGroup
 
 
-class Saver:
+class CheckpointScheduler:
     """Decides when to save, in all processes at once."""
 
     def __init__(
         self,
-        team: Team,
+        team: ProcessGroup,
         checkpoints: Checkpoints | None,
         minutes: float,
         state: Callable[[], dict[str, Any]],
@@ -77,5 +77,5 @@ class Saver:
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if not self._is_ending and self._team.is_leader:
-            say("Told to end: saving after this iteration.")
+            log("Told to end: saving after this iteration.")
         self._is_ending = True

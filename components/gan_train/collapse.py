@@ -20,7 +20,7 @@ PINNED_KIMG = 500.0
 _SNAPSHOTS, _SHARE, _ONCE = 3, 0.1, 0.2
 
 
-class Likeness:
+class ThumbnailMetrics:
     """How the tiles and a generator's images cover each other, seen from so far away that no network is needed.
 
     Thumbnails show layout and colour: enough to see that a generator draws one image, not to choose between good ones.

@@ -7,22 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.gan_train import losses
-from components.gan_train.random_inputs import Draws, Part
-from components.gan_train.trainer import Training
+from components.gan_train.random_inputs import Draws, MicroBatch
+from components.gan_train.trainer import GanTrainer
 
 NAMES = ("generator_loss", "path_lengths", "fake_loss", "real_loss", "r1_penalty")
 _TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 5e-2}  # relative, of the whole gradient
 
 
-def compile_losses(training: Training, draws: Draws, part: Part, backend: str = "inductor") -> Any:
+def compile_losses(training: GanTrainer, draws: Draws, part: MicroBatch, backend: str = "inductor") -> Any:
     """The functions of `losses`, compiled by a backend of torch.compile; or the plain ones, as `proven` decides."""
     compiled = {name: torch.compile(getattr(losses, name), backend=backend) for name in NAMES}
     return proven(SimpleNamespace(**compiled), training, draws, part)
 
 
-def proven(compiled: Any, training: Training, draws: Draws, part: Part) -> Any:
+def proven(compiled: Any, training: GanTrainer, draws: Draws, part: MicroBatch) -> Any:
     """The compiled functions if they have the gradients of the plain ones, else those; with a word of why.
 
     Args:
@@ -36,7 +36,7 @@ def proven(compiled: Any, training: Training, draws: Draws, part: Part) -> Any:
         differences = {name: _difference(training, name, draws, part, getattr(compiled, name)) for name in NAMES}
     except Exception as error:  # whatever a compiler raises: the plain functions need none
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        say(f"torch.compile failed ({reason}): training without it.")
+        log(f"torch.compile failed ({reason}): training without it.")
         return losses
     finally:
         training.G.mapping.w_avg.copy_(w_avg)
@@ -44,13 +44,13 @@ def proven(compiled: Any, training: Training, draws: Draws, part: Part) -> Any:
             network.zero_grad(set_to_none=True)
     limit = _TOLERANCE[training.settings.precision]
     if wrong := [f"{name} by {found:.1e}" for name, found in differences.items() if not found <= limit]:
-        say(f"Compiled gradients differ from the plain ones ({', '.join(wrong)}): training without torch.compile.")
+        log(f"Compiled gradients differ from the plain ones ({', '.join(wrong)}): training without torch.compile.")
         return losses
-    say(f"torch.compile: gradients differ by {max(differences.values()):.1e} at most, relative.")
+    log(f"torch.compile: gradients differ by {max(differences.values()):.1e} at most, relative.")
     return compiled
 
 
-def _difference(training: Training, name: str, draws: Draws, part: Part, function: Callable[..., Any]) -> float:
+def _difference(training: GanTrainer, name: str, draws: Draws, part: MicroBatch, function: Callable[..., Any]) -> float:
     """Relative difference of the gradients of a compiled function and the plain one."""
     G, D = training.G, training.D
     network: nn.Module = G if name in ("generator_loss", "path_lengths") else D

@@ -51,6 +51,6 @@ def gan_train(
     train_job: dict = {},
 ) -> None:
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    work(gan_train, given, "launch")
+    run_stage(gan_train, given, "launch")

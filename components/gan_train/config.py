@@ -21,7 +21,7 @@ _MAY_CHANGE = ("kimg", "batch_gpu", "memory_gb", "keep_best", "stop_on_collapse"
 
 
 @dataclass(frozen=True)
-class Options:
+class GanOptions:
     """What is asked for; the fields are options of the stage's `run`, which describes them."""
 
     preset: str
@@ -66,7 +66,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingConfig:
     """A training's resolved settings.
 
     Attributes:
@@ -130,7 +130,7 @@ class Settings:
     seed: int
 
 
-def resolve(asked: Options, resolution: int, device: torch.device, processes: int = 1) -> Settings:
+def resolve(asked: GanOptions, resolution: int, device: torch.device, processes: int = 1) -> TrainingConfig:
     """Fills in what the preset says for the resolution, and refuses what cannot be meant.
 
     Raises:
@@ -148,7 +148,7 @@ def resolve(asked: Options, resolution: int, device: torch.device, processes: in
     if rule.batch < 2:
         raise ConfigError("batch is 1: path-length regularisation takes half a batch, so give at least 2.")
     kimg = asked.kimg or rule.kimg
-    settings = Settings(
+    settings = TrainingConfig(
         kimg=kimg,
         batch=rule.batch,
         batch_gpu=rule.batch_gpu,
@@ -178,15 +178,15 @@ def resolve(asked: Options, resolution: int, device: torch.device, processes: in
         tick_kimg=min(TICK_KIMG, kimg / TICKS_AT_LEAST),
         seed=asked.seed,
     )
-    return divided(settings, asked.batch_gpu, processes)
+    return with_micro_batch(settings, asked.batch_gpu, processes)
 
 
-def continued(settings: Settings, asked: Options, processes: int) -> Settings:
+def for_resume(settings: TrainingConfig, asked: GanOptions, processes: int) -> TrainingConfig:
     """A training's settings, to go on for as long, and divided as, is asked for now."""
-    return divided(replace(settings, kimg=asked.kimg or settings.kimg), asked.batch_gpu, processes)
+    return with_micro_batch(replace(settings, kimg=asked.kimg or settings.kimg), asked.batch_gpu, processes)
 
 
-def divided(settings: Settings, batch_gpu: int, processes: int, most: int = 0) -> Settings:
+def with_micro_batch(settings: TrainingConfig, batch_gpu: int, processes: int, most: int = 0) -> TrainingConfig:
     """The settings with a micro-batch that divides the batch over the processes.
 
     Args:
@@ -219,7 +219,7 @@ def divided(settings: Settings, batch_gpu: int, processes: int, most: int = 0) -
     return replace(settings, batch_gpu=batch_gpu or smaller[-1])
 
 
-def networks(settings: Settings, c_dim: int, resolution: int) -> tuple[Generator, Discriminator]:
+def networks(settings: TrainingConfig, c_dim: int, resolution: int) -> tuple[Generator, Discriminator]:
     """Generator and discriminator with first values from torch's global random state."""
     is_mixed = settings.precision in _REDUCED
     width: dict[str, Any] = {
@@ -243,7 +243,7 @@ def networks(settings: Settings, c_dim: int, resolution: int) -> tuple[Generator
     return G, D
 
 
-def _refuse_out_of_range(asked: Options) -> None:
+def _refuse_out_of_range(asked: GanOptions) -> None:
     for name, least in (
         *((one, 0) for one in ("kimg", "batch", "batch_gpu", "memory_gb", "channel_base", "mapping_layers")),
         *((one, 0) for one in ("d_mapping_layers", "gamma", "learning_rate", "ema_kimg", "ada_kimg", "freeze_d")),

@@ -51,7 +51,7 @@ class Tiles:
         if self.images.is_pinned():
             images = images.pin_memory()
         images = images.to(device, non_blocking=True).float() / 127.5 - 1
-        return turned(images, orientation), self.one_hot(self.labels[tile]).to(device, non_blocking=True)
+        return apply_orientation(images, orientation), self.one_hot(self.labels[tile]).to(device, non_blocking=True)
 
     def one_hot(self, labels: Indices) -> Tensor:
         """Label vectors [n, c_dim]."""
@@ -60,7 +60,7 @@ class Tiles:
         return F.one_hot(torch.from_numpy(labels), self.c_dim).float()
 
 
-class Order:
+class InfiniteSampler:
     """The endless order of tiles.
 
     An epoch shows every tile in every orientation once, in another permutation each time. Balanced, classes take turns
@@ -101,7 +101,7 @@ class Order:
         return int(group[member]), orientation
 
 
-def turned(images: Tensor, orientation: Indices) -> Tensor:
+def apply_orientation(images: Tensor, orientation: Indices) -> Tensor:
     """Images [n, C, R, R], each in one of eight orientations: mirrored if odd, and then turned o // 2 times by 90°."""
     result = images.clone()
     for one in np.unique(orientation[orientation > 0]).tolist():

@@ -2,13 +2,15 @@
 
 from dataclasses import asdict
 
+from components.gan_train.config import TrainingConfig
 from components.gan_train.dataset import Tiles
-from components.gan_train.distributed import Team
+from components.gan_train.distributed import ProcessGroup
 from components.gan_train.memory import Estimate
-from components.gan_train.config import Settings
 
 
-def describe(settings: Settings, tiles: Tiles, team: Team, device: str, start: str, checkpoints: str) -> str:
+def describe(
+    settings: TrainingConfig, tiles: Tiles, team: ProcessGroup, device: str, start: str, checkpoints: str
+) -> str:
     """The resolved configuration, parameters and estimated memory, as lines.
 
     Args:

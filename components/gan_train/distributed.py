@@ -11,15 +11,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from components.core.runtime.device import pick_device
-from components.core.errors import ThyganError, TrainingError
 from components.core.checkpoint.state_file import flatten, unflatten
+from components.core.errors import ThyganError, TrainingError
+from components.core.runtime.device import pick_device
 
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes, seen from one of them. Every process calls every method when the others do.
 
     Attributes:
@@ -114,7 +114,7 @@ class Team:
 
 
 @contextmanager
-def joined(device_name: str) -> Iterator[tuple[Team, torch.device]]:
+def init_distributed(device_name: str) -> Iterator[tuple[ProcessGroup, torch.device]]:
     """The team that torchrun's environment names, else a team of one; and this process's device.
 
     Args:
@@ -124,7 +124,7 @@ def joined(device_name: str) -> Iterator[tuple[Team, torch.device]]:
         ConfigError: The device is not there.
     """
     if not all(name in os.environ for name in _VARIABLES) or int(os.environ["WORLD_SIZE"]) == 1:
-        yield Team(), pick_device(device_name)
+        yield ProcessGroup(), pick_device(device_name)
         return
     device = pick_device(device_name)
     if device.type == "cuda":
@@ -133,6 +133,6 @@ def joined(device_name: str) -> Iterator[tuple[Team, torch.device]]:
     # Small messages between the hosts take the CPU's way, so that asking them does not wait for a GPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Team(dist.get_rank(), dist.get_world_size()), device
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size()), device
     finally:
         dist.destroy_process_group()

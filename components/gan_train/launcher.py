@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.core.data.archive_reference import localize
 from components.core.errors import TrainingError
-from components.core.data.archive_reference import on_disk
 
 TEAM = (sys.executable, "-m", "torch.distributed.run")
 MEMBER = "components.gan_train.worker"
@@ -49,7 +49,7 @@ def train_in_processes(processes: int, options: Mapping[str, Any]) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.json"
-        dataset = str(on_disk(options["dataset"], Path(folder)))  # all of them read all of it
+        dataset = str(localize(options["dataset"], Path(folder)))  # all of them read all of it
         job.write_text(json.dumps({**options, "dataset": dataset}), encoding="utf-8")
         command = [*TEAM, "--standalone", f"--nproc-per-node={processes}", "-m", MEMBER, str(job)]
         with subprocess.Popen(command) as team, _handing_on(team):  # noqa: S603 - our own module, no shell

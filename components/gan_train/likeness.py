@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 
-def environment(device: torch.device, world_size: int) -> dict[str, Any]:
+def runtime_fingerprint(device: torch.device, world_size: int) -> dict[str, Any]:
     """What decides about the last bit of a sum, beside the configuration."""
     return {
         "torch": torch.__version__,
@@ -19,13 +19,13 @@ def environment(device: torch.device, world_size: int) -> dict[str, Any]:
     }
 
 
-def differences(then: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:
+def config_diff(then: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> list[str]:
     """`key old → new` for every key that differs, those inside of nested values as `outer.key`."""
     found = []
     for key in sorted(then.keys() | now.keys()):
         old, new = then.get(key, "(absent)"), now.get(key, "(absent)")
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += differences(old, new, f"{within}{key}.")
+            found += config_diff(old, new, f"{within}{key}.")
         elif old != new:
             found.append(f"{within}{key} {old} → {new}")
     return found

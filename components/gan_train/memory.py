@@ -18,8 +18,8 @@ from components.core.errors import ConfigError
 from components.core.stylegan2 import AugmentPipe
 from components.core.stylegan2.augment.draws import Random
 from components.gan_train import losses
+from components.gan_train.config import TrainingConfig, networks, with_micro_batch
 from components.gan_train.losses import PATH_LENGTH_SHRINK, Augmented, Latents, View, unchanged
-from components.gan_train.config import Settings, divided, networks
 
 OVERHEAD = 1.15
 GIB = 2**30
@@ -68,7 +68,7 @@ class Estimate:
         parameters: Of G and D.
     """
 
-    def __init__(self, settings: Settings, c_dim: int, resolution: int, data_bytes: int = 0) -> None:
+    def __init__(self, settings: TrainingConfig, c_dim: int, resolution: int, data_bytes: int = 0) -> None:
         """Counts two small micro-batches; the peak is linear in their size.
 
         Args:
@@ -91,7 +91,7 @@ class Estimate:
         """The peak in GiB."""
         return (self._fixed + self._slope * batch_gpu) * OVERHEAD / GIB
 
-    def fit(self, settings: Settings, memory_gb: float, processes: int) -> Settings:
+    def fit(self, settings: TrainingConfig, memory_gb: float, processes: int) -> TrainingConfig:
         """The settings with the largest micro-batch that stays within so many GiB.
 
         Raises:
@@ -99,7 +99,7 @@ class Estimate:
         """
         size = settings.batch // processes
         while size > 0:
-            found = divided(settings, 0, processes, most=size)
+            found = with_micro_batch(settings, 0, processes, most=size)
             if self.gb(found.batch_gpu) <= memory_gb:
                 return found
             if found.batch_gpu > size:
@@ -111,7 +111,7 @@ class Estimate:
         )
 
 
-def _peaks(settings: Settings, G: Any, D: Any, c_dim: int, resolution: int, n: int) -> list[int]:
+def _peaks(settings: TrainingConfig, G: Any, D: Any, c_dim: int, resolution: int, n: int) -> list[int]:
     """Bytes that each phase adds to what is held, gradients included, with n images."""
     images, c = torch.empty(n, 3, resolution, resolution, device=_META), torch.empty(n, c_dim, device=_META)
     view = unchanged if settings.augment == "noaug" else _view(settings, images)
@@ -139,7 +139,7 @@ def _peaks(settings: Settings, G: Any, D: Any, c_dim: int, resolution: int, n: i
     return found
 
 
-def _view(settings: Settings, images: Tensor) -> View:
+def _view(settings: TrainingConfig, images: Tensor) -> View:
     pipe = AugmentPipe(settings.augment_pipe).to(_META)
     pipe.p = torch.ones([])  # is read by the host
     return Augmented(pipe, pipe.draw(images, Random(torch.Generator().manual_seed(settings.seed))))

@@ -3,16 +3,16 @@
 from components.core.telemetry import series
 from components.core.telemetry.live import watch
 from components.gan_train.checkpoint import Checkpoints
-from components.gan_train.trainer import Training
+from components.gan_train.trainer import GanTrainer
 from components.gan_train.training_loop import PHASES, Row
 
 _GIB = 2**30
 
 
-class Dials:
+class PrometheusLogger:
     """The series of one training; its leader's, the other processes' are seen by nobody."""
 
-    def __init__(self, training: Training, checkpoints: Checkpoints | None) -> None:
+    def __init__(self, training: GanTrainer, checkpoints: Checkpoints | None) -> None:
         self._watch, self._checkpoints = watch(), checkpoints
         self._device = training.device.type
         self._watch.set(series.KIMG, training.images_seen / 1000)

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from components.core.data.archive import Pixels, decode, encode_png
 from components.core.stylegan2.snapshot import save_snapshot
-from components.gan_train.collapse import Likeness, why_collapsed
-from components.gan_train.snapshot_uploader import Copies
+from components.gan_train.collapse import ThumbnailMetrics, why_collapsed
+from components.gan_train.config import TrainingConfig
 from components.gan_train.dataset import Tiles
-from components.gan_train.sample_grid import Grid
-from components.gan_train.trainer import Training
-from components.gan_train.config import Settings
-from components.gan_train.training_loop import Row, Tick
+from components.gan_train.sample_grid import SampleGrid
+from components.gan_train.snapshot_uploader import SnapshotUploader
+from components.gan_train.trainer import GanTrainer
+from components.gan_train.training_loop import Row, TickStats
 
 STATS, REALS = "stats.jsonl", "reals.png"
 _IMAGES_PER_COMPARED = 16  # trained on, for one that is compared at a snapshot
@@ -30,7 +30,14 @@ class Outputs:
     """
 
     def __init__(
-        self, folder: Path, training: Training, tiles: Tiles, *, keep_best: int, stops: bool, copies: Copies | None
+        self,
+        folder: Path,
+        training: GanTrainer,
+        tiles: Tiles,
+        *,
+        keep_best: int,
+        stops: bool,
+        copies: SnapshotUploader | None,
     ) -> None:
         """Begins a folder.
 
@@ -45,8 +52,8 @@ class Outputs:
         self.folder, self._training, self._copies = folder, training, copies
         self._keep_best, self._stops = keep_best, stops
         s = training.settings
-        self._grid = Grid(tiles.resolution, tiles.c_dim)
-        self._likeness = Likeness(tiles, int(s.snapshot_kimg * 1000 / _IMAGES_PER_COMPARED), s.seed)
+        self._grid = SampleGrid(tiles.resolution, tiles.c_dim)
+        self._likeness = ThumbnailMetrics(tiles, int(s.snapshot_kimg * 1000 / _IMAGES_PER_COMPARED), s.seed)
         self._snapshots: list[dict[str, Any]] = []
         self.rows: list[Row] = []
         self.fakes: list[tuple[float, Pixels]] = []
@@ -58,7 +65,7 @@ class Outputs:
         """Keeps the network that the training starts from."""
         self._keep(0.0, "fakes_init")
 
-    def tick(self, tick: Tick) -> None:
+    def tick(self, tick: TickStats) -> None:
         """Writes a tick's row and, where one is due, a snapshot with its grid."""
         row = {**tick.row, "recall": None, "distance": None}
         if tick.is_snapshot:
@@ -136,7 +143,7 @@ class Outputs:
         return True
 
 
-def _number(kimg: float, settings: Settings) -> str:
+def _number(kimg: float, settings: TrainingConfig) -> str:
     """kimg in a file name: six digits, with three decimals where snapshots do not fall on whole kimg."""
     if float(settings.kimg).is_integer() and float(settings.snapshot_kimg).is_integer():
         return f"{int(kimg):06d}"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from components.core.stylegan2 import AugmentPipe, Generator
 from components.core.stylegan2.augment.draws import Random
-from components.gan_train.dataset import Indices, Order, Tiles
+from components.gan_train.dataset import Indices, InfiniteSampler, Tiles
 from components.gan_train.losses import PATH_LENGTH_SHRINK, Augmented, Latents, View, unchanged
 
 PHASES = ("g_main", "g_reg", "d_main")  # that call the generator
@@ -21,7 +21,7 @@ VIEWS = ("g_main", "fake", "real", "r1")  # calls of the discriminator
 
 
 @dataclass(frozen=True)
-class Part:
+class MicroBatch:
     """One of `of` equal parts of a batch: every `of`-th sample from `index` on.
 
     Groups of the mini-batch deviation are strided likewise, so they are those of the undivided batch wherever a part
@@ -40,20 +40,20 @@ class Part:
 class Draws(Protocol):
     """What is random in one iteration, by phase and part."""
 
-    def latents(self, phase: str, part: Part) -> Latents:
+    def latents(self, phase: str, part: MicroBatch) -> Latents:
         """Of `phase`; g_reg takes half the batch."""
 
-    def real(self, part: Part) -> tuple[Tensor, Tensor]:
+    def real(self, part: MicroBatch) -> tuple[Tensor, Tensor]:
         """Images [n, 3, R, R] and label vectors [n, c_dim], the same in all phases of D."""
 
-    def pl_noise(self, part: Part) -> Tensor:
+    def pl_noise(self, part: MicroBatch) -> Tensor:
         """Standard normal [n, 3, R, R] of g_reg."""
 
-    def view(self, call: str, part: Part) -> View:
+    def view(self, call: str, part: MicroBatch) -> View:
         """What the discriminator sees in one of its calls."""
 
 
-class Iteration:
+class IterationInputs:
     """The draws of one iteration."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Iteration:
         batch: int,
         *,
         tiles: Tiles,
-        order: Order,
+        order: InfiniteSampler,
         G: Generator,
         pipe: AugmentPipe | None,
         style_mixing: float,
@@ -83,7 +83,7 @@ class Iteration:
         self._view_seeds = rng.integers(2**63, size=len(VIEWS))
         self._reals = order.at(range(images_seen, images_seen + batch))
 
-    def latents(self, phase: str, part: Part) -> Latents:
+    def latents(self, phase: str, part: MicroBatch) -> Latents:
         """The part's latents with its noise, on the device."""
         all_ = self._latents[phase]
         z, c, z_mix = (
@@ -94,18 +94,18 @@ class Iteration:
         seeds = self._noise_seeds[PHASES.index(phase), : len(all_.z)][part.samples]
         return Latents(z, c, z_mix, all_.cutoff, self._noise(seeds))
 
-    def real(self, part: Part) -> tuple[Tensor, Tensor]:
+    def real(self, part: MicroBatch) -> tuple[Tensor, Tensor]:
         """The part's tiles, on the device."""
         tile, orientation = self._reals
         return self._tiles.reals(tile[part.samples], orientation[part.samples], self._device)
 
-    def pl_noise(self, part: Part) -> Tensor:
+    def pl_noise(self, part: MicroBatch) -> Tensor:
         """The part's directions."""
         side = self._tiles.resolution
         flat = self._normal(self._pl_seeds[part.samples], self._G.img_channels * side * side)
         return flat.view(-1, self._G.img_channels, side, side)
 
-    def view(self, call: str, part: Part) -> View:
+    def view(self, call: str, part: MicroBatch) -> View:
         """The part's augmentation."""
         if self._pipe is None:
             return unchanged
@@ -137,7 +137,7 @@ class _PartOf:
 
     whole: Random
     batch: int
-    part: Part
+    part: MicroBatch
 
     def uniform(self, name: str, shape: tuple[int, ...]) -> Tensor:
         return self.whole.uniform(name, (self.batch, *shape[1:]))[self.part.samples]

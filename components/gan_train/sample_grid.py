@@ -13,7 +13,7 @@ _WIDTH_PX, _FEWEST, _MOST = 512, 8, 16
 _ROWS_AT_LEAST = 4
 
 
-class Grid:
+class SampleGrid:
     """Which classes and latents a training's grids show.
 
     Attributes:

@@ -8,23 +8,23 @@ from typing import Any
 import torch
 
 from components.core.errors import DataError
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.presets import PRESETS
 from components.core.stylegan2.transfer import Start, State, transfer
 from components.gan_train.checkpoint import Checkpoints
 from components.gan_train.compile_losses import compile_losses
+from components.gan_train.config import GanOptions, TrainingConfig, for_resume, resolve
 from components.gan_train.dataset import Tiles
-from components.gan_train.distributed import Team
-from components.gan_train.random_inputs import Part
-from components.gan_train.trainer import Training
+from components.gan_train.distributed import ProcessGroup
 from components.gan_train.memory import Estimate
-from components.gan_train.config import Options, Settings, continued, resolve
-from components.gan_train.training_loop import Walk
+from components.gan_train.random_inputs import MicroBatch
+from components.gan_train.trainer import GanTrainer
+from components.gan_train.training_loop import TrainingLoop
 
 
 @dataclass(frozen=True)
-class Session:
+class TrainingSetup:
     """What is at hand while a training goes on.
 
     Attributes:
@@ -37,14 +37,16 @@ class Session:
     """
 
     tiles: Tiles
-    training: Training
-    walk: Walk
+    training: GanTrainer
+    walk: TrainingLoop
     is_kept: bool
     checkpoints: Checkpoints | None
     saved: dict[str, Any] | None
 
 
-def settings_of(asked: Options, tiles: Tiles, team: Team, device: torch.device, saved: Settings | None) -> Settings:
+def settings_of(
+    asked: GanOptions, tiles: Tiles, team: ProcessGroup, device: torch.device, saved: TrainingConfig | None
+) -> TrainingConfig:
     """What is asked for, resolved; of a training that goes on, what it began with.
 
     Raises:
@@ -59,14 +61,14 @@ def settings_of(asked: Options, tiles: Tiles, team: Team, device: torch.device, 
         )
     settings = resolve(asked, tiles.resolution, device, team.size)
     if saved:
-        settings = continued(saved, asked, team.size)
+        settings = for_resume(saved, asked, team.size)
     if not asked.memory_gb or asked.batch_gpu:
         return settings
     data_bytes = tiles.images.nbytes if device.type == "cuda" else 0
     return Estimate(settings, tiles.c_dim, tiles.resolution, data_bytes).fit(settings, asked.memory_gb, team.size)
 
 
-def begin_with(training: Training, start: Start) -> None:
+def init_from_pretrained(training: GanTrainer, start: Start) -> None:
     """Gives a training that has not begun the weights of other networks; says what became of them."""
     networks: list[tuple[str, Generator | Discriminator, State | None]] = [
         ("generator", training.G, start.G),
@@ -76,20 +78,20 @@ def begin_with(training: Training, start: Start) -> None:
     for name, network, state in networks:
         done = transfer(state, network) if state else "the file has none, so a new one is trained"
         if training.team.is_leader:
-            say(f"{start.path.name}: {name}: {done}")
+            log(f"{start.path.name}: {name}: {done}")
 
 
 @contextmanager
-def opened(
-    asked: Options,
+def build_training(
+    asked: GanOptions,
     tiles: Tiles,
-    team: Team,
+    team: ProcessGroup,
     device: torch.device,
     *,
     start: Start | None,
     place: tuple[str, str],
     compiles: bool,
-) -> Iterator[Session]:
+) -> Iterator[TrainingSetup]:
     """The training, where it stands.
 
     Args:
@@ -119,16 +121,16 @@ def opened(
 
         saved = team.lead(latest) if checkpoint_uri else None
         if saved:
-            begun = settings_of(asked, tiles, team, device, Settings(**saved["settings"]))
+            begun = settings_of(asked, tiles, team, device, TrainingConfig(**saved["settings"]))
         tiles.to(device)
-        training = Training(begun, tiles.c_dim, tiles.resolution, device, team)
-        walk = Walk(training, tiles)
+        training = GanTrainer(begun, tiles.c_dim, tiles.resolution, device, team)
+        walk = TrainingLoop(training, tiles)
         if saved:
             training.load_state_dict(saved["training"])
             walk.load_state_dict(saved["walk"])
         elif start:
-            begin_with(training, start)
+            init_from_pretrained(training, start)
         if compiles:
-            part = Part(0, begun.batch // begun.batch_gpu)
+            part = MicroBatch(0, begun.batch // begun.batch_gpu)
             training.losses = compile_losses(training, walk.draw(), part)
-        yield Session(tiles, training, walk, bool(checkpoint_uri), checkpoints, saved)
+        yield TrainingSetup(tiles, training, walk, bool(checkpoint_uri), checkpoints, saved)

@@ -7,20 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.core.checkpoint.upload_queue import UploadQueue
 from components.core.errors import DataError, StoreError
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.store import is_bucket, open_store
-from components.core.checkpoint.upload_queue import Errands
 
 _LAST_UPLOADS_S = 20.0
 
 
-class Copies:
+class SnapshotUploader:
     """Copies of files in a store; to a bucket they go behind the training's back."""
 
     def __init__(self, uri: str) -> None:
         self._store = open_store(uri)
-        self._errands = Errands(uri) if is_bucket(uri) else None
+        self._errands = UploadQueue(uri) if is_bucket(uri) else None
         self._waiting: dict[str, Path] = {}
 
     def put(self, path: Path) -> None:
@@ -43,7 +43,7 @@ class Copies:
         try:
             self._store.get(name, path)
         except (StoreError, DataError) as error:
-            say(f"{error} The training goes on without it.")
+            log(f"{error} The training goes on without it.")
             return False
         return True
 
@@ -58,7 +58,7 @@ class Copies:
     def close(self) -> None:
         """Waits for the last copies, within reason."""
         if self._errands and (left := self._errands.close(_LAST_UPLOADS_S)):
-            say(f"Not all snapshots reached their store ({left}) Those of a finished training are in its folder.")
+            log(f"Not all snapshots reached their store ({left}) Those of a finished training are in its folder.")
 
     def _upload(self, path: Path) -> None:
         with suppress(FileNotFoundError):  # removed meanwhile

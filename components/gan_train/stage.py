@@ -11,32 +11,32 @@ import torch
 
 from components.core.data.archive import CLASSES, LINEAGE, ImageArchive
 from components.core.errors import ConfigError, DataError
-from components.core.io.atomic_files import write_json, write_text, written
+from components.core.io.atomic_files import atomic_write, write_json, write_text
 from components.core.protocol.lineage import Lineage, with_start
-from components.core.runtime.progress import say
-from components.core.stage_record import RECORDS, Record
-from components.core.stylegan2.transfer import read_start
-from components.core.telemetry.stage import watched
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.runtime.progress import log
 from components.core.runtime.threads import cpu_threads
+from components.core.stylegan2.transfer import read_start
+from components.core.telemetry.stage import instrumented
 from components.gan_train.checkpoint import checkpoint_key
-from components.gan_train.snapshot_uploader import Copies
+from components.gan_train.checkpoint_scheduler import CheckpointScheduler
+from components.gan_train.config import GanOptions
 from components.gan_train.dataset import Tiles, load_tiles
 from components.gan_train.describe import describe
-from components.gan_train.metrics import Dials
-from components.gan_train.distributed import joined
-from components.gan_train.trainer import Training
+from components.gan_train.distributed import init_distributed
+from components.gan_train.metrics import PrometheusLogger
 from components.gan_train.outputs import Outputs
 from components.gan_train.page import draw_page
-from components.core.runtime.progress_bar import Progress
-from components.gan_train.checkpoint_scheduler import Saver
-from components.gan_train.setup import Session, opened, settings_of
-from components.gan_train.config import Options
-from components.gan_train.training_loop import Row, Tick
+from components.gan_train.progress_bar import ProgressBar
+from components.gan_train.setup import TrainingSetup, build_training, settings_of
+from components.gan_train.snapshot_uploader import SnapshotUploader
+from components.gan_train.trainer import GanTrainer
+from components.gan_train.training_loop import Row, TickStats
 
 SETTINGS = "settings.json"  # resolved: what a preset meant may change, or depend on the GPUs there were
 
 
-@watched
+@instrumented
 def run(
     *,
     dataset: str,
@@ -138,10 +138,10 @@ def run(
         StoreError: The checkpoints' place cannot be used.
         TrainingError: The training diverged, or was told to end.
     """
-    asked = Options.among(locals())
+    asked = GanOptions.among(locals())
     if not checkpoint_minutes >= 0:
         raise ConfigError(f"checkpoint_minutes is {checkpoint_minutes}: it must be at least 0.")
-    with ImageArchive(dataset) as archive, cpu_threads(threads), joined(device) as (team, target):
+    with ImageArchive(dataset) as archive, cpu_threads(threads), init_distributed(device) as (team, target):
         tiles = load_tiles(archive)
         attached = {name: archive.attachment(name) for name in (LINEAGE, CLASSES)}
         lineage = attached[LINEAGE]
@@ -154,7 +154,7 @@ def run(
             )
         if dry_run:
             if team.is_leader:
-                say(describe(settings, tiles, team, str(target), resume_from, checkpoint_uri))
+                log(describe(settings, tiles, team, str(target), resume_from, checkpoint_uri))
             return
         start = read_start(resume_from) if resume_from else None
         if start:
@@ -164,12 +164,12 @@ def run(
         key = checkpoint_key(known.get("scheme", ""), known.get("fold", ""), tiles.digest)
         name = f"fold {known['fold']} · {known['scheme']}" if known else Path(dataset).stem
         place = (checkpoint_uri, key)
-        with opened(asked, tiles, team, target, start=start, place=place, compiles=compile) as session:
+        with build_training(asked, tiles, team, target, start=start, place=place, compiles=compile) as session:
             if not team.is_leader:
                 _train(session, None, checkpoint_minutes, name)
                 return
-            with Record(metrics, "gan_train", upstream=archive.attachment(RECORDS), **known) as record:
-                with written(snapshots) as folder:
+            with StageRecord(metrics, "gan_train", upstream=archive.attachment(RECORDS), **known) as record:
+                with atomic_write(snapshots) as folder:
                     folder.mkdir()
                     write_json(folder / SETTINGS, asdict(session.training.settings))
                     for file, value in attached.items():
@@ -190,9 +190,9 @@ def run(
                 write_text(page, draw_page(title, record.own(), classes, outputs.reals, outputs.fakes, outputs.rows))
 
 
-def _outputs(session: Session, folder: Path, asked: Options) -> Outputs:
+def _outputs(session: TrainingSetup, folder: Path, asked: GanOptions) -> Outputs:
     """The folder as it stood, or as it begins."""
-    copies = Copies(f"{session.checkpoints.uri}/outputs") if session.checkpoints else None
+    copies = SnapshotUploader(f"{session.checkpoints.uri}/outputs") if session.checkpoints else None
     outputs = Outputs(
         folder,
         session.training,
@@ -202,14 +202,14 @@ def _outputs(session: Session, folder: Path, asked: Options) -> Outputs:
         copies=copies,
     )
     if session.saved:
-        say(f"The training goes on at {session.training.images_seen / 1000:g} kimg.")
+        log(f"The training goes on at {session.training.images_seen / 1000:g} kimg.")
         outputs.load_state_dict(session.saved["outputs"])
     else:
         outputs.begin()
     return outputs
 
 
-def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float, name: str) -> None:
+def _train(session: TrainingSetup, outputs: Outputs | None, checkpoint_minutes: float, name: str) -> None:
     """Trains to the end, or until it should stop; the leader, which has the outputs, writes as it goes."""
     training, walk, team = session.training, session.walk, session.training.team
 
@@ -217,7 +217,7 @@ def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float,
         whole = {"settings": asdict(training.settings), "training": training.state_dict(), "walk": walk.state_dict()}
         return {**whole, "outputs": outputs.state_dict()} if outputs else whole
 
-    def after(tick: Tick | None) -> str:
+    def after(tick: TickStats | None) -> str:
         assert outputs is not None
         if tick:
             outputs.tick(tick)
@@ -227,9 +227,11 @@ def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float,
 
     saver = None
     if session.is_kept:
-        saver = Saver(team, session.checkpoints, checkpoint_minutes, state, training.images_seen)
-    progress = Progress(f"{name}: training", training.settings.kimg, training.images_seen / 1000) if outputs else None
-    dials = Dials(training, session.checkpoints)
+        saver = CheckpointScheduler(team, session.checkpoints, checkpoint_minutes, state, training.images_seen)
+    progress = (
+        ProgressBar(f"{name}: training", training.settings.kimg, training.images_seen / 1000) if outputs else None
+    )
+    dials = PrometheusLogger(training, session.checkpoints)
     with saver.listening() if saver else nullcontext():
         why = team.lead(lambda: after(None))
         for tick in () if why else walk.iterations():
@@ -247,10 +249,10 @@ def _train(session: Session, outputs: Outputs | None, checkpoint_minutes: float,
     if progress:
         progress.close()
     if outputs and why:
-        say(f"{name}: the training stopped at {training.images_seen / 1000:g} kimg. {why}")
+        log(f"{name}: the training stopped at {training.images_seen / 1000:g} kimg. {why}")
 
 
-def _facts(training: Training, tiles: Tiles) -> dict[str, str | float]:
+def _facts(training: GanTrainer, tiles: Tiles) -> dict[str, str | float]:
     s = asdict(training.settings)
     shown = ("batch", "gamma", "learning_rate", "ema_kimg", "seed", "augment", "precision", "symmetry")
     return {

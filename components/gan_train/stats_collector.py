@@ -5,13 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.gan_train.distributed import Team
+from components.gan_train.distributed import ProcessGroup
 
 
-class Meter:
+class StatsCollector:
     """Running means. Sums stay on the device until they are asked for."""
 
-    def __init__(self, team: Team) -> None:
+    def __init__(self, team: ProcessGroup) -> None:
         self._team = team
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}

@@ -15,10 +15,10 @@ from typing import Any
 
 import urllib3
 
-from components.core.data.content_hash import content
+from components.core.data.content_hash import content_hash
 from components.core.errors import ConfigError, TrainingError
 from components.core.io.atomic_files import digest
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.store import is_bucket, open_store
 from components.gan_train.worker import DATASET, JOB
 
@@ -47,7 +47,7 @@ def train_on_nodes(wanted: Mapping[str, str], options: Mapping[str, Any]) -> Non
     if not is_bucket(options["checkpoint_uri"]):
         raise ConfigError("A training on several nodes needs checkpoint_uri in a bucket: the nodes share no disk.")
     own = {name: value for name, value in options.items() if name not in ("dataset", "snapshots", "page", "metrics")}
-    key = digest([content(options["dataset"]), own, dict(wanted)])[:16]
+    key = digest([content_hash(options["dataset"]), own, dict(wanted)])[:16]
     uri = f"{options['checkpoint_uri'].rstrip('/')}/jobs/{key}"
     store = open_store(uri)
     store.put(Path(options["dataset"]), DATASET)
@@ -122,7 +122,7 @@ def _wait(cluster: "_Kubernetes", name: str, most_s: float) -> None:
         status = cluster.get(name).get("status", {})
         conditions = {one["type"]: one for one in status.get("conditions", []) if one.get("status") == "True"}
         if "Complete" in conditions:
-            say(f"TrainJob {name}: complete")
+            log(f"TrainJob {name}: complete")
             return
         if failed := conditions.get("Failed"):
             raise TrainingError(
@@ -134,7 +134,7 @@ def _wait(cluster: "_Kubernetes", name: str, most_s: float) -> None:
             for one in status.get("jobsStatus", [])
         )
         if jobs != told:
-            say(f"TrainJob {name}: {jobs}")
+            log(f"TrainJob {name}: {jobs}")
             told = jobs
         if time.monotonic() - began > most_s:
             raise TrainingError(f"TrainJob {name} is not done after {most_s / 3600:g} h: give train_job more hours.")

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from components.core.stylegan2 import AugmentPipe
 from components.gan_train import losses
 from components.gan_train.ada import AdaController
-from components.gan_train.dataset import Order, Tiles
-from components.gan_train.distributed import Team
-from components.gan_train.random_inputs import Draws, Iteration, Part
-from components.gan_train.config import Settings, networks
+from components.gan_train.config import TrainingConfig, networks
+from components.gan_train.dataset import InfiniteSampler, Tiles
+from components.gan_train.distributed import ProcessGroup
+from components.gan_train.random_inputs import Draws, IterationInputs, MicroBatch
 
 G_INTERVAL, D_INTERVAL = 4, 16  # iterations between regularisations
 GRADIENT_LIMIT = 1e5
@@ -22,7 +22,7 @@ _MARGIN_MULTIPLE = 8  # of augmentation on a GPU, whose memory and compiled code
 Measured = dict[str, Tensor]
 
 
-class Training:
+class GanTrainer:
     """The state of a training. Every process holds all of it and computes its parts of a batch.
 
     Attributes:
@@ -39,9 +39,14 @@ class Training:
     """
 
     def __init__(
-        self, settings: Settings, c_dim: int, resolution: int, device: torch.device, team: Team | None = None
+        self,
+        settings: TrainingConfig,
+        c_dim: int,
+        resolution: int,
+        device: torch.device,
+        team: ProcessGroup | None = None,
     ) -> None:
-        self.settings, self.device, self.team = settings, device, team or Team()
+        self.settings, self.device, self.team = settings, device, team or ProcessGroup()
         # Layers draw their own first values; a forked stream keeps that from touching anyone else's random numbers.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -68,12 +73,12 @@ class Training:
         self.images_seen = 0
         self.losses: Any = losses
         rounds = settings.batch // (settings.batch_gpu * self.team.size)
-        self._parts = [Part(self.team.rank * rounds + k, self.team.size * rounds) for k in range(rounds)]
+        self._parts = [MicroBatch(self.team.rank * rounds + k, self.team.size * rounds) for k in range(rounds)]
 
-    def draw(self, tiles: Tiles, order: Order) -> Iteration:
+    def draw(self, tiles: Tiles, order: InfiniteSampler) -> IterationInputs:
         """What is random in the next iteration."""
         s = self.settings
-        return Iteration(
+        return IterationInputs(
             s.seed,
             self.images_seen,
             s.batch,
@@ -121,7 +126,7 @@ class Training:
         self.images_seen = state["images_seen"]
         self._show_p()
 
-    def _g_main(self, draws: Draws, part: Part) -> Measured:
+    def _g_main(self, draws: Draws, part: MicroBatch) -> Measured:
         latents, view = draws.latents("g_main", part), draws.view("g_main", part)
         loss, logits = self.losses.generator_loss(self.G, self.D, latents, view)
         self._backward(loss)
@@ -130,7 +135,7 @@ class Training:
     def _path_length(self, draws: Draws) -> Measured:
         weight, before = self.settings.pl_weight * G_INTERVAL, self.pl_mean
 
-        def lengths_of(part: Part) -> Tensor:
+        def lengths_of(part: MicroBatch) -> Tensor:
             lengths: Tensor = self.losses.path_lengths(self.G, draws.latents("g_reg", part), draws.pl_noise(part))
             return lengths
 
@@ -144,7 +149,7 @@ class Training:
                 batch_mean = batch_mean_of([lengths_of(part) for part in self._parts])
             self.G.mapping.w_avg.copy_(w_avg)
 
-        def work(part: Part) -> Measured:
+        def work(part: MicroBatch) -> Measured:
             lengths = lengths_of(part)
             mean = batch_mean_of([lengths]) if batch_mean is None else batch_mean
             penalty, self.pl_mean = losses.path_penalty(lengths, before, mean)
@@ -153,7 +158,7 @@ class Training:
 
         return self._phase("g_reg", self.G, work)
 
-    def _d_main(self, draws: Draws, part: Part) -> Measured:
+    def _d_main(self, draws: Draws, part: MicroBatch) -> Measured:
         latents, view = draws.latents("d_main", part), draws.view("fake", part)
         fake, _ = self.losses.fake_loss(self.G, self.D, latents, view)
         self._backward(fake)
@@ -162,7 +167,7 @@ class Training:
         self.ada.report(logits)
         return {"loss_d": (fake + real).detach(), "score_real": logits.mean(), "sign_real": logits.sign().mean()}
 
-    def _d_reg(self, draws: Draws, part: Part) -> Measured:
+    def _d_reg(self, draws: Draws, part: MicroBatch) -> Measured:
         penalty, logits = self.losses.r1_penalty(self.D, *draws.real(part), draws.view("r1", part))
         self._backward(penalty.mean() * (self.settings.gamma / 2 * D_INTERVAL))
         self.ada.report(logits)
@@ -172,7 +177,7 @@ class Training:
         """Adds a part's gradients: their mean over all parts is the batch's gradient."""
         (loss / len(self._parts)).backward()
 
-    def _phase(self, name: str, network: nn.Module, work: Callable[[Part], Measured]) -> Measured:
+    def _phase(self, name: str, network: nn.Module, work: Callable[[MicroBatch], Measured]) -> Measured:
         """Gathers one network's gradients over all parts and takes its step."""
         self.G.requires_grad_(network is self.G)
         self.D.requires_grad_(network is self.D)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from components.core.errors import TrainingError
-from components.gan_train.dataset import Order, Tiles
-from components.gan_train.random_inputs import Iteration
-from components.gan_train.trainer import Training
-from components.gan_train.stats_collector import Meter
+from components.gan_train.dataset import InfiniteSampler, Tiles
+from components.gan_train.random_inputs import IterationInputs
+from components.gan_train.stats_collector import StatsCollector
+from components.gan_train.trainer import GanTrainer
 
 PHASES = ("g_main", "g_reg", "d_main", "d_reg")
 MEASURES = ("loss_g", "loss_d", "r1_penalty", "path_length", "score_real", "score_fake", "sign_real")
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Tick:
+class TickStats:
     """A tick.
 
     Attributes:
@@ -37,19 +37,19 @@ class Tick:
     is_snapshot: bool
 
 
-class Walk:
+class TrainingLoop:
     """Goes through a training's iterations."""
 
-    def __init__(self, training: Training, tiles: Tiles) -> None:
+    def __init__(self, training: GanTrainer, tiles: Tiles) -> None:
         s = training.settings
         self._training, self._tiles = training, tiles
-        self._order = Order(tiles.labels, tiles.c_dim, s.symmetry, s.balanced, s.seed)
-        self._meter = Meter(training.team)
+        self._order = InfiniteSampler(tiles.labels, tiles.c_dim, s.symmetry, s.balanced, s.seed)
+        self._meter = StatsCollector(training.team)
         self._since = training.images_seen
         self._earlier_s, self._started = 0.0, time.monotonic()
         self.end = math.ceil(s.kimg * 1000 / s.batch) * s.batch
 
-    def iterations(self) -> Iterator[Tick | None]:
+    def iterations(self) -> Iterator[TickStats | None]:
         """Runs them; yields after each, a tick where one ends.
 
         Raises:
@@ -67,10 +67,10 @@ class Walk:
                 continue
             row = self._row()
             self._since, self._earlier_s, self._started = training.images_seen, 0.0, time.monotonic()
-            yield Tick(row, is_snapshot)
+            yield TickStats(row, is_snapshot)
             self._started = time.monotonic()  # snapshots and grids are no part of the pace
 
-    def draw(self) -> Iteration:
+    def draw(self) -> IterationInputs:
         """What is random in the next iteration."""
         return self._training.draw(self._tiles, self._order)
 

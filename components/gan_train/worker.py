@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from components.core.data.archive_reference import localize
 from components.core.errors import ConfigError, ThyganError
 from components.core.io.atomic_files import digest
-from components.core.data.archive_reference import on_disk
 from components.core.store import is_bucket, open_store
 from components.gan_train.stage import run
 
@@ -33,7 +33,7 @@ def main(job: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / DATASET).exists():
             store.get(DATASET, folder / DATASET)
-        dataset = on_disk(folder / DATASET, folder)
+        dataset = localize(folder / DATASET, folder)
     places = {name: str(folder / name) for name in ("snapshots", "page", "metrics")}
     run(**{**json.loads(note.data), **places, "dataset": str(dataset)})
 

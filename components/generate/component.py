@@ -31,6 +31,6 @@ def generate(
     trust_origin: str = "",
 ) -> None:
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    work(generate, given)
+    run_stage(generate, given)

@@ -9,8 +9,8 @@ from components.core.data.archive import CLASSES, ImageArchive, Pixels
 from components.core.features.extract import features_of
 from components.core.features.extractors import Extractor
 from components.generate.fidelity import Reader, Tally, tallies
-from components.generate.multi_gpu import Batch
 from components.generate.memorisation import ORIENTATIONS, Gate, Nearest, look_at, make_gate
+from components.generate.multi_gpu import Batch
 from components.generate.page import Pair
 
 _SHOWN = 8

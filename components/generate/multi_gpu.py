@@ -18,7 +18,7 @@ _AHEAD = 2  # batches of each device that may wait
 
 
 @dataclass(frozen=True)
-class Hand:
+class GeneratorWorker:
     """What one device draws with.
 
     Attributes:
@@ -67,17 +67,17 @@ class Batch:
     features: Features
 
 
-class Hands:
+class GeneratorPool:
     """Several devices that take batches in turn; what comes back is in order and the same for any number of them.
 
     with Hands([Hand(G, extractor, centres, psi) for …]) as hands:
         for batch in hands.draw(seeds, index, 32): …
     """
 
-    def __init__(self, hands: Sequence[Hand]) -> None:
+    def __init__(self, hands: Sequence[GeneratorWorker]) -> None:
         self._hands, self._open = hands, ExitStack()
 
-    def __enter__(self) -> "Hands":
+    def __enter__(self) -> "GeneratorPool":
         self._pools = [self._open.enter_context(ThreadPoolExecutor(1)) for _ in self._hands]
         return self
 

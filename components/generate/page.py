@@ -8,7 +8,7 @@ from typing import Any
 from components.core.data.archive import Pixels
 from components.core.html.card import Card, card_section
 from components.core.html.css import PAGE_CSS
-from components.core.html.pictures import data_uri, image_grid, resized
+from components.core.html.pictures import data_uri, image_grid, resize
 
 _TILE_PX, _COLUMNS = 72, 6
 _STYLE = """
@@ -120,5 +120,5 @@ def _pairs(title: str, pairs: Sequence[Pair]) -> str:
 
 
 def _picture(tiles: Sequence[Pixels], label: str) -> str:
-    grid = image_grid([resized(tile, _TILE_PX) for tile in tiles], columns=_COLUMNS)
+    grid = image_grid([resize(tile, _TILE_PX) for tile in tiles], columns=_COLUMNS)
     return f'<img alt="{label}" src="{data_uri(grid, "JPEG")}">'

@@ -6,12 +6,12 @@ from components.core.data.archive import Pixels
 from components.core.errors import DataError
 from components.generate.arm_counts import latent_seed
 from components.generate.fidelity import Tally
-from components.generate.multi_gpu import Hands
 from components.generate.inspection import Inspection
+from components.generate.multi_gpu import GeneratorPool
 
 
 def draw_class(
-    hands: Hands, inspection: Inspection, index: int, first: int, wanted: int, size: int, tally: Tally
+    hands: GeneratorPool, inspection: Inspection, index: int, first: int, wanted: int, size: int, tally: Tally
 ) -> Iterator[tuple[Pixels, int]]:
     """Yields `wanted` images of a class and the seed of each, in the order of their seeds.
 

@@ -10,7 +10,7 @@ from components.generate.gan_params import GanParams, read_gan_params
 
 
 @dataclass(frozen=True)
-class Orders:
+class SamplingPlan:
     """What is to be drawn.
 
     Attributes:
@@ -27,14 +27,14 @@ class Orders:
         return pool(self.counts)
 
 
-def make_orders(
+def make_sampling_plan(
     arms: Sequence[str],
     scheme: str,
     tiles: Mapping[int, int],
     classes: Sequence[dict[str, Any]],
     gan_params: Mapping[str, str],
     seed: int,
-) -> Orders:
+) -> SamplingPlan:
     """The orders of the arms that a generator of this scheme fills.
 
     Args:
@@ -61,7 +61,7 @@ def make_orders(
                 "arms share their images, so let a class begin at one seed in all files."
             )
         firsts[index] = next(iter(starts), firsts[index])
-    return Orders({arm: stated[arm].counts if arm in stated else added(arm, tiles) for arm in own}, firsts)
+    return SamplingPlan({arm: stated[arm].counts if arm in stated else added(arm, tiles) for arm in own}, firsts)
 
 
 def _check(arm: str, stated: GanParams, classes: Sequence[dict[str, Any]]) -> None:

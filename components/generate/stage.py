@@ -10,33 +10,33 @@ from typing import Any
 import numpy as np
 
 from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
-from components.core.runtime.device import pick_devices
+from components.core.data.archive_reference import localize
 from components.core.errors import ConfigError, DataError
 from components.core.features.extractors import Extractor, load_extractor
 from components.core.io.atomic_files import file_sha256, read_json, write_text
 from components.core.protocol.lineage import Lineage, refuse_leak
-from components.core.runtime.progress import track
-from components.core.data.archive_reference import on_disk
-from components.core.stage_record import RECORDS, Record
 from components.core.protocol.split_plan import SplitPlan
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.runtime.device import pick_devices
+from components.core.runtime.progress import track
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.centres import centres_of
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, load_generator
-from components.core.telemetry.live import counted
-from components.core.telemetry.stage import watched
+from components.core.telemetry.live import count_items
+from components.core.telemetry.stage import instrumented
 from components.generate.card import synthetic_card
-from components.generate.rejection_sampling import draw_class
 from components.generate.fidelity import Tally, fidelity_row
-from components.generate.multi_gpu import Hand, Hands
 from components.generate.inspection import Inspection, make_inspection
-from components.generate.sampling_plan import make_orders
+from components.generate.multi_gpu import GeneratorPool, GeneratorWorker
 from components.generate.page import draw_page
+from components.generate.rejection_sampling import draw_class
+from components.generate.sampling_plan import make_sampling_plan
 
 COUNTS, CARD = "arms.json", "card.json"
 _SHOWN = 18  # images of each class on the page
 
 
-@watched
+@instrumented
 def run(
     *,
     generator: str,
@@ -113,14 +113,14 @@ def run(
     upstream = read_json(folder / RECORDS) if (folder / RECORDS).exists() else None
     with (
         TemporaryDirectory() as scratch,
-        ImageArchive(on_disk(dataset, Path(scratch))) as real,  # gate, fidelity and page read all of it
-        ImageArchive(on_disk(held_out, Path(scratch))) as unseen,
-        Record(metrics, "generate", upstream=upstream, fold=fold, scheme=scheme) as record,
+        ImageArchive(localize(dataset, Path(scratch))) as real,  # gate, fidelity and page read all of it
+        ImageArchive(localize(held_out, Path(scratch))) as unseen,
+        StageRecord(metrics, "generate", upstream=upstream, fold=fold, scheme=scheme) as record,
     ):
         generators = [load_generator(folder, one) for one in devices]
         classes = _classes(folder, generators[0], real, lineage, scheme)
         tiles = {one["index"]: int((real.manifest["label"] == one["index"]).sum()) for one in classes}
-        orders = make_orders(arms, scheme, tiles, classes, gan_params or {}, seed)
+        orders = make_sampling_plan(arms, scheme, tiles, classes, gan_params or {}, seed)
         wanted, common = orders.wanted, _common(folder, real, psi)
         extractors = [
             load_extractor(extractor, weights_dir=weights_dir, device=str(one), input_px=extractor_px)
@@ -133,12 +133,14 @@ def run(
         pairs = zip(generators, extractors, strict=True)
         with (
             ArchiveWriter(synthetic) as archive,
-            Hands([Hand(G, network, centres, psi) for G, network in pairs]) as hands,
+            GeneratorPool([GeneratorWorker(G, network, centres, psi) for G, network in pairs]) as hands,
         ):
             for one in classes:
                 index, total = one["index"], wanted.get(one["index"], 0)
                 drawn = draw_class(hands, inspection, index, orders.firsts[index], total, batch, made[index])
-                looked = track(counted(drawn, total), f"fold {fold} · {scheme}: drawing {one['name']}", total, "tiles")
+                looked = track(
+                    count_items(drawn, total), f"fold {fold} · {scheme}: drawing {one['name']}", total, "tiles"
+                )
                 for image, latent in looked:
                     row = {"label": one["label"], "class": index, "diagnosis": one["name"], "seed": latent}
                     archive.add(image, {**common, **row})

@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime
 
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.telemetry.outcome import RUN, publish_outcome
 
 SUCCESSES = frozenset({"COMPLETE", "CACHED", "SUCCEEDED"})  # KFP 2.17's driver, its cache, kfp.local and the API
@@ -21,9 +21,9 @@ def tell(state: str, message: str, *, pipeline: str, run: str, created: str) -> 
     """
     seconds = _seconds_since(created)
     took = "" if math.isnan(seconds) else f" after {seconds / 3600:.1f} h"
-    say(f"{pipeline}, run {run}: {state}{took}{f': {message}' if message else ''}")
+    log(f"{pipeline}, run {run}: {state}{took}{f': {message}' if message else ''}")
     if publish_outcome(RUN, state in SUCCESSES, seconds, pipeline=pipeline):
-        say("The Pushgateway has it.")
+        log("The Pushgateway has it.")
 
 
 def _seconds_since(created: str) -> float:

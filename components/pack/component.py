@@ -17,6 +17,6 @@ def pack(
     scheme: str = "binary",
 ) -> None:
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    work(pack, given)
+    run_stage(pack, given)

@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 
 from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
+from components.core.data.images import STORED, decode, encode_png
+from components.core.data.manifest import check_labels, class_map
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.protocol.lineage import Lineage, key_of
-from components.core.data.manifest import check_labels, class_map
-from components.core.data.images import STORED, decode, encode_png
-from components.core.runtime.progress import track
-from components.core.stage_record import RECORDS, Record
-from components.core.protocol.split_plan import SplitPlan, unplanned
+from components.core.protocol.split_plan import SplitPlan, patients_without_fold
 from components.core.protocol.study_plan import BINARY, DIAGNOSIS
-from components.core.telemetry.stage import watched
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.runtime.progress import track
+from components.core.telemetry.stage import instrumented
 
 _HEAD_BYTES = 41  # of a PNG: signature, IHDR, and length and name of its first IDAT
 
 
-@watched
+@instrumented
 def run(
     *,
     tiles: str,
@@ -54,7 +54,7 @@ def run(
     split_plan = SplitPlan.read(plan)
     with (
         ImageArchive(tiles) as source,
-        Record(metrics, "pack", upstream=source.attachment(RECORDS), fold=fold, scheme=scheme) as record,
+        StageRecord(metrics, "pack", upstream=source.attachment(RECORDS), fold=fold, scheme=scheme) as record,
     ):
         known = source.manifest[source.manifest["identity"] != ""]
         _check_belongs(known, split_plan, fold, tiles)
@@ -121,7 +121,7 @@ def _check_belongs(known: pd.DataFrame, plan: SplitPlan, fold: str, tiles: str) 
             "be proven disjoint; tile and split again with one key."
         )
     absent = plan.part(fold, "train", "val") - set(known["identity"])
-    strangers = unplanned(plan, known["identity"])
+    strangers = patients_without_fold(plan, known["identity"])
     if absent or strangers:
         raise DataError(
             f"{tiles} and the plan do not belong together: {len(absent)} patients of fold {fold} have no tile, and "

@@ -5,18 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.statistics.breakdown import by_diagnosis, by_site
 from components.core.html.number_format import fraction
+from components.core.statistics.breakdown import by_diagnosis, by_site
 from components.report.inputs import Inputs, Row
-from components.report.labels import Names
+from components.report.labels import Labels
 
 
-def diagnoses(cases: pd.DataFrame, inputs: Inputs, names: Names, external: bool) -> Row:
+def diagnoses(cases: pd.DataFrame, inputs: Inputs, names: Labels, external: bool) -> Row:
     """By diagnosis and class."""
     return _table(cases, inputs, names, external, by_diagnosis, "diagnosis")
 
 
-def sites(cases: pd.DataFrame, inputs: Inputs, names: Names, external: bool) -> Row:
+def sites(cases: pd.DataFrame, inputs: Inputs, names: Labels, external: bool) -> Row:
     """By site; no rows where there is only one."""
     table = _table(cases, inputs, names, external, by_site, "site")
     return table if len(table["rows"]) > 1 else {**table, "rows": []}
@@ -25,7 +25,7 @@ def sites(cases: pd.DataFrame, inputs: Inputs, names: Names, external: bool) -> 
 def _table(
     cases: pd.DataFrame,
     inputs: Inputs,
-    names: Names,
+    names: Labels,
     external: bool,
     grouped: Callable[[pd.DataFrame], list[Row]],
     key: str,

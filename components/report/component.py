@@ -37,6 +37,6 @@ def report(
     published: bool = False,
 ) -> None:
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    work(report, given)
+    run_stage(report, given)

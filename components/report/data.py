@@ -6,10 +6,10 @@ from typing import Any, cast
 import pandas as pd
 
 from components.report.inputs import Inputs, Row
-from components.report.labels import Names
+from components.report.labels import Labels
 
 
-def data_section(inputs: Inputs, names: Names) -> dict[str, Any]:
+def data_section(inputs: Inputs, names: Labels) -> dict[str, Any]:
     """Tables for the template."""
     tilings = [("source", inputs.records["tile"]), ("external", inputs.records.get("tile external"))]
     sites = [

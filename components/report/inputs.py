@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from components.core.data.archive import CLASSES, LINEAGE, ImageArchive
-from components.core.io.atomic_files import read_json
 from components.core.data.manifest import read_manifest
+from components.core.io.atomic_files import read_json
 from components.core.protocol.split_plan import ALL, SplitPlan
 from components.core.protocol.study_plan import BINARY, StudyPlan
 

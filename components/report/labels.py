@@ -24,7 +24,7 @@ UNKNOWN_MPP = "µm/px unknown"
 
 
 @dataclass(frozen=True)
-class Names:
+class Labels:
     """Names of one study.
 
     Attributes:
@@ -52,7 +52,7 @@ class Names:
         return self.marks.get((arm, external), [])
 
 
-def names_of(inputs: Inputs) -> Names:
+def read_labels(inputs: Inputs) -> Labels:
     """The names of this study."""
     everyone = pd.concat([inputs.manifest, inputs.external], ignore_index=True)
     patients = patient_pseudonyms(everyone["identity"])
@@ -63,7 +63,7 @@ def names_of(inputs: Inputs) -> Names:
             key = (row["arm"], item["fold"] == ALL)
             if row["mark"] and row["mark"] not in marks[key]:
                 marks[key].append(row["mark"])
-    return Names(patients, case_pseudonyms(everyone, patients), frozenset(unknown), dict(marks))
+    return Labels(patients, case_pseudonyms(everyone, patients), frozenset(unknown), dict(marks))
 
 
 def meaning(arm: str) -> str:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pandas as pd
 
+from components.core.html.number_format import fraction
 from components.core.statistics.intervals import Interval, metric_intervals, wilson_interval
 from components.core.statistics.metrics import constant_predictors, patient_metrics
 from components.core.statistics.patients import patient_predictions, tile_predictions
 from components.core.statistics.power import detectable_auroc
-from components.core.html.number_format import fraction
 from components.report.breakdown import diagnoses, sites
 from components.report.inputs import Inputs, Row
-from components.report.labels import Names
+from components.report.labels import Labels
 
 BASELINE = "none"
 AUROC_IN_FOLDS, AUROC_IN_SITES, AUROC = "auroc_within_folds", "auroc_within_sites", "auroc"
@@ -35,7 +35,7 @@ _CALIBRATION = ("brier", "ece", "kappa")
 _CORE = ("accuracy", "balanced_accuracy", "macro_f1", "sensitivity", "specificity")
 
 
-def cross_validation(inputs: Inputs, names: Names) -> dict[str, Any] | None:
+def cross_validation(inputs: Inputs, names: Labels) -> dict[str, Any] | None:
     """The out-of-fold table of all arms; None without predictions."""
     if inputs.predictions.empty:
         return None
@@ -46,7 +46,7 @@ def cross_validation(inputs: Inputs, names: Names) -> dict[str, Any] | None:
     }
 
 
-def external_sites(inputs: Inputs, names: Names) -> list[dict[str, Any]]:
+def external_sites(inputs: Inputs, names: Labels) -> list[dict[str, Any]]:
     """Evidence per external site, those with patients first; and, where several have them, of all together."""
     table = inputs.external_predictions
     if table.empty:
@@ -70,7 +70,7 @@ def external_sites(inputs: Inputs, names: Names) -> list[dict[str, Any]]:
     return found
 
 
-def by_seed(table: pd.DataFrame, inputs: Inputs, names: Names, auroc: str, external: bool) -> list[Row]:
+def by_seed(table: pd.DataFrame, inputs: Inputs, names: Labels, auroc: str, external: bool) -> list[Row]:
     """AUROC of each arm for each classifier seed, and its difference to the baseline's of the same seed.
 
     None where there is only one seed or no predictions.
@@ -106,7 +106,7 @@ def _evidence(
     cases: pd.DataFrame,
     aurocs: Sequence[str],
     inputs: Inputs,
-    names: Names,
+    names: Labels,
     external: bool,
     by_tile: bool = False,
 ) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def _confusion(cases: pd.DataFrame) -> Row:
     return {"counts": counts, "shade": shade}
 
 
-def _ties(cases: pd.DataFrame, names: Names) -> list[Row]:
+def _ties(cases: pd.DataFrame, names: Labels) -> list[Row]:
     tied = cases[cases["tie"]]
     return [
         {"arm": arm, "cases": ", ".join(sorted(names.cases.get(case, "unnamed case") for case in rows["case"]))}

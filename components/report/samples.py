@@ -7,19 +7,19 @@ from components.core.data.archive import CLASSES, ImageArchive
 from components.core.html.pictures import data_uri, image_grid
 from components.core.protocol.study_plan import BINARY
 from components.report.inputs import Inputs, Row
-from components.report.labels import Names
+from components.report.labels import Labels
 
 SHOWN, COLUMNS, MOST_PX = 8, 4, 112
 MOST_SITES = 2
 
 
-def samples_section(inputs: Inputs, names: Names) -> list[Row]:
+def samples_section(inputs: Inputs, names: Labels) -> list[Row]:
     """Per scheme its classes, and per class a grid of every kind of tile."""
     rng = np.random.default_rng(0)
     return [_scheme(inputs, names, scheme, archive, rng) for scheme, archive in sorted(inputs.synthetic.items())]
 
 
-def _scheme(inputs: Inputs, names: Names, scheme: str, archive: ImageArchive, rng: np.random.Generator) -> Row:
+def _scheme(inputs: Inputs, names: Labels, scheme: str, archive: ImageArchive, rng: np.random.Generator) -> Row:
     column, key = ("label", "label") if scheme == BINARY else ("diagnosis", "name")
     classes = archive.attachment(CLASSES)
     external = inputs.external[inputs.external[column].isin([one[key] for one in classes])]

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.core.data.archive import ImageArchive
+from components.core.data.manifest import read_manifest
 from components.core.html.embedding import embedding_html
 from components.core.html.page import gap_table
 from components.core.io.atomic_files import read_json, write_text
-from components.core.data.manifest import read_manifest
-from components.core.stage_record import Record
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan
-from components.core.telemetry.stage import watched
+from components.core.records.stage_record import StageRecord
+from components.core.telemetry.stage import instrumented
 from components.report.cards import cards_section
-from components.report.thygan_claims import claims_section
 from components.report.data import data_section
 from components.report.inputs import (
     Inputs,
@@ -25,11 +24,12 @@ from components.report.inputs import (
     read_predictions,
     read_schemes,
 )
-from components.report.provenance import made_section, times_section, untrained
-from components.report.labels import Names, names_of
+from components.report.labels import Labels, read_labels
 from components.report.performance import AUROC_IN_FOLDS, AUROC_IN_SITES, by_seed, cross_validation, external_sites
+from components.report.provenance import made_section, times_section, untrained
 from components.report.render import page_html, summary_markdown
 from components.report.samples import samples_section
+from components.report.thygan_claims import claims_section
 from components.report.training import training_section
 from components.report.verdicts import comparisons, verdict_section
 
@@ -37,7 +37,7 @@ MARKED = "_LEAKED_OR_TRUSTED"
 TITLE = "Do generated tiles help on another hospital's slides?"
 
 
-@watched
+@instrumented
 def run(
     *,
     manifest: str,
@@ -98,7 +98,7 @@ def run(
     Raises:
         DataError: An input that is not what it should be.
     """
-    with Record(metrics, "report") as record:
+    with StageRecord(metrics, "report") as record:
         archive, external = read_external(external_tiles, external_labels)
         source = read_manifest(manifest)
         table, points = read_gap(gap)
@@ -124,7 +124,7 @@ def run(
             items=read_items([*final_metrics, *fold_metrics]),
             records={name: read_json(path) for name, path in once.items() if path},
         )
-        names = names_of(inputs)
+        names = read_labels(inputs)
         compared = comparisons(inputs)
         context = _context(inputs, compared, names, title or TITLE)
         cards = {"Data card: source": data_card, "Data card: external sites": external_data_card if archive else ""}
@@ -136,7 +136,7 @@ def run(
         write_text(markdown, summary_markdown(context))
 
 
-def _context(inputs: Inputs, compared: dict[str, Row], names: Names, title: str) -> dict[str, Any]:
+def _context(inputs: Inputs, compared: dict[str, Row], names: Labels, title: str) -> dict[str, Any]:
     """What the templates draw from."""
     all_marks = [
         {"arm": arm, "where": "external sites" if external else "cross-validation", "mark": mark}
@@ -167,7 +167,7 @@ def _context(inputs: Inputs, compared: dict[str, Row], names: Names, title: str)
     }
 
 
-def _scalars(context: dict[str, Any], names: Names) -> dict[str, str | float]:
+def _scalars(context: dict[str, Any], names: Labels) -> dict[str, str | float]:
     """Numbers for comparing runs, a marked arm's under a name that says so; undefined ones are left out."""
     found: dict[str, str | float | None] = {}
     for place, evidence in [("cv", context["cv"]), *((one["site"], one) for one in context["external"])]:

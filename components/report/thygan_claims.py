@@ -4,7 +4,7 @@ from typing import Any
 
 from components.core.html.number_format import fraction, percent, relative
 from components.report.inputs import Row
-from components.report.labels import Names
+from components.report.labels import Labels
 
 ARM = "mc100"
 CLAIMED = {"accuracy": 0.44, "macro_f1": 0.525}
@@ -13,7 +13,7 @@ PUBLISHED = {"accuracy": (0.4058, 0.5507), "macro_f1": (0.3513, 0.4999)}
 CONSTANT = 0.8116  # accuracy of always answering PTC-like there: 56 of 69
 
 
-def claims_section(compared: dict[str, Row], names: Names) -> dict[str, Any]:
+def claims_section(compared: dict[str, Row], names: Labels) -> dict[str, Any]:
     """Rows of relative gains over no added tiles.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 from plotly.subplots import make_subplots
 
 from components.core.html.palette import colours
-from components.core.html.plots import figure_html, plain, styled
+from components.core.html.plots import figure_html, plain, style_figure
 from components.report.inputs import Inputs, Row, network_name
 
 
@@ -79,5 +79,5 @@ def _curves(scheme: str, items: list[Row]) -> str:
             )
     figure.update_xaxes(title="thousand images shown (kimg)", rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")
-    styled(figure, 340).update_layout(legend_y=-0.32)
+    style_figure(figure, 340).update_layout(legend_y=-0.32)
     return figure_html(figure, f"curves-{scheme}")

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from components.core.statistics.verdict import UNDERPOWERED, compare_arms
-from components.core.protocol.study_plan import CONTROL
 from components.core.html.number_format import difference, fraction, p_clause, p_value
+from components.core.protocol.study_plan import CONTROL
+from components.core.statistics.verdict import UNDERPOWERED, compare_arms
 from components.report.inputs import Inputs, Row
-from components.report.labels import Names, meaning
+from components.report.labels import Labels, meaning
 from components.report.performance import BASELINE
 
 
-def verdict_section(compared: dict[str, Row], inputs: Inputs, names: Names) -> dict[str, Any]:
+def verdict_section(compared: dict[str, Row], inputs: Inputs, names: Labels) -> dict[str, Any]:
     """A verdict for every arm but the baseline, in the plan's order, and the table behind them."""
     arms = [arm for arm in inputs.study.arms if arm != BASELINE]
     return {
@@ -38,7 +38,7 @@ def comparisons(inputs: Inputs) -> dict[str, Row]:
     return {one.arm: one.row() for one in compared}
 
 
-def _verdict(arm: str, compared: Row | None, inputs: Inputs, names: Names) -> Row:
+def _verdict(arm: str, compared: Row | None, inputs: Inputs, names: Labels) -> Row:
     word, reason = UNDERPOWERED, "No external site has patients, so the primary endpoint is not measured."
     if compared:
         word, reason = compared["verdict"], compared["reason"]
@@ -72,7 +72,7 @@ def _help(arm: str, compared: Row | None) -> str:
     )
 
 
-def _row(compared: Row, names: Names) -> Row:
+def _row(compared: Row, names: Labels) -> Row:
     arm, sites = compared["arm"], compared["endpoint_sites"]
     return {
         "arm": arm,
@@ -94,7 +94,7 @@ def _row(compared: Row, names: Names) -> Row:
     }
 
 
-def _marks(arm: str, compared: Row | None, names: Names) -> list[str]:
+def _marks(arm: str, compared: Row | None, names: Labels) -> list[str]:
     sites = compared["endpoint_sites"] if compared else []
     return [*names.arm_marks(arm, external=True), *names.marks_of(sites)]
 

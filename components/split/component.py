@@ -29,6 +29,6 @@ def split(
     demonstration: bool = False,
 ) -> NamedTuple("Items", [("final", list), ("cross_validation", list)]):
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    return tuple(work(split, given))
+    return tuple(run_stage(split, given))

@@ -12,7 +12,7 @@ import numpy as np
 
 from components.core.errors import ConfigError, DataError
 from components.core.protocol.split_plan import ALL
-from components.split.patients import People
+from components.split.patients import Patients
 from components.split.site_folds import dealt_sites
 
 Parts = dict[str, list[str]]
@@ -26,7 +26,7 @@ _WAY_OUT = {
 
 
 def stratified_folds(
-    people: People, folds: int, val_fraction: float, seed: int, diagnoses: bool, whole_sites: bool = False
+    people: Patients, folds: int, val_fraction: float, seed: int, diagnoses: bool, whole_sites: bool = False
 ) -> dict[str, Parts]:
     """Folds "0", "1", …: each patient is tested once, a share of a fold's others validates, the rest trains.
 
@@ -64,7 +64,7 @@ def stratified_folds(
     return _drawn(people, draw, seed, diagnoses)
 
 
-def all_fold(people: People, val_fraction: float, seed: int, diagnoses: bool) -> dict[str, Parts]:
+def all_fold(people: Patients, val_fraction: float, seed: int, diagnoses: bool) -> dict[str, Parts]:
     """The fold "all": every patient, less an inner validation; nobody is tested."""
 
     def draw(rng: np.random.Generator) -> dict[str, Parts]:
@@ -73,7 +73,7 @@ def all_fold(people: People, val_fraction: float, seed: int, diagnoses: bool) ->
     return _drawn(people, draw, seed, diagnoses)
 
 
-def inner_split(people: People, patients: set[str], val_fraction: float, rng: np.random.Generator) -> Parts:
+def inner_split(people: Patients, patients: set[str], val_fraction: float, rng: np.random.Generator) -> Parts:
     """Training and validation patients; validation has one of each class where there are two to share."""
     strata = {one: people.strata[one] for one in patients}
     parts = _spread(strata, {"train": 1 - val_fraction, "val": val_fraction}, rng)
@@ -85,7 +85,7 @@ def inner_split(people: People, patients: set[str], val_fraction: float, rng: np
     return parts
 
 
-def gap(people: People, folds: Mapping[str, Parts], diagnoses: bool) -> tuple[str, str, str] | None:
+def gap(people: Patients, folds: Mapping[str, Parts], diagnoses: bool) -> tuple[str, str, str] | None:
     """The first (fold, part, what it lacks): a class, or in training a diagnosis; None = nothing lacks."""
     for fold, parts in folds.items():
         for part in ("train", "val") if fold == ALL else ("train", "val", "test"):
@@ -97,7 +97,7 @@ def gap(people: People, folds: Mapping[str, Parts], diagnoses: bool) -> tuple[st
 
 
 def _drawn(
-    people: People, draw: Callable[[np.random.Generator], dict[str, Parts]], seed: int, diagnoses: bool
+    people: Patients, draw: Callable[[np.random.Generator], dict[str, Parts]], seed: int, diagnoses: bool
 ) -> dict[str, Parts]:
     for attempt in range(DRAWS):
         folds = draw(np.random.default_rng([seed, attempt]))

@@ -12,12 +12,12 @@ from components.core.errors import DataError, LeakageError
 from components.core.io.atomic_files import read_json
 from components.core.protocol.split_plan import ALL, PARTS
 from components.split.folds import Parts
-from components.split.patients import People
+from components.split.patients import Patients
 
 _IMAGE = re.compile(r"\.(jpe?g|png|tiff?)$", re.IGNORECASE)
 
 
-def imported(path: str, people: People) -> tuple[dict[str, Parts], list[str]]:
+def imported(path: str, people: Patients) -> tuple[dict[str, Parts], list[str]]:
     """Folds of a split file, or of a folder's `*split*.json` files, and what a reader must know of them.
 
     Raises:
@@ -44,7 +44,7 @@ def imported(path: str, people: People) -> tuple[dict[str, Parts], list[str]]:
     return dict(sorted(folds.items(), key=lambda item: (item[0] == ALL, len(item[0]), item[0]))), notes
 
 
-def left_out(folds: Mapping[str, Parts], people: People) -> list[str]:
+def left_out(folds: Mapping[str, Parts], people: Patients) -> list[str]:
     """Sentences about patients that lists do not name."""
     everyone = set(people.strata)
     notes = []
@@ -83,7 +83,7 @@ def _fold(file: Path) -> str:
     return str(int(number[0]))
 
 
-def _parts(file: Path, lists: dict[str, list[str]], people: People, columns: tuple[str, ...]) -> tuple[Parts, int]:
+def _parts(file: Path, lists: dict[str, list[str]], people: Patients, columns: tuple[str, ...]) -> tuple[Parts, int]:
     """A file's parts as identities, and how many of its entries have no tile."""
     named = [people.named(column) for column in columns]
     placed: dict[str, tuple[str, str]] = {}

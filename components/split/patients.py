@@ -6,12 +6,12 @@ from functools import cached_property
 
 import pandas as pd
 
-from components.core.errors import DataError, LeakageError
 from components.core.data.manifest import check_cases, check_labels
+from components.core.errors import DataError, LeakageError
 
 
 @dataclass(frozen=True)
-class People:
+class Patients:
     """Every patient with a known identity.
 
     Attributes:
@@ -42,7 +42,7 @@ class People:
         return {str(value): set(rows["identity"]) for value, rows in self.table.groupby(column)}
 
 
-def people_of(table: pd.DataFrame) -> People:
+def read_patients(table: pd.DataFrame) -> Patients:
     """The patients of a manifest.
 
     Raises:
@@ -65,7 +65,9 @@ def people_of(table: pd.DataFrame) -> People:
     _check_images(known)
     check_cases(known)
     by_person = known.assign(label="class " + known["label"].astype(str)).groupby("identity")
-    return People(known, {str(one): frozenset(rows["label"]) | frozenset(rows["diagnosis"]) for one, rows in by_person})
+    return Patients(
+        known, {str(one): frozenset(rows["label"]) | frozenset(rows["diagnosis"]) for one, rows in by_person}
+    )
 
 
 def _check_sites(known: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from components.core.errors import ConfigError
 from components.core.protocol.split_plan import ALL
-from components.split.patients import People
+from components.split.patients import Patients
 
 Deal = npt.NDArray[np.int64]
 
@@ -22,7 +22,7 @@ RESTARTS = 30
 _EMPTY = 1e6  # a class without a patient in a fold outweighs any unevenness
 
 
-def dealt_sites(people: People, folds: int, rng: np.random.Generator) -> dict[str, list[str]]:
+def dealt_sites(people: Patients, folds: int, rng: np.random.Generator) -> dict[str, list[str]]:
     """Fold "0", "1", … -> the patients that it tests, sorted; patients of one site share a fold.
 
     Raises:
@@ -45,7 +45,7 @@ def dealt_sites(people: People, folds: int, rng: np.random.Generator) -> dict[st
     }
 
 
-def mixed_site(people: People, folds: Mapping[str, Mapping[str, Sequence[str]]]) -> tuple[str, str] | None:
+def mixed_site(people: Patients, folds: Mapping[str, Mapping[str, Sequence[str]]]) -> tuple[str, str] | None:
     """The first (fold, site) of a cross-validation fold that tests on a site that it learns from; None = none does."""
     for fold, parts in folds.items():
         learnt = {people.site[one] for part in ("train", "val") for one in parts[part]}
@@ -64,7 +64,7 @@ class _Table:
     needed: npt.NDArray[np.bool_]
 
     @staticmethod
-    def of(people: People) -> "_Table":
+    def of(people: Patients) -> "_Table":
         sites, strata = sorted(set(people.site.values())), sorted(people.strata_names)
         counts = np.zeros((len(sites), len(strata)))
         for one, own in people.strata.items():

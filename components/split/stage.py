@@ -6,24 +6,24 @@ from typing import Any
 
 import pandas as pd
 
+from components.core.data.manifest import class_map, read_manifest
 from components.core.errors import ConfigError, DataError
 from components.core.protocol.lineage import key_of
-from components.core.data.manifest import class_map, read_manifest
-from components.core.runtime.progress import say
-from components.core.stage_record import Record
-from components.core.protocol.split_plan import ALL, PARTS, SplitPlan, unplanned
+from components.core.protocol.split_plan import ALL, PARTS, SplitPlan, patients_without_fold
 from components.core.protocol.study_plan import BINARY, DIAGNOSIS, StudyPlan, check_arms, scheme_of
-from components.core.telemetry.stage import watched
+from components.core.records.stage_record import StageRecord
+from components.core.runtime.progress import log
+from components.core.telemetry.stage import instrumented
 from components.split.folds import Parts, all_fold, gap, stratified_folds
 from components.split.imports import imported, left_out
-from components.split.patients import People, people_of
+from components.split.patients import Patients, read_patients
 from components.split.site_folds import mixed_site
 
 VOTES = ("majority", "probability")
 THRESHOLDS = ("0.5", "youden")
 
 
-@watched
+@instrumented
 def run(
     *,
     manifest: str,
@@ -78,9 +78,9 @@ def run(
     """
     compared = check_arms(list(arms))
     _check_options(val_fraction, classifier_seeds, vote, threshold, relevant_difference)
-    with Record(metrics, "split", seed=seed) as record:
+    with StageRecord(metrics, "split", seed=seed) as record:
         table = read_manifest(manifest)
-        people = people_of(table)
+        people = read_patients(table)
         _check_sites(set(people.table["site"]), external_sites, tile_level)
         diagnoses = any(item["scheme"] == DIAGNOSIS for item in items(compared, [ALL]))
 
@@ -107,7 +107,7 @@ def run(
         record.table("folds", [_row(people, made[fold][part], fold, part) for fold in made for part in PARTS])
         record.table("notes", notes)
         for note in notes:
-            say(f"note: {note}")
+            log(f"note: {note}")
         split_plan.write(plan)
         study_plan.write(study)
     return items(compared, [ALL]), items(compared, split_plan.test_folds)
@@ -131,7 +131,7 @@ def items(arms: Sequence[str], folds: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _folds(
-    people: People,
+    people: Patients,
     import_splits: str,
     folds: int,
     val_fraction: float,
@@ -162,8 +162,8 @@ def _folds(
     return made, "; ".join(origin), notes
 
 
-def _refuse_unplanned(plan: SplitPlan, people: People, import_splits: str) -> None:
-    strangers = unplanned(plan, people.strata)
+def _refuse_unplanned(plan: SplitPlan, people: Patients, import_splits: str) -> None:
+    strangers = patients_without_fold(plan, people.strata)
     if strangers:
         named = sorted(set(people.table.loc[people.table["identity"].isin(strangers), "case"]))
         raise DataError(
@@ -172,7 +172,7 @@ def _refuse_unplanned(plan: SplitPlan, people: People, import_splits: str) -> No
         )
 
 
-def _row(people: People, patients: Sequence[str], fold: str, part: str) -> dict[str, Any]:
+def _row(people: Patients, patients: Sequence[str], fold: str, part: str) -> dict[str, Any]:
     rows = people.table[people.table["identity"].isin(patients)]
     of_class = {f"class{label}": len(people.of_class[f"class {label}"] & set(patients)) for label in (0, 1)}
     counts = {"patients": len(patients), "cases": rows["case"].nunique(), "tiles": len(rows)}

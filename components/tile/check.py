@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.runtime.prefetch import computed_ahead
-from components.core.errors import ThyganError
 from components.core.data.manifest import class_map
+from components.core.errors import ThyganError
+from components.core.runtime.prefetch import prefetch_map
 from components.core.runtime.progress import track
-from components.tile.slide_preview import Looked, look
 from components.tile.patient_patterns import PATTERNS, fitting
 from components.tile.sites import site_rules
+from components.tile.slide_preview import Looked, look
 from components.tile.sources import Sources, check_patients, read_sources
 
 FEW_PATIENTS = 5  # per class; fewer cannot fill five folds
@@ -109,7 +109,7 @@ def as_text(found: Mapping[str, Any]) -> str:
 
 def _looked(sources: Sources, scratch: Path) -> list[Looked]:
     jobs = [(sources.places[row["place"]], row["file"]) for row in sources.table.to_dict("records")]
-    return list(track(computed_ahead(partial(look, scratch), enumerate(jobs)), "reading images", len(jobs), "images"))
+    return list(track(prefetch_map(partial(look, scratch), enumerate(jobs)), "reading images", len(jobs), "images"))
 
 
 def _patient_names(table: pd.DataFrame, pattern: str) -> dict[str, Any]:

@@ -38,6 +38,6 @@ def tile(
     data_version: str = "",
 ) -> NamedTuple("Cut", [("mpp_of_study", float)]):
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    return (work(tile, given),)
+    return (run_stage(tile, given),)

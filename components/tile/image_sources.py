@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
-from components.core.io.os_errors import writing
-from components.core.errors import ConfigError, DataError, plain
+from components.core.data.zip_safety import DAMAGED, ENCRYPTED, zip_bomb_reason
+from components.core.errors import ConfigError, DataError, one_line
+from components.core.io.os_errors import describe_os_errors
 from components.core.store import Store, is_bucket, local_folder, open_store
-from components.core.data.zip_safety import DAMAGED, ENCRYPTED, why_bomb
-from components.tile.images import OddImageError
+from components.tile.images import UnusableImageError
 
 IMAGES = "images"
 _COMPANIONS = ".mrxs"  # a slide of this kind has a folder of its own name beside it
 
 
-class Place(Protocol):
+class ImageSource(Protocol):
     """A source of images.
 
     Attributes:
@@ -50,7 +50,7 @@ class Place(Protocol):
         """
 
 
-def open_place(source: str, scratch: Path) -> Place:
+def open_source(source: str, scratch: Path) -> ImageSource:
     """The place at an address: a folder, a zip file, an `s3://` prefix, or a zip there (copied to `scratch` whole).
 
     Raises:
@@ -95,9 +95,9 @@ class Folder:
     def bring(self, name: str, scratch: Path) -> Path:
         path = self._root / name
         if not path.exists():
-            raise OddImageError("is a link to nothing")
+            raise UnusableImageError("is a link to nothing")
         if not self._holds(path):
-            raise OddImageError("is a link out of its folder")
+            raise UnusableImageError("is a link out of its folder")
         return path
 
     def _walk(self, top: Path) -> Iterator[Path]:
@@ -124,7 +124,7 @@ class Zip:
             self._zip = zipfile.ZipFile(path)
         except (OSError, *DAMAGED) as error:
             raise DataError(
-                f"{where} is no zip that can be read ({plain(error)}): name a folder or a sound zip."
+                f"{where} is no zip that can be read ({one_line(error)}): name a folder or a sound zip."
             ) from None
         files = [one for one in self._zip.infolist() if not one.filename.endswith("/")]
         for entry in files:
@@ -144,8 +144,8 @@ class Zip:
             return None
         try:
             return self._zip.read(_readable(self._entries[name]))
-        except (OddImageError, OSError, *DAMAGED) as error:
-            raise DataError(f"{name} in {self.where} cannot be read ({plain(error)}): make the zip again.") from None
+        except (UnusableImageError, OSError, *DAMAGED) as error:
+            raise DataError(f"{name} in {self.where} cannot be read ({one_line(error)}): make the zip again.") from None
 
     def bring(self, name: str, scratch: Path) -> Path:
         for one, target in _copies(name, self._entries, scratch).items():
@@ -153,7 +153,7 @@ class Zip:
                 with self._zip.open(_readable(self._entries[one])) as member, _made(target) as file:
                     shutil.copyfileobj(member, file, 1 << 20)
             except (OSError, *DAMAGED) as error:
-                raise OddImageError(f"is damaged in the zip ({plain(error)})") from None
+                raise UnusableImageError(f"is damaged in the zip ({one_line(error)})") from None
         return _copy(scratch, name)
 
 
@@ -185,7 +185,7 @@ class Bucket:
 
 @contextmanager
 def _made(path: Path) -> Iterator[BinaryIO]:
-    with writing(path):
+    with describe_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             yield file
@@ -211,18 +211,18 @@ def _refuse_hostile(entry: zipfile.ZipInfo, where: str, zip_bytes: int) -> None:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or not path.parts or ":" in path.parts[0]:
         raise DataError(
-            f"{where} has an entry {plain(repr(entry.filename))}, which leads out of it: do not trust this zip; make "
-            "it anew from the folder of images."
+            f"{where} has an entry {one_line(repr(entry.filename))}, which leads out of it: do not trust this zip; "
+            "make it again from the folder of images."
         )
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise DataError(f"{where} has a link ({plain(entry.filename)}): make the zip anew, with files only.")
-    if why := why_bomb(entry, zip_bytes):
-        raise DataError(f"{where} has an entry {plain(entry.filename)} that {why}: do not trust this zip.")
+        raise DataError(f"{where} has a link ({one_line(entry.filename)}): make the zip anew, with files only.")
+    if why := zip_bomb_reason(entry, zip_bytes):
+        raise DataError(f"{where} has an entry {one_line(entry.filename)} that {why}: do not trust this zip.")
 
 
 def _readable(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
     if entry.flag_bits & ENCRYPTED:
-        raise OddImageError("is encrypted in the zip")
+        raise UnusableImageError("is encrypted in the zip")
     return entry
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from components.core.errors import plain
+from components.core.errors import one_line
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
 _WORDS = {
@@ -20,7 +20,7 @@ _WORDS = {
 _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, TypeError, ArithmeticError, LookupError, struct.error)
 
 
-class OddImageError(Exception):
+class UnusableImageError(Exception):
     """A file that no tile can be cut from; says what it is, as the end of a sentence that begins with its name."""
 
 
@@ -39,25 +39,27 @@ def open_rgb(path: str | Path) -> Image.Image:
             return image
     except Image.UnidentifiedImageError:
         what = "it is no image that Pillow knows" if path.stat().st_size else "it is empty"
-        raise OddImageError(f"cannot be read ({what})") from None
+        raise UnusableImageError(f"cannot be read ({what})") from None
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise OddImageError(f"claims more than {limit} million pixels, as no field has (a slide, or a trap?)") from None
+        raise UnusableImageError(
+            f"claims more than {limit} million pixels, as no field has (a slide, or a trap?)"
+        ) from None
     except _UNREADABLE as error:
-        raise OddImageError(f"cannot be read ({_plain(error)})") from None
+        raise UnusableImageError(f"cannot be read ({_plain(error)})") from None
 
 
 def _check(image: Image.Image, expected: str | None) -> None:
     if (pages := getattr(image, "n_frames", 1)) > 1:
-        raise OddImageError(f"holds {pages} images, not one")
+        raise UnusableImageError(f"holds {pages} images, not one")
     if image.format != expected:
-        raise OddImageError(f"is a {image.format} image, not the {expected} that its name says")
+        raise UnusableImageError(f"is a {image.format} image, not the {expected} that its name says")
     if image.mode != "RGB":
-        raise OddImageError(f"is {_WORDS.get(image.mode, 'an image')} (mode {image.mode}), not RGB")
+        raise UnusableImageError(f"is {_WORDS.get(image.mode, 'an image')} (mode {image.mode}), not RGB")
     # Pillow reads 16-bit RGB as mode RGB and drops the lower byte; only the raw mode tells
     if ";16" in str([tile[3] for tile in getattr(image, "tile", ())]):
-        raise OddImageError("has 16 bits per channel, not 8")
+        raise UnusableImageError("has 16 bits per channel, not 8")
 
 
 def _plain(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or plain(error)
+    return (isinstance(error, OSError) and error.strerror) or one_line(error)

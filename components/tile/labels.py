@@ -16,10 +16,10 @@ from pathlib import PurePosixPath
 from typing import Any
 from unicodedata import normalize
 
-from components.core.errors import DataError, plain
 from components.core.data.manifest import is_missing
+from components.core.errors import DataError, one_line
 from components.core.store import open_store
-from components.tile.image_sources import IMAGES, Place
+from components.tile.image_sources import IMAGES, ImageSource
 
 Row = dict[str, str]
 Stated = Mapping[str, str | None]
@@ -46,7 +46,7 @@ class LabelFile:
         return self.where.lower().endswith(".json")
 
 
-def find_labels(place: Place) -> list[LabelFile]:
+def find_labels(place: ImageSource) -> list[LabelFile]:
     """The label files of a place: in its `images` folder, or else beside that.
 
     Raises:
@@ -76,7 +76,7 @@ def named_labels(address: str) -> list[LabelFile]:
     return [named, *(LabelFile(where, note.data) for where, note in beside if note)]
 
 
-def _there(place: Place, names: Iterable[str]) -> list[LabelFile]:
+def _there(place: ImageSource, names: Iterable[str]) -> list[LabelFile]:
     read = ((name, place.read(name)) for name in names)
     return [LabelFile(place.at(name), data) for name, data in read if data is not None]
 
@@ -97,8 +97,8 @@ def merged(files: Iterable[LabelFile]) -> dict[str, Row]:
                     continue
                 if known[field] and value != known[field]:
                     raise DataError(
-                        f"{plain(file)} has the {field} {plain(repr(known[field]))} in {said[file, field]} and "
-                        f"{plain(repr(value))} in {where}: "
+                        f"{one_line(file)} has the {field} {one_line(repr(known[field]))} in {said[file, field]} and "
+                        f"{one_line(repr(value))} in {where}: "
                         "correct one of them, or name the right file with --labels."
                     )
                 known[field] = value
@@ -121,7 +121,7 @@ def _tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
             if image in rows:
                 labels = sorted({rows[image]["label"], row["label"]})
                 what = f"two labels ({' and '.join(labels)})" if len(labels) > 1 else "two rows"
-                raise DataError(f"{plain(image)} has {what} in {where}: an image has one; remove the other.")
+                raise DataError(f"{one_line(image)} has {what} in {where}: an image has one; remove the other.")
             rows[image] = row
         yield where, rows
 
@@ -165,9 +165,9 @@ def _row(where: str, file: str, stated: Stated) -> Row:
     row = {field: (stated.get(field) or "").strip() for field in FIELDS}
     if row["label"] not in _CLASSES:
         raise DataError(
-            f"{plain(file)} has the label {plain(repr(row['label']))} in {where}: a label is 0 or 1 (1 = positive, "
-            "such as PTC-like); of more than two classes give the binary one, and the others as diagnosis, in `meta` "
-            "or a CSV."
+            f"{one_line(file)} has the label {one_line(repr(row['label']))} in {where}: a label is 0 or 1 "
+            "(1 = positive, such as PTC-like); of more than two "
+            "classes give the binary one, and the others as diagnosis, in `meta` or a CSV."
         )
     row["label"] = _CLASSES[row["label"]]
     return row | {field: "" for field in ("patient", "case", "site") if is_missing(row[field])}

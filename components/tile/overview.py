@@ -4,13 +4,13 @@ import io
 
 from PIL import ImageDraw
 
-from components.tile.sampling import Look
+from components.tile.sampling import SlidePlan
 
 TAKEN, REFUSED = "#0072B2", "#D55E00"
 _LONGER_SIDE_PX, _QUALITY, _LEAST_WITH_HALO_PX = 720, 80, 16
 
 
-def drawn(look: Look, tile_px: int) -> bytes:
+def drawn(look: SlidePlan, tile_px: int) -> bytes:
     """A JPEG of the slide: tiles that were taken in blue, those that the filter refused in orange.
 
     Args:

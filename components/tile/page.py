@@ -9,7 +9,7 @@ import pandas as pd
 
 from components.core.data.archive import ImageArchive
 from components.core.html.css import PAGE_CSS
-from components.core.html.pictures import data_uri, resized
+from components.core.html.pictures import data_uri, resize
 from components.tile.overview import REFUSED, TAKEN
 
 CLASS_COLOURS = ("#0072B2", "#D55E00")
@@ -106,7 +106,7 @@ def _site(rows: pd.DataFrame, tiles: ImageArchive, site: Mapping[str, Any]) -> s
         parts.append(
             f"<h3>{_key(CLASS_COLOURS[int(str(label))])}Class {label} <span class=soft>tiles: {diagnoses}</span></h3>"
         )
-        thumbnails = (data_uri(resized(tiles.read(file), THUMBNAIL_PX)) for file in _chosen(same))
+        thumbnails = (data_uri(resize(tiles.read(file), THUMBNAIL_PX)) for file in _chosen(same))
         images = (f'<img src="{uri}" width="{THUMBNAIL_PX}" alt="tile of class {label}">' for uri in thumbnails)
         parts.append(f'<div class="sheet">{"".join(images)}</div>')
     return "".join(parts)

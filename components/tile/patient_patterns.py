@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Iterable
 
-from components.core.errors import ConfigError
 from components.core.data.manifest import is_missing
+from components.core.errors import ConfigError
 
 PATTERNS = {
     "tharun-thompson": r"^(?P<patient>\d+)[a-z]\.jpe?g$",  # 100a.jpeg

@@ -10,8 +10,8 @@ import numpy as np
 
 from components.core.data.archive import ImageArchive, Pixels
 from components.core.errors import ConfigError, DataError
-from components.core.runtime.progress import track
 from components.core.protocol.split_plan import ALL, SplitPlan
+from components.core.runtime.progress import track
 
 NONE, REFERENCE_BAND = "none", "reference-band"
 FILTERS = (NONE, REFERENCE_BAND)

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from components.core.runtime.prefetch import computed_ahead
-from components.core.errors import ConfigError
 from components.core.data.png import stored_png
-from components.tile.reference_band import Band
+from components.core.errors import ConfigError
+from components.core.runtime.prefetch import prefetch_map
 from components.tile.coords import Crop, Tile
-from components.tile.images import OddImageError
+from components.tile.images import UnusableImageError
+from components.tile.reference_band import Band
 from components.tile.slides import Magnification, Slide
 from components.tile.tissue import shares, tissue_mask
 
@@ -42,7 +42,7 @@ class Sampling:
 
 
 @dataclass
-class Look:
+class SlidePlan:
     """A slide before its tiles are read, and afterwards what became of them.
 
     Attributes:
@@ -72,7 +72,7 @@ class Look:
         return self.magnification.mpp
 
 
-def looked_at(slide: Slide, crop: Crop, sampling: Sampling, name: str) -> Look:
+def looked_at(slide: Slide, crop: Crop, sampling: Sampling, name: str) -> SlidePlan:
     """Where a slide has tissue, and in which order its tiles are tried.
 
     Args:
@@ -97,17 +97,17 @@ def looked_at(slide: Slide, crop: Crop, sampling: Sampling, name: str) -> Look:
     ).reshape(-1, 2)
     tissue = shares(tissue_mask(overview), grid * shrunk, side * shrunk) >= sampling.min_tissue
     if not tissue.any():
-        raise OddImageError(f"has no tile with {100 * sampling.min_tissue:g} % tissue (see --min-tissue)")
+        raise UnusableImageError(f"has no tile with {100 * sampling.min_tissue:g} % tissue (see --min-tissue)")
     order = _generator(sampling.seed, name).permutation(int(tissue.sum()))
     squares = [(int(x), int(y)) for x, y in grid[tissue][order]]
-    return Look(slide, magnification, scale, squares, overview, side * shrunk)
+    return SlidePlan(slide, magnification, scale, squares, overview, side * shrunk)
 
 
-def tiles_of(look: Look, crop: Crop, sampling: Sampling) -> Iterator[Tile]:
+def tiles_of(look: SlidePlan, crop: Crop, sampling: Sampling) -> Iterator[Tile]:
     """The tiles of a slide, one after the other, read on all cores; `look` notes what became of each square."""
     wanted = sampling.tiles or len(look.squares)
     tried = look.squares if sampling.band else look.squares[:wanted]
-    for square, tile in zip(tried, computed_ahead(partial(_tile, look, crop, sampling.band), tried), strict=False):
+    for square, tile in zip(tried, prefetch_map(partial(_tile, look, crop, sampling.band), tried), strict=False):
         (look.refused if tile is None else look.taken).append(square)
         if tile:
             yield tile
@@ -142,16 +142,16 @@ def _magnification(slide: Slide, crop: Crop) -> Magnification:
         )
     own, stated = slide.magnification(), crop.source_mpp
     if own.mpp and stated and abs(own.mpp - stated) > _STATED_MAY_DIFFER * own.mpp:
-        raise OddImageError(
+        raise UnusableImageError(
             f"says {own.mpp:.4g} um/px ({own.stated_by}) where --mpp says {stated:g} (write SITE=metadata to go by the "
             "slides)"
         )
     if own.mpp or stated:
         return own if own.mpp else Magnification(stated, "--mpp")
-    raise OddImageError("says neither its um/px nor its objective's power (state its site's by --mpp SITE=0.25)")
+    raise UnusableImageError("says neither its um/px nor its objective's power (state its site's by --mpp SITE=0.25)")
 
 
-def _tile(look: Look, crop: Crop, band: Band | None, square: Square) -> Tile | None:
+def _tile(look: SlidePlan, crop: Crop, band: Band | None, square: Square) -> Tile | None:
     """A square's tile; None where the filter refuses it."""
     x, y = square
     side, out = crop.tile_px / look.scale, crop.resolution

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.core.errors import DataError
 from components.tile.coords import Crop
-from components.tile.sampling import Look
+from components.tile.sampling import SlidePlan
 from components.tile.sites import Site
 
 
@@ -85,7 +85,7 @@ def size_rows(tallies: Iterable[SiteTally]) -> list[dict[str, Any]]:
     ]
 
 
-def slide_row(look: Look, site: str, identity: str) -> dict[str, Any]:
+def slide_row(look: SlidePlan, site: str, identity: str) -> dict[str, Any]:
     """A row of the record's table "slides": where its um/px stands, and what became of its tissue."""
     width, height = look.slide.size_px
     return {

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.core.io.atomic_files import file_sha256
-from components.tile.images import OddImageError, open_rgb
-from components.tile.image_sources import Place
+from components.tile.image_sources import ImageSource
+from components.tile.images import UnusableImageError, open_rgb
 from components.tile.sites import METADATA
 from components.tile.slides import Slide, is_slide
 
@@ -34,14 +34,14 @@ class Looked:
     fingerprint: str = ""
 
 
-def look(scratch: Path, job: tuple[int, tuple[Place, str]]) -> Looked:
+def look(scratch: Path, job: tuple[int, tuple[ImageSource, str]]) -> Looked:
     """Looks at an image of a place; what must be brought here for that lies in `scratch` meanwhile."""
     index, (place, file) = job
     own = scratch / str(index)
     try:
         path = place.bring(file, own)
         return _slide(path) if is_slide(path) else _field(path)
-    except OddImageError as error:
+    except UnusableImageError as error:
         return Looked(odd=str(error))
     finally:
         shutil.rmtree(own, ignore_errors=True)

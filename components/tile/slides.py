@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from components.core.data.archive import Pixels
-from components.core.errors import ConfigError, plain
+from components.core.errors import ConfigError, one_line
 from components.core.io.atomic_files import file_sha256
 from components.tile.coords import LANCZOS
-from components.tile.images import OddImageError
+from components.tile.images import UnusableImageError
 from components.tile.sites import METADATA, um_per_px
 
 SLIDES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide"})
@@ -71,7 +71,7 @@ class Slide:
         across, down = (um_per_px(properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
         if not (math.isnan(across) or math.isnan(down)):
             if abs(across - down) > 0.02 * across:
-                raise OddImageError(f"has pixels of {across:g} x {down:g} um, which are not square")
+                raise UnusableImageError(f"has pixels of {across:g} x {down:g} um, which are not square")
             return Magnification((across + down) / 2, METADATA)
         power = properties.get("openslide.objective-power")
         by_power = um_per_px(UM_PX_OF_1X / float(power)) if power and power.replace(".", "").isdigit() else math.nan
@@ -130,7 +130,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (openslide.OpenSlideError, OSError) as error:
-        raise OddImageError(f"cannot be read as a slide ({plain(error)})") from None
+        raise UnusableImageError(f"cannot be read as a slide ({one_line(error)})") from None
 
 
 def _openslide() -> Any:

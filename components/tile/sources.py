@@ -7,12 +7,12 @@ from unicodedata import normalize
 
 import pandas as pd
 
-from components.core.errors import ConfigError, DataError
 from components.core.data.manifest import check_cases, refuse_formulas
+from components.core.errors import ConfigError, DataError
+from components.tile.image_sources import IMAGES, ImageSource, open_source
 from components.tile.images import FORMATS
 from components.tile.labels import find_labels, merged, named_labels
 from components.tile.patient_patterns import PATTERNS, Finder, finder, fitting
-from components.tile.image_sources import IMAGES, Place, open_place
 from components.tile.slides import SLIDES
 
 SUFFIXES = {*FORMATS, *SLIDES}
@@ -31,7 +31,7 @@ class Sources:
             in `patient` and `case`; `number` keeps the patient as the labels have it.
     """
 
-    places: Sequence[Place]
+    places: Sequence[ImageSource]
     table: pd.DataFrame
 
     @property
@@ -67,7 +67,7 @@ def read_sources(
         if len(given) > len(sources):
             raise ConfigError(f"--{what} names {len(given)} for {len(sources)} source folder(s): give one for each.")
     find = finder(patient_pattern)
-    places = [open_place(source, scratch) for source in sources]
+    places = [open_source(source, scratch) for source in sources]
     tables = [
         _rows(place, labels[i] if i < len(labels) else "", sites[i] if i < len(sites) else "", find).assign(place=i)
         for i, place in enumerate(places)
@@ -100,7 +100,7 @@ def check_patients(table: pd.DataFrame, tile_level: Sequence[str]) -> None:
         check_cases(table)
 
 
-def _rows(place: Place, labels: str, site: str, find: Finder) -> pd.DataFrame:
+def _rows(place: ImageSource, labels: str, site: str, find: Finder) -> pd.DataFrame:
     """One source's images with what its label files say."""
     files = [name for name in place.names() if _suffix(name) in SUFFIXES]
     if not files:

@@ -10,30 +10,30 @@ from typing import Any
 import pandas as pd
 
 from components.core.data.archive import ArchiveWriter, ImageArchive
-from components.tile.data_card.card import data_card, write_card
-from components.core.io.os_errors import writing
+from components.core.data.manifest import write_manifest
 from components.core.errors import ConfigError
 from components.core.io.atomic_files import write_text
+from components.core.io.os_errors import describe_os_errors
+from components.core.io.partial_files import partial_path, remove, remove_stale_partials
 from components.core.protocol.lineage import key_id, study_key
-from components.core.data.manifest import write_manifest
-from components.core.io.partial_files import part_beside, removed, sweep
+from components.core.records.stage_record import RECORDS, StageRecord
 from components.core.runtime.progress import track
-from components.core.stage_record import RECORDS, Record
-from components.core.telemetry.stage import watched
-from components.tile.reference_band import NONE, REFERENCE_BAND, band_of
+from components.core.telemetry.stage import instrumented
 from components.tile.coords import Crop
-from components.tile.tile_extraction import begun
+from components.tile.data_card.card import data_card, write_card
 from components.tile.page import page_html
+from components.tile.reference_band import NONE, REFERENCE_BAND, band_of
 from components.tile.sampling import Sampling
+from components.tile.site_counts import SiteTally, size_rows
 from components.tile.sites import site_rules
 from components.tile.sources import Sources, check_patients, read_sources
-from components.tile.tile_writer import Taker
-from components.tile.site_counts import SiteTally, size_rows
+from components.tile.tile_extraction import open_images
+from components.tile.tile_writer import TileWriter
 
 KEY = "key.json"
 
 
-@watched
+@instrumented
 def run(
     *,
     sources: Sequence[str],
@@ -113,7 +113,10 @@ def run(
     resolution = resolution or tile_px
     _check_options(tile_px, resolution, slide_tiles, min_tissue)
     key = study_key()
-    with Record(metrics, "tile", tile_px=tile_px, resolution=resolution) as record, _scratch_beside(tiles) as scratch:
+    with (
+        StageRecord(metrics, "tile", tile_px=tile_px, resolution=resolution) as record,
+        _scratch_beside(tiles) as scratch,
+    ):
         found = read_sources(sources, labels, sites, patient_pattern, scratch)
         rules = site_rules(found.table["site"], mpp or {}, study_mpp, small or {}, tile_level, found.slides_only)
         check_patients(found.table, tile_level)
@@ -123,7 +126,7 @@ def run(
             for name, site in rules.items()
         }
         with ArchiveWriter(tiles) as archive:
-            taker = Taker(archive, tallies, sampling, key, blind, skip_bad)
+            taker = TileWriter(archive, tallies, sampling, key, blind, skip_bad)
             _cut(taker, found, scratch)
             summary = [tally.row() for tally in tallies.values()]
             _note(record, taker, summary, found)
@@ -139,18 +142,18 @@ def run(
             cutting = f"Cut at {tile_px} px, stored at {resolution} px."
             shown = page_html(table, written, summary, taker.skipped, cutting, taker.slides, taker.overviews)
             values = data_card(written, table, licences=licences, image_sizes=size_rows(tallies.values()), seed=seed)
-            with writing(manifest):
+            with describe_os_errors(manifest):
                 write_manifest(manifest, table)
                 write_text(page, shown)
                 write_card(values, card, card_values)
     return next((site.mpp for site in rules.values() if site.mpp), 0.0)
 
 
-def _cut(taker: Taker, found: Sources, scratch: Path) -> None:
+def _cut(taker: TileWriter, found: Sources, scratch: Path) -> None:
     """Cuts every image."""
     images = found.table.to_dict("records")
     crops = {name: tally.crop for name, tally in taker.tallies.items()}
-    with closing(begun(found.places, images, crops, taker.sampling, scratch)) as ones:
+    with closing(open_images(found.places, images, crops, taker.sampling, scratch)) as ones:
         for image, one in zip(images, track(ones, "cutting tiles", len(images), "images"), strict=True):
             taker.take(image, found.places[image["place"]].at(image["file"]), one)
 
@@ -161,7 +164,7 @@ def _with_labels(table: pd.DataFrame, images: pd.DataFrame, counts: Sequence[int
     return table.assign(label=stated["label"].astype("Int64"), diagnosis=stated["diagnosis"])
 
 
-def _note(record: Record, taker: Taker, summary: list[dict[str, Any]], found: Sources) -> None:
+def _note(record: StageRecord, taker: TileWriter, summary: list[dict[str, Any]], found: Sources) -> None:
     """Writes down what was cut."""
     table = found.table[pd.Series(taker.counts, index=found.table.index, dtype=int) > 0]
     known = table[table["number"] != ""]
@@ -192,14 +195,14 @@ def _common(values: Iterable[float | None]) -> float:
 def _scratch_beside(path: str) -> Iterator[Path]:
     """A folder beside the destination for what is brought here to be read; it goes in the end."""
     images = Path(path).with_name(f"{Path(path).name}-images")
-    folder = part_beside(images)
-    with writing(path):
+    folder = partial_path(images)
+    with describe_os_errors(path):
         folder.mkdir(parents=True)
     try:
-        sweep(images)  # what a killed one brought
+        remove_stale_partials(images)  # what a killed one brought
         yield folder
     finally:
-        removed(folder)
+        remove(folder)
 
 
 def _check_options(tile_px: int, resolution: int, slide_tiles: int, min_tissue: float) -> None:

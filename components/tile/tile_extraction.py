@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.core.runtime.prefetch import computed_ahead
 from components.core.io.atomic_files import file_sha256
+from components.core.runtime.prefetch import prefetch_map
 from components.tile.coords import Crop, Tile, Tiles, cut
-from components.tile.images import OddImageError, open_rgb
-from components.tile.image_sources import Place
-from components.tile.sampling import Look, Sampling, looked_at, tiles_of, whole
+from components.tile.image_sources import ImageSource
+from components.tile.images import UnusableImageError, open_rgb
+from components.tile.sampling import Sampling, SlidePlan, looked_at, tiles_of, whole
 from components.tile.slides import Slide, is_slide
 
 
 @dataclass(frozen=True)
-class Begun:
+class OpenedImage:
     """An image that was looked at.
 
     Attributes:
@@ -29,7 +29,7 @@ class Begun:
     """
 
     made: Tiles = field(default_factory=Tiles)
-    look: Look | None = None
+    look: SlidePlan | None = None
     size_px: tuple[int, int] = (0, 0)
     odd: str = ""
     fingerprint: str = ""
@@ -43,19 +43,19 @@ class Begun:
         return crop.mpp * crop.tile_px / crop.resolution if self.look and crop.mpp else self.made.mpp
 
 
-def begun(
-    places: Sequence[Place],
+def open_images(
+    places: Sequence[ImageSource],
     images: Sequence[dict[Any, Any]],
     crops: dict[str, Crop],
     sampling: Sampling,
     scratch: Path,
-) -> Generator[Begun]:
+) -> Generator[OpenedImage]:
     """Every image in order, looked at on all cores a few ahead; what was copied here for one goes when it is done.
 
     Close it before `scratch` goes: it waits for those who still write there.
     """
     jobs = enumerate(images)
-    for index, one in enumerate(computed_ahead(partial(_begin, places, crops, sampling, scratch), jobs)):
+    for index, one in enumerate(prefetch_map(partial(_begin, places, crops, sampling, scratch), jobs)):
         try:
             yield one
         finally:
@@ -65,8 +65,12 @@ def begun(
 
 
 def _begin(
-    places: Sequence[Place], crops: dict[str, Crop], sampling: Sampling, scratch: Path, job: tuple[int, dict[Any, Any]]
-) -> Begun:
+    places: Sequence[ImageSource],
+    crops: dict[str, Crop],
+    sampling: Sampling,
+    scratch: Path,
+    job: tuple[int, dict[Any, Any]],
+) -> OpenedImage:
     index, image = job
     crop = crops[image["site"]]
     try:
@@ -74,22 +78,22 @@ def _begin(
         if is_slide(path):
             return _slide(Slide(path), crop, sampling, f"{image['site']}/{image['source']}")
         if crop.metadata:
-            raise OddImageError("is no slide that says its um/px (state its site's by --mpp SITE=0.5)")
+            raise UnusableImageError("is no slide that says its um/px (state its site's by --mpp SITE=0.5)")
         field_image = open_rgb(path)
-        return Begun(cut(field_image, crop), size_px=field_image.size, fingerprint=file_sha256(path))
-    except OddImageError as error:
-        return Begun(odd=str(error))
+        return OpenedImage(cut(field_image, crop), size_px=field_image.size, fingerprint=file_sha256(path))
+    except UnusableImageError as error:
+        return OpenedImage(odd=str(error))
 
 
-def _slide(slide: Slide, crop: Crop, sampling: Sampling, name: str) -> Begun:
+def _slide(slide: Slide, crop: Crop, sampling: Sampling, name: str) -> OpenedImage:
     try:
         if small := whole(slide, crop):
             slide.close()
-            return Begun(
+            return OpenedImage(
                 cut(small, replace(crop, source_mpp=crop.mpp)), size_px=slide.size_px, fingerprint=slide.fingerprint
             )
         look = looked_at(slide, crop, sampling, name)
-        return Begun(look=look, size_px=slide.size_px, fingerprint=slide.fingerprint)
+        return OpenedImage(look=look, size_px=slide.size_px, fingerprint=slide.fingerprint)
     except BaseException:
         slide.close()
         raise

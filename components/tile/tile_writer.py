@@ -7,16 +7,16 @@ from typing import Any
 from components.core.data.archive import ArchiveWriter
 from components.core.errors import DataError
 from components.core.protocol.lineage import identity
-from components.tile.tile_extraction import Begun
-from components.tile.images import OddImageError
+from components.tile.images import UnusableImageError
 from components.tile.overview import drawn
 from components.tile.sampling import Sampling
-from components.tile.sites import REFUSE, Site
 from components.tile.site_counts import SiteTally, slide_row
+from components.tile.sites import REFUSE, Site
+from components.tile.tile_extraction import OpenedImage
 
 
 @dataclass
-class Taker:
+class TileWriter:
     """The archive and its account.
 
     Attributes:
@@ -44,7 +44,7 @@ class Taker:
     overviews: list[bytes] = field(default_factory=list)
     _seen: dict[str, str] = field(default_factory=dict)
 
-    def take(self, image: Mapping[Any, Any], where: str, one: Begun) -> None:
+    def take(self, image: Mapping[Any, Any], where: str, one: OpenedImage) -> None:
         """Takes one image's tiles.
 
         Args:
@@ -63,7 +63,7 @@ class Taker:
             for tile in () if odd else one.tiles(tally.crop, self.sampling):
                 self.archive.add(tile.png, {**row, "x": tile.x, "y": tile.y})
                 count += 1
-        except OddImageError as error:
+        except UnusableImageError as error:
             odd = f"{error}; {count} tile(s) were read before"
         if odd and not self.skip_bad:
             raise DataError(f"{where} {odd}: mend, replace or remove it, or leave such images out by --skip-bad.")
@@ -88,7 +88,7 @@ class Taker:
         return "" if first == where else f"has the same content as {first}"
 
 
-def _why_none(where: str, one: Begun, site: Site) -> str:
+def _why_none(where: str, one: OpenedImage, site: Site) -> str:
     """Why a sound image gave no tile; raises where that was not agreed to."""
     if one.look:
         return f"none of its {len(one.look.squares):,} tissue tiles is within the reference band"

@@ -28,6 +28,6 @@ def umap(
     device: str = "auto",
 ) -> None:
     given = locals()
-    from components.kfp_runtime import work
+    from components.kfp_runtime import run_stage
 
-    work(umap, given)
+    run_stage(umap, given)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from components.core.data.archive import CLASSES, LINEAGE, ImageArchive, Pixels
+from components.core.data.manifest import read_manifest
 from components.core.errors import DataError
 from components.core.protocol.pseudonyms import patient_pseudonyms
-from components.core.data.manifest import read_manifest
 from components.core.protocol.study_plan import BINARY, is_control
 
 ARMS = "arms.json"

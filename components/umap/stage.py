@@ -14,9 +14,9 @@ from components.core.features.extractors import Extractor, load_extractor
 from components.core.html.embedding import embedding_html
 from components.core.html.page import document, gap_table
 from components.core.html.pictures import thumbnail
-from components.core.io.atomic_files import write_json, write_text, written
-from components.core.stage_record import RECORDS, Record
-from components.core.telemetry.stage import watched
+from components.core.io.atomic_files import atomic_write, write_json, write_text
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.telemetry.stage import instrumented
 from components.umap.domain_gap import domain_gap
 from components.umap.domains import SYNTHETIC, Tiles, gather
 from components.umap.layouts import projected
@@ -27,7 +27,7 @@ BATCH = 32
 AXES = ((("x", "y"), ("xs", "ys")), (("x3", "y3", "z3"), ("xs3", "ys3", "zs3")))
 
 
-@watched
+@instrumented
 def run(
     *,
     tiles: str,
@@ -74,7 +74,7 @@ def run(
     """
     with ImageArchive(tiles) as source:
         upstream = source.attachment(RECORDS)
-    with Record(metrics, "umap", upstream=upstream, seed=seed) as record:
+    with StageRecord(metrics, "umap", upstream=upstream, seed=seed) as record:
         chosen = gather(tiles, external_tiles, external_labels, synthetic)
         record["tiles_there_are"] = len(chosen.table)
         chosen = chosen.sampled(max_tiles, np.random.default_rng(seed), synthetic_each)
@@ -86,7 +86,7 @@ def run(
         for name, value in {**network.record(), "neighbors": neighbors, "min_dist": min_dist}.items():
             record[name] = value
         record.table("gap", table.to_dict("records"))
-        with written(gap) as folder:
+        with atomic_write(gap) as folder:
             folder.mkdir()
             table.to_csv(folder / "domain_gap.csv", index=False)
             about = {"extractor": network.name, "neighbors": neighbors, "min_dist": min_dist, "seed": seed}

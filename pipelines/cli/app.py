@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from components.core.io.atomic_files import write_text
-from components.core.runtime.progress import say
 from components.core.runtime.cli import execute, new_app
+from components.core.runtime.progress import log
 from pipelines.cli.artifacts import artifacts
 from pipelines.cli.data import check
 from pipelines.cli.doctor import doctor
@@ -12,10 +12,10 @@ from pipelines.cli.export import export, import_official
 from pipelines.cli.generate import generate
 from pipelines.cli.predictions import predictions
 from pipelines.cli.run import run_command
-from pipelines.cluster.schedules import schedule
 from pipelines.cli.score import score
 from pipelines.cli.submit import submit_command
 from pipelines.cli.weights import app as weights
+from pipelines.cluster.schedules import schedule
 
 app = new_app(
     "thygan", "Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?"
@@ -49,7 +49,7 @@ def compile_study(out: Path = Path("pipelines/compiled")) -> None:
     write_text(target, study_yaml())
     write_text(out / "published.yaml", published_yaml())
     tasks = [sum(executor_tasks(arms, 5).values()) for arms in (["bi100"], ["bi100", "mc100"])]
-    say(f"compiled: {target}; a run with five folds has {tasks[0]} tasks, with generators of both schemes {tasks[1]}")
+    log(f"compiled: {target}; a run with five folds has {tasks[0]} tasks, with generators of both schemes {tasks[1]}")
 
 
 @data.command
@@ -65,7 +65,7 @@ def phantom(out: Path, *, seed: int = 0, patients: int = 24, external_patients: 
     from pipelines.demo import write_study
 
     write_study(out, seed=seed, patients=patients, external_patients=external_patients)
-    say(f"demo data: {out}")
+    log(f"demo data: {out}")
 
 
 def main() -> None:

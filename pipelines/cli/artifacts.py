@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from components.core.cache.result_cache import CachedArtifact, CachedResult, ResultCache, fetch
+from components.core.data.archive_reference import download, reference_at
 from components.core.errors import ConfigError, DataError
-from components.core.io.atomic_files import written
-from components.core.cache.result_cache import Keeper, KeptArtifact, Result, fetch
-from components.core.runtime.progress import say
-from components.core.data.archive_reference import brought, reference_at
+from components.core.io.atomic_files import atomic_write
 from components.core.runtime.cli import new_app
+from components.core.runtime.progress import log
 from components.kfp_runtime import STORE_VARIABLE
 
 artifacts = new_app("artifacts", "What a store keeps of runs: find it, read where it comes from, bring it here.")
@@ -24,9 +24,9 @@ artifacts = new_app("artifacts", "What a store keeps of runs: find it, read wher
 class Found:
     """An artifact with the task that made it."""
 
-    result: Result
+    result: CachedResult
     name: str
-    artifact: KeptArtifact
+    artifact: CachedArtifact
 
     @property
     def place(self) -> str:
@@ -60,11 +60,11 @@ def list_artifacts(
         return
     for one in found:
         row = _row(one)
-        say(
+        log(
             f"{row['run']:42} {row['stage']:14} {one.place:14} {row['artifact']:13} {row['type']:22} "
             f"{one.artifact.size_bytes / 1e6:10.2f} MB  {one.artifact.content[:12]}"
         )
-    say(f"{len(found)} artifacts" if found else "Nothing there is like that.")
+    log(f"{len(found)} artifacts" if found else "Nothing there is like that.")
 
 
 @artifacts.command
@@ -93,11 +93,11 @@ def pull(address: str, out: Path, store: str = "") -> None:
     if out.exists():
         raise ConfigError(f"{out} is there already: give another place.")
     one = _one(store, address)
-    with written(out) as beside:
+    with atomic_write(out) as beside:
         fetch(one.artifact, beside)
         if reference := reference_at(beside):
-            brought(reference, beside)
-    say(f"{one.artifact.type} of {one.result.stage}, {one.artifact.size_bytes / 1e6:.2f} MB: {out}")
+            download(reference, beside)
+    log(f"{one.artifact.type} of {one.result.stage}, {one.artifact.size_bytes / 1e6:.2f} MB: {out}")
 
 
 def find(store: str, run: str = "", stage: str = "", type_name: str = "") -> Iterator[Found]:
@@ -121,10 +121,10 @@ def _one(store: str, address: str) -> Found:
     return found[0]
 
 
-def _keeper(store: str) -> Keeper:
+def _keeper(store: str) -> ResultCache:
     if not (uri := store or os.environ.get(STORE_VARIABLE, "")):
         raise ConfigError(f"No store: name it, s3://bucket/prefix or a folder, or set {STORE_VARIABLE}.")
-    return Keeper(uri)
+    return ResultCache(uri)
 
 
 def _row(one: Found) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from components.core.runtime.cli import Names, mapping
+from components.core.runtime.cli import Names, parse_mapping
 
 
 def check(
@@ -45,7 +45,7 @@ def check(
         labels=labels,
         site=site,
         patient_pattern=patient_pattern,
-        mpp=mapping("mpp", mpp) if mpp else None,
+        mpp=parse_mapping("mpp", mpp) if mpp else None,
         study_mpp=study_mpp,
         tile_level=tile_level,
         tile_px=tile_px,

@@ -14,9 +14,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from components.core.errors import ThyganError
-from components.core.runtime.progress import say
 from components.core.data.archive_reference import ARCHIVES_VARIABLE
+from components.core.errors import ThyganError
+from components.core.runtime.progress import log
 from components.core.store import open_store
 from components.kfp_runtime import STORE_VARIABLE
 from pipelines.cluster.client import ENDPOINT_VARIABLE, Cluster, version_name
@@ -75,7 +75,7 @@ def doctor(
     else:
         marks = {True: "well", False: "UNWELL", None: "not asked"}
         for one in findings:
-            say(f"{one.what:9} {marks[one.is_well]:9} {one.told}")
+            log(f"{one.what:9} {marks[one.is_well]:9} {one.told}")
     if any(one.is_well is False for one in findings):
         sys.exit(1)
 

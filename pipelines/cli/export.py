@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from components.core.data.archive import CLASSES, LINEAGE, ImageArchive
-from components.core.io.os_errors import writing
 from components.core.errors import ConfigError, DataError
-from components.core.io.atomic_files import file_sha256, read_json, write_json, written
-from components.core.runtime.progress import say
+from components.core.io.atomic_files import atomic_write, file_sha256, read_json, write_json
+from components.core.io.os_errors import describe_os_errors
+from components.core.runtime.progress import log
 
 if TYPE_CHECKING:  # torch takes seconds to load, and --help needs none
     from torch import Tensor
@@ -58,7 +58,7 @@ def export(
         raise ConfigError("A safetensors file has no truncation: leave out --psi and --class-centres.")
     G, source = load_generator(generator), snapshot_file(generator)
     kimg = read_json(source.with_suffix(".json")).get("kimg")
-    with writing(out), written(out) as folder:
+    with describe_os_errors(out), atomic_write(out) as folder:
         folder.mkdir()
         target = folder / _FILES[format]
         said: dict[str, Any] = {"format": format}
@@ -77,7 +77,7 @@ def export(
         print(json.dumps(said, indent=1))
     else:
         checked = f"; its images differ from thygan's by {said['difference']:.1g}" if "difference" in said else ""
-        say(f"written: {said['file']}{checked}")
+        log(f"written: {said['file']}{checked}")
 
 
 def import_official(official: Path, out: Path, *, dataset: Path | None = None, as_json: Json = False) -> None:
@@ -105,7 +105,7 @@ def import_official(official: Path, out: Path, *, dataset: Path | None = None, a
         raise DataError(f"{official} holds no network-snapshot-KKKKKK.pkl: give the folder of an official training.")
     classes = _classes(dataset) if dataset else None
     rows = []
-    with writing(out), written(out) as folder:
+    with describe_os_errors(out), atomic_write(out) as folder:
         folder.mkdir()
         for path in files:
             snapshot = read_official(path)
@@ -120,13 +120,13 @@ def import_official(official: Path, out: Path, *, dataset: Path | None = None, a
             row = {"file": str(out / name), "kimg": snapshot.kimg, "resolution": G.img_resolution, "c_dim": G.c_dim}
             rows.append({**row, "sha256": file_sha256(folder / name)})
             if not as_json:
-                say(f"imported: {path.name}: {G.img_resolution} px, {G.c_dim} classes")
+                log(f"imported: {path.name}: {G.img_resolution} px, {G.c_dim} classes")
         if classes is not None:
             write_json(folder / CLASSES, classes)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        say(f"written: {out}")
+        log(f"written: {out}")
 
 
 def _check_new(out: Path) -> None:

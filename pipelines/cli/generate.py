@@ -9,10 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from components.core.data.archive import CLASSES, encode_png
-from components.core.io.os_errors import writing
 from components.core.errors import ConfigError
-from components.core.io.atomic_files import file_sha256, read_json, written
-from components.core.runtime.progress import say, track
+from components.core.io.atomic_files import atomic_write, file_sha256, read_json
+from components.core.io.os_errors import describe_os_errors
+from components.core.runtime.progress import log, track
 
 _COLUMNS = ("file", "class", "name", "seed", "psi", "generator", "sha256")
 
@@ -71,7 +71,7 @@ def generate(
         device=on,
     )
     drawn_by = file_sha256(snapshot_file(generator))
-    with writing(out), written(out) as folder:
+    with describe_os_errors(out), atomic_write(out) as folder:
         folder.mkdir()
         with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as table:
             rows = csv.writer(table, lineterminator="\n")
@@ -85,7 +85,7 @@ def generate(
     if as_json:
         print(json.dumps({"out": str(out), "images": len(order), "classes": kinds, "generator": drawn_by}))
     else:
-        say(f"written: {out}: {len(order)} images")
+        log(f"written: {out}: {len(order)} images")
 
 
 def _kinds(classes: str, c_dim: int) -> list[int]:

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from components.core.errors import ConfigError
-from components.core.runtime.cli import mapping, with_options
+from components.core.runtime.cli import parse_mapping, with_options
 
-PROFILES = Path(__file__).parent / "profiles"
+PROFILES = Path(__file__).parents[2] / "components/core/profiles"
 _PYTHON = {"String": str, "Integer": int, "Float": float, "Boolean": bool, "List": list, "Dict": dict}
 
 
@@ -107,7 +107,7 @@ def checked(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _mapping(name: str, texts: Sequence[str]) -> dict[str, Any]:
     if len(texts) == 1 and texts[0].startswith("{"):
         return _json(name, texts[0])
-    return mapping(name, texts)
+    return parse_mapping(name, texts)
 
 
 def _json(name: str, text: str) -> Any:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from components.core.errors import DataError
-from components.core.io.atomic_files import written
-from components.core.runtime.progress import say
+from components.core.io.atomic_files import atomic_write
+from components.core.runtime.progress import log
 
 
 def predictions(files: list[Path], *, out: Path) -> None:
@@ -20,16 +20,16 @@ def predictions(files: list[Path], *, out: Path) -> None:
     import pandas as pd
 
     from components.core.statistics.predictions import read_predictions
-    from components.core.statistics.thygan_format import published_form
+    from components.core.statistics.thygan_format import to_thygan_format
 
     if not files:
         raise DataError("There are no predictions to write: name at least one prediction file.")
     if out.exists():
         raise DataError(f"{out} exists: name a folder that does not.")
     table = pd.concat([read_predictions(file) for file in files], ignore_index=True)
-    with written(out) as folder:
+    with atomic_write(out) as folder:
         folder.mkdir()
         for (arm, fold, seed), own in table.groupby(["arm", "fold", "seed"], sort=False):
             name = f"{arm or 'arm'}-fold{fold}-seed{seed}.csv"
-            published_form(own).to_csv(folder / name, index=False, lineterminator="\n", float_format="%.9f")
-            say(f"{out / name}: {len(own)} predictions")
+            to_thygan_format(own).to_csv(folder / name, index=False, lineterminator="\n", float_format="%.9f")
+            log(f"{out / name}: {len(own)} predictions")

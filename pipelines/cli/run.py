@@ -12,16 +12,16 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from components.core.errors import ConfigError, DataError
-from components.core.runtime.logs import RUN_VARIABLE
-from components.core.io.atomic_files import digest
 from components.core.cache.result_cache import TASK
+from components.core.errors import ConfigError, DataError
+from components.core.io.atomic_files import digest
 from components.core.protocol.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
-from components.core.runtime.progress import say
+from components.core.runtime.logs import RUN_VARIABLE
+from components.core.runtime.progress import log
 from components.core.store import is_bucket, local_folder, open_store
 from components.kfp_runtime import OBJECTS_VARIABLE, STORE_VARIABLE
-from pipelines.cluster.cost import refuse_beyond, study_cost
 from pipelines.cli.parameters import command_of, completed, merged
+from pipelines.cluster.cost import refuse_beyond, study_cost
 
 _SOURCE_FOLDERS = ("source", "import_splits", "weights_dir")
 _SHOWN = {
@@ -64,15 +64,15 @@ def _study(
         as_json: Print the outcome as JSON, last.
     """
     from pipelines.local.runner import run_here
-    from pipelines.study.published import one_generator, published
     from pipelines.study.pipeline import study
+    from pipelines.study.published import one_generator, published
 
     started = time.monotonic()
     out = out.resolve()
     values = merged(profile, given)
     if dry_run or max_gpu_hours:
         cost = study_cost(completed(values))
-        say(cost.as_text())
+        log(cost.as_text())
         refuse_beyond(cost, max_gpu_hours)
     if dry_run:
         return
@@ -93,8 +93,8 @@ def _study(
         shutil.copyfile(outputs[name].path, out / file)
     shutil.copytree(outputs["gap"].path, out / "domain-gap", dirs_exist_ok=True)
     seconds = time.monotonic() - started
-    say(f"the study took {seconds / 60:.1f} min")
-    say(f"report: {out / 'report.html'}")
+    log(f"the study took {seconds / 60:.1f} min")
+    log(f"report: {out / 'report.html'}")
     if as_json:
         print(json.dumps({"report": str(out / "report.html"), "seconds": round(seconds, 1)}))
 
@@ -107,7 +107,7 @@ def _keep_in(store: str, out: Path) -> None:
     os.environ[STORE_VARIABLE] = address
     os.environ[OBJECTS_VARIABLE] = str(out / "objects")
     run = os.environ.setdefault(RUN_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
-    say(f"keeping every artifact in {opened.uri} as run {run}")
+    log(f"keeping every artifact in {opened.uri} as run {run}")
 
 
 def run_command() -> Callable[..., None]:
@@ -165,7 +165,7 @@ def _demo_folders(out: Path, seed: int) -> dict[str, Any]:
 
     folder = out / "demo-data"
     if not folder.exists():
-        say("making the demo data: procedural H&E-like fields of two hospitals")
+        log("making the demo data: procedural H&E-like fields of two hospitals")
         write_study(folder, seed=seed, images_per_patient=2, size_px=192)
     return {"source": str(folder / "hospital-a"), "external": [str(folder / "hospital-b")]}
 

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from components.core.cache.result_cache import RESULTS, ResultCache
 from components.core.errors import ConfigError, StoreError
-from components.core.cache.result_cache import RESULTS, Keeper
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.store import is_bucket, open_store
 from components.kfp_component import code_tag
-from pipelines.cluster.client import Cluster, ClusterError, version_name
-from pipelines.study.compile import study_ir
-from pipelines.cluster.cost import refuse_beyond, study_cost
 from pipelines.cli.parameters import command_of, completed, merged
-from pipelines.study.published import one_generator
+from pipelines.cluster.client import Cluster, ClusterError, version_name
+from pipelines.cluster.cost import refuse_beyond, study_cost
 from pipelines.cluster.image_registry import check_images
+from pipelines.study.compile import study_ir
+from pipelines.study.published import one_generator
 
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 _MOST_PARAMETER_BYTES = 10_000  # KFP's server refuses more
@@ -62,19 +62,19 @@ def _submit(
     """
     values = merged(profile, given)
     cost = study_cost(completed(values), tiles, sec_per_kimg)
-    say(cost.as_text())
+    log(cost.as_text())
     refuse_beyond(cost, max_gpu_hours)
     _check_parameters(values)
     look_over(values, images=check_images)
     if store:
-        say(_kept(store))
+        log(_kept(store))
     cluster = Cluster(endpoint, namespace)
     there = "is there" if cluster.is_uploaded() else "is to be uploaded"
-    say(f"version {version_name()} {there}; {_caching(values)}")
+    log(f"version {version_name()} {there}; {_caching(values)}")
     if dry_run:
         return
     run_id, page = cluster.start(name or f"{version_name()} {time.strftime('%Y-%m-%d %H:%M')}", experiment, values)
-    say(f"run {run_id}: {page}")
+    log(f"run {run_id}: {page}")
     state = _followed(cluster, run_id) if wait else ""
     if as_json:
         print(json.dumps({"run": run_id, "page": page, "version": version_name(), "state": state}))
@@ -129,7 +129,7 @@ def _check_parameters(values: dict[str, Any]) -> None:
 def _kept(store: str) -> str:
     """What the store has of this code, by stage."""
     counts: dict[str, int] = {}
-    for result in Keeper(store).of_code(code_tag()):
+    for result in ResultCache(store).of_code(code_tag()):
         counts[result.stage] = counts.get(result.stage, 0) + 1
     if not counts:
         return f"{store} keeps no result of this code under {RESULTS}/: everything is to be computed"
@@ -161,8 +161,8 @@ def _followed(cluster: Cluster, run_id: str) -> str:
         for task in details or []:
             if task.state and told.get(task.task_id) != task.state:
                 told[task.task_id] = task.state
-                say(f"{task.display_name}: {task.state.lower()}")
+                log(f"{task.display_name}: {task.state.lower()}")
         if run.state in _ENDED:
-            say(f"run {run_id}: {run.state}")
+            log(f"run {run_id}: {run.state}")
             return str(run.state)
         time.sleep(_POLL_S)

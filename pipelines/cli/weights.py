@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from components.core.errors import ConfigError, WeightsError
-from components.core.io.atomic_files import file_sha256, written
-from components.core.runtime.progress import say
+from components.core.io.atomic_files import atomic_write, file_sha256
 from components.core.runtime.cli import new_app
+from components.core.runtime.progress import log
 from components.core.store import is_bucket, open_store
 
 if TYPE_CHECKING:  # loading them loads torch, and --help needs none
@@ -56,7 +56,7 @@ def fetch(*names: str, weights_dir: str = "", out: str = "", as_json: Json = Fal
         place = _copied(path, weights.file, out) if out else str(path)
         rows.append({"name": weights.name, "path": place, "sha256": file_sha256(path)})
         if not as_json:
-            say(f"{weights.name}: {place}")
+            log(f"{weights.name}: {place}")
     if as_json:
         print(json.dumps(rows, indent=1))
 
@@ -75,7 +75,7 @@ def verify(*names: str, weights_dir: str = "", as_json: Json = False) -> None:
         print(json.dumps(rows, indent=1))
     else:
         for row in rows:
-            say(f"{row['name']}: {row['problem'] or ('verified ' + row['path'] if row['path'] else 'not here')}")
+            log(f"{row['name']}: {row['problem'] or ('verified ' + row['path'] if row['path'] else 'not here')}")
     wrong = [row["problem"] for row in rows if row["problem"]]
     wrong += [
         f"{row['name']} is not here: run `thygan weights fetch {row['name']}`." for row in rows if _absent(row, names)
@@ -90,20 +90,20 @@ def _absent(row: dict[str, Any], names: tuple[str, ...]) -> bool:
 
 def _chosen(names: tuple[str, ...]) -> "list[Weights]":
     from components.core.features.registry import REGISTRY
-    from components.core.features.weights import registered
+    from components.core.features.weights import registry_entry
 
-    return [registered(name) for name in names] or list(REGISTRY.values())
+    return [registry_entry(name) for name in names] or list(REGISTRY.values())
 
 
 def _row(weights: "Weights", weights_dir: str) -> dict[str, Any]:
     """An entry, where it lies, and what is wrong with it there."""
-    from components.core.features.weights import located_here
+    from components.core.features.weights import find_local
 
     if is_bucket(weights_dir):
         raise ConfigError(f"{weights_dir} is a bucket: `thygan weights fetch --weights-dir {weights_dir}` verifies it.")
     path, problem = None, ""
     try:
-        path = located_here(weights, weights_dir)
+        path = find_local(weights, weights_dir)
     except WeightsError as error:
         problem = str(error)
     names = ("name", "file", "size_bytes", "sha256", "licence", "source", "url")
@@ -116,6 +116,6 @@ def _copied(path: Path, file: str, out: str) -> str:
         store.put(path, file)
         return f"{store.uri}/{file}"
     target = Path(out) / file
-    with written(target) as beside:
+    with atomic_write(target) as beside:
         shutil.copyfile(path, beside)
     return str(target)

@@ -17,8 +17,8 @@ import urllib3
 from components.core.errors import ConfigError, StoreError
 from components.core.io.atomic_files import digest
 from components.kfp_component import code_tag
-from pipelines.study.exit_handler import NAME
 from pipelines.study.compile import study_yaml
+from pipelines.study.exit_handler import NAME
 
 ENDPOINT_VARIABLE, TOKEN_VARIABLE = "KF_PIPELINES_ENDPOINT", "THYGAN_KFP_TOKEN"
 ACCOUNT_VARIABLE = "THYGAN_SERVICE_ACCOUNT"  # what a run's pods are; not set = the server's default

@@ -11,7 +11,7 @@ from typing import Any
 from components.core.errors import ConfigError
 from components.core.protocol.study_plan import ARMS, BINARY, CONTROL, DIAGNOSIS, check_arms, scheme_of
 from pipelines.study.compile import executor_tasks
-from pipelines.study.resources import NEEDS
+from pipelines.study.resources import RESOURCES
 
 # Seconds of one A100 per thousand images, StyleGAN2-ADA in mixed precision, as its authors published them
 SEC_PER_KIMG = {128: 6.79, 256: 12.53, 512: 41.06, 1024: 90.4}
@@ -136,7 +136,7 @@ def study_cost(values: Mapping[str, Any], tiles: int = 0, sec_per_kimg: float = 
     )
     stages = [
         StageCost(name, counts[name], hours.get(name, 0.0), kept.get(name, 0.0), disk.get(name, 0.0))
-        for name in NEEDS
+        for name in RESOURCES
         if name in counts
     ]
     return StudyCost(stages, headline)

@@ -15,12 +15,12 @@ from cyclopts import Parameter
 
 from components.core.errors import ConfigError
 from components.core.io.atomic_files import digest
-from components.core.runtime.progress import say
 from components.core.runtime.cli import new_app
-from pipelines.cluster.client import Cluster, version_name
-from pipelines.cluster.cron import check_cron
+from components.core.runtime.progress import log
 from pipelines.cli.parameters import checked, read_profile, read_yaml
 from pipelines.cli.submit import look_over
+from pipelines.cluster.client import Cluster, version_name
+from pipelines.cluster.cron import check_cron
 
 FOLDER = Path("schedules")
 _KEYS = {"name", "cron", "enabled", "max_concurrency", "catch_up", "experiment", "profile", "parameters"}
@@ -94,7 +94,7 @@ def apply(
     cluster = Cluster(endpoint, namespace)
     steps = planned(wanted, cluster.recurring(), prune=prune)
     for step in steps:
-        say(f"{'would ' if dry_run and step.does not in ('keep', 'leave') else ''}{step.does} {step.name}: {step.why}")
+        log(f"{'would ' if dry_run and step.does not in ('keep', 'leave') else ''}{step.does} {step.name}: {step.why}")
         if not dry_run:
             _do(cluster, step)
 
@@ -128,9 +128,9 @@ def list_schedules(
         return
     for row in rows:
         made = "from a file" if row["ours"] else "by hand"
-        say(f"{row['name']:30} {row['cron']:22} {row['state']:10} {made:12} {row['id']}")
+        log(f"{row['name']:30} {row['cron']:22} {row['state']:10} {made:12} {row['id']}")
     if not rows:
-        say("There is no recurring run.")
+        log("There is no recurring run.")
 
 
 @schedule.command
@@ -148,7 +148,7 @@ def delete(name: str, *, endpoint: str = "", namespace: str = "") -> None:
         raise ConfigError(f"No recurring run {name!r} was made from a file: see `thygan schedule list`.")
     for one in found:
         cluster.remove_recurring(one.recurring_run_id)
-        say(f"deleted {name} ({one.recurring_run_id})")
+        log(f"deleted {name} ({one.recurring_run_id})")
 
 
 def read_schedules(folder: Path) -> list[Schedule]:

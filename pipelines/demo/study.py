@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from components.core.errors import ConfigError
-from components.core.io.atomic_files import written
+from components.core.io.atomic_files import atomic_write
 from pipelines.demo.diagnoses import DIAGNOSES, PatientEffect
 from pipelines.demo.field import render_field
 from pipelines.demo.stain import HOSPITALS
@@ -79,7 +79,7 @@ def write_study(
     _refuse_other(folder)
 
     people = list(_people(patients, external_patients))
-    with written(folder) as beside:
+    with atomic_write(folder) as beside:
         for hospital in HOSPITALS:
             (beside / hospital.site / "images").mkdir(parents=True)
 

@@ -19,7 +19,7 @@ from kfp.local import docker_task_handler
 
 from components.core.errors import ConfigError
 from components.core.protocol.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE, study_key
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 from components.core.store import is_bucket
 from components.kfp_runtime import OBJECTS_VARIABLE, STORE_VARIABLE
 from pipelines.local.task_logs import Streams
@@ -153,7 +153,7 @@ def _bring(client: Any, name: str) -> None:
     try:
         client.images.get(name)
     except ImageNotFound:
-        say(f"pulling {name}")
+        log(f"pulling {name}")
         try:
             client.images.pull(name)
         except APIError:

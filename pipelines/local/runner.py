@@ -20,8 +20,8 @@ from kfp import local
 from kfp.local import subprocess_task_handler
 from kfp.local.orchestrator import enhanced_dag_orchestrator
 
-from components.core.runtime import logs
 from components.core.errors import ConfigError, ThyganError
+from components.core.runtime import logs
 from pipelines.local.task_logs import Streams
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def run_here(
         enable_caching=caching,
         cache_root=str(out / "cache"),
     )
-    with logs.bound(run=os.environ.get(logs.RUN_VARIABLE) or f"local-{log_folder.name}"):
+    with logs.log_context(run=os.environ.get(logs.RUN_VARIABLE) or f"local-{log_folder.name}"):
         streams = Streams(log_folder, sys.stdout, workers)
     try:
         with containers.running(streams) if containers else contextlib.nullcontext(), _kfp_with(streams, workers):

@@ -25,7 +25,7 @@ class Streams:
     def __init__(self, log_folder: Path, terminal: TextIO, workers: int) -> None:
         threads = max(1, (os.cpu_count() or 1) // workers)
         self.environment = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
-        self.environment |= {logs.LOG_VARIABLE: "text", logs.RUN_VARIABLE: logs.context()["run"]}
+        self.environment |= {logs.LOG_VARIABLE: "text", logs.RUN_VARIABLE: logs.current_context()["run"]}
         self._log_folder = log_folder
         self._terminal = terminal
         self._lock = threading.Lock()
@@ -75,9 +75,9 @@ class Streams:
         seconds = time.monotonic() - self._started
         with self._lock:
             if logs.is_json():
-                logs.write(line, to=self._terminal, stage=stage, where=where.strip(), seconds=round(seconds, 1))
+                logs.emit(line, to=self._terminal, stage=stage, where=where.strip(), seconds=round(seconds, 1))
             else:
-                logs.write(f"{seconds:7.1f} s  {stage}{where}: {line}", to=self._terminal)
+                logs.emit(f"{seconds:7.1f} s  {stage}{where}: {line}", to=self._terminal)
 
 
 def _ended(code: int) -> str:

@@ -12,13 +12,13 @@ from components.artifacts import DomainGap, Manifest, Predictions, SplitPlan, St
 from components.external_eval.component import external_eval
 from components.report.component import report
 from components.umap.component import umap
-from pipelines.study.fold import chain
+from pipelines.study.fold import fold_chain
 from pipelines.study.nested import chosen, taking
 from pipelines.study.options import CHAINED, EVALUATION, MAPPING, READ, TELLING
 from pipelines.study.resources import schedule
 
 
-class Evidence(NamedTuple):
+class Evaluation(NamedTuple):
     page: dsl.HTML
     markdown: dsl.Markdown
     metrics: dsl.Metrics
@@ -26,7 +26,7 @@ class Evidence(NamedTuple):
     gap: DomainGap
 
 
-def read_together(given: Mapping[str, Any], every: Any, *, predictions: Any, fold_metrics: Any) -> Evidence:
+def evaluate(given: Mapping[str, Any], every: Any, *, predictions: Any, fold_metrics: Any) -> Evaluation:
     """External evaluation, map and report: what is read from all loops together.
 
     Args:
@@ -66,7 +66,7 @@ def read_together(given: Mapping[str, Any], every: Any, *, predictions: Any, fol
         **TELLING.of(given),
     )
     schedule(given, outside, mapped, told)
-    return Evidence(
+    return Evaluation(
         told.outputs["page"],
         told.outputs["markdown"],
         told.outputs["metrics"],
@@ -77,7 +77,7 @@ def read_together(given: Mapping[str, Any], every: Any, *, predictions: Any, fol
 
 @dsl.pipeline(name="evidence")
 @taking(*CHAINED, *READ)
-def evidence(
+def evaluation(
     manifest: dsl.Input[Manifest],
     tiles: dsl.Input[TileSet],
     data_card: dsl.Input[dsl.HTML],
@@ -92,16 +92,16 @@ def evidence(
     final: list,
     cross_validation: list,
     **options: Any,
-) -> Evidence:
+) -> Evaluation:
     """The loops over folds and schemes, and what is read from them together."""
     given = locals() | options
     shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, **chosen(options, *CHAINED)}
     with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
-        folds = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
+        folds = fold_chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
     with dsl.ParallelFor(items=final, name="all-patients") as item:
-        every = chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
+        every = fold_chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
 
-    return read_together(
+    return evaluate(
         given,
         every,
         predictions=dsl.Collected(folds.outputs["predictions"]),

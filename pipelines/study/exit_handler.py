@@ -10,9 +10,9 @@ from typing import Any
 from kfp import dsl
 
 from components.outcome.component import outcome
+from pipelines.study.pipeline import study
 from pipelines.study.published import published
 from pipelines.study.resources import KEPT_AFTER_S, LONGEST_RUN_S, schedule
-from pipelines.study.pipeline import study
 
 NAME = "thygan-study"
 

@@ -16,7 +16,7 @@ from pipelines.study.options import CHAINED, CLASSIFICATION, GENERATION, SELECTI
 from pipelines.study.resources import schedule
 
 
-class Chain(NamedTuple):
+class FoldOutputs(NamedTuple):
     generator: Generator
     synthetic: SyntheticTiles
     predictions: Predictions
@@ -24,7 +24,7 @@ class Chain(NamedTuple):
     metrics: dsl.Metrics
 
 
-def generated_and_classified(
+def generate_and_classify(
     generator: Any, packed: Any, given: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     """A generator's tiles for one fold, and the classifiers that train with them.
@@ -55,7 +55,7 @@ def generated_and_classified(
 
 @dsl.pipeline(name="chain")
 @taking(*CHAINED)
-def chain(
+def fold_chain(
     tiles: dsl.Input[TileSet],
     plan: dsl.Input[SplitPlan],
     study_plan: dsl.Input[StudyPlan],
@@ -63,7 +63,7 @@ def chain(
     fold: str,
     arms: list,
     **options: Any,
-) -> Chain:
+) -> FoldOutputs:
     """One generator and its classifiers, on the same training patients."""
     given = locals()
     packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
@@ -74,9 +74,9 @@ def chain(
         held_out=packed.outputs["held_out"],
         **SELECTION.of(options),
     )
-    generated, classified = generated_and_classified(selected.outputs["generator"], packed, given, options)
+    generated, classified = generate_and_classify(selected.outputs["generator"], packed, given, options)
     schedule(options, packed, trained, selected, generated, classified)
-    return Chain(
+    return FoldOutputs(
         selected.outputs["generator"],
         generated.outputs["synthetic"],
         classified.outputs["predictions"],

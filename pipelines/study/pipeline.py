@@ -13,7 +13,7 @@ from kfp import dsl
 from components.artifacts import DomainGap, Predictions
 from components.split.component import split
 from components.tile.component import tile
-from pipelines.study.evaluation import Evidence, evidence
+from pipelines.study.evaluation import Evaluation, evaluation
 from pipelines.study.nested import chosen
 from pipelines.study.options import CHAINED, CUTTING, READ, SPLITTING
 from pipelines.study.resources import schedule
@@ -29,7 +29,7 @@ class Study(NamedTuple):
     external_data_card: dsl.HTML
 
 
-def whole(given: Mapping[str, Any], evidence: Any) -> Study:
+def build_study(given: Mapping[str, Any], evidence: Any) -> Study:
     """A whole study: cut, split, then the loops of a pipeline like `evidence`.
 
     Args:
@@ -75,7 +75,7 @@ def whole(given: Mapping[str, Any], evidence: Any) -> Study:
         **chosen(given, *CHAINED, *READ),
     )
     return Study(
-        **{name: shown.outputs[name] for name in Evidence._fields},
+        **{name: shown.outputs[name] for name in Evaluation._fields},
         data_card=cut.outputs["card"],
         external_data_card=outside.outputs["card"],
     )
@@ -287,4 +287,4 @@ def study(
         spot_tolerations: Taints of nodes that can be taken away; borne by stages that are short or go on from a
             checkpoint. With a checkpoint_uri that is every stage.
     """
-    return whole(locals(), evidence)
+    return build_study(locals(), evaluation)

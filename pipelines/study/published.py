@@ -15,12 +15,12 @@ from kfp import dsl
 from components.artifacts import Generator, Predictions, SplitPlan, StudyPlan, TileSet
 from components.kfp_component import image
 from components.pack.component import pack
-from pipelines.study.fold import chain, generated_and_classified
-from pipelines.study.evaluation import Evidence, evidence, read_together
+from pipelines.study.evaluation import Evaluation, evaluate, evaluation
+from pipelines.study.fold import fold_chain, generate_and_classify
 from pipelines.study.nested import chosen, like, taking
 from pipelines.study.options import CHAINED, CLASSIFICATION, GENERATION
+from pipelines.study.pipeline import Study, build_study, study
 from pipelines.study.resources import POOLS, schedule
-from pipelines.study.pipeline import Study, study, whole
 
 
 def one_generator(values: Mapping[str, Any]) -> bool:
@@ -110,7 +110,7 @@ def leaked_fold(
     given = locals()
     picked = pick_generator(scheme=scheme, joined=generators)
     packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
-    generated, classified = generated_and_classified(picked.outputs["generator"], packed, given, options | LEAKED)
+    generated, classified = generate_and_classify(picked.outputs["generator"], packed, given, options | LEAKED)
     schedule(options, picked, packed, generated, classified)
     return Fold(classified.outputs["predictions"], classified.outputs["metrics"])
 
@@ -133,12 +133,12 @@ def leaked_folds(
 
 
 @dsl.pipeline(name="published-evidence")
-@like(evidence)
-def published_evidence(given: Mapping[str, Any]) -> Evidence:
+@like(evaluation)
+def published_evidence(given: Mapping[str, Any]) -> Evaluation:
     """Generators of all patients first, then the folds that use them."""
     shared = {name: given[name] for name in ("tiles", "plan", "study_plan")}
     with dsl.ParallelFor(items=given["final"], name="all-patients") as item:
-        every = chain(**shared, **chosen(given, *CHAINED), scheme=item.scheme, fold=item.fold, arms=item.arms)
+        every = fold_chain(**shared, **chosen(given, *CHAINED), scheme=item.scheme, fold=item.fold, arms=item.arms)
     joined = join_generators(generators=dsl.Collected(every.outputs["generator"]))
     schedule(given, joined)
     folds = leaked_folds(
@@ -147,10 +147,10 @@ def published_evidence(given: Mapping[str, Any]) -> Evidence:
         generators=joined.outputs["joined"],
         cross_validation=given["cross_validation"],
     )
-    return read_together(given, every, predictions=folds.outputs["predictions"], fold_metrics=folds.outputs["metrics"])
+    return evaluate(given, every, predictions=folds.outputs["predictions"], fold_metrics=folds.outputs["metrics"])
 
 
 @dsl.pipeline(name="thygan-published")
 @like(study)
 def published(given: Mapping[str, Any]) -> Study:
-    return whole(given, published_evidence)
+    return build_study(given, published_evidence)

@@ -15,9 +15,9 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-from components.core.runtime.logs import RUN_VARIABLE
-from components.core.protocol.lineage import KEY_VARIABLE
 from components.core.data.archive_reference import ARCHIVES_VARIABLE
+from components.core.protocol.lineage import KEY_VARIABLE
+from components.core.runtime.logs import RUN_VARIABLE
 from components.core.telemetry.outcome import GATEWAY_VARIABLE
 from components.kfp_component import TAG_VARIABLE, code_tag, image
 from components.kfp_runtime import STORE_VARIABLE
@@ -40,7 +40,7 @@ LONGEST_RUN_S, KEPT_AFTER_S = 30 * 24 * HOUR, 7 * 24 * HOUR  # of a whole run; o
 
 
 @dataclass(frozen=True)
-class Needs:
+class Resources:
     """What a stage asks of a node.
 
     Attributes:
@@ -62,21 +62,21 @@ class Needs:
     spot: bool = True
 
 
-NEEDS = {
-    "tile": Needs(cpu=8, memory=16, hours=24),
-    "split": Needs(cpu=1, memory=4, hours=1),
-    "pack": Needs(cpu=4, memory=8, hours=6),
-    "gan_train": Needs(cpu=8, memory=48, gpus="train_gpu_count", shm=16, hours=14 * 24, retries=5),
-    "fid_select": Needs(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=24),
-    "generate": Needs(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=12),
-    "classifier_cv": Needs(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=72),
-    "external_eval": Needs(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=12),
-    "umap": Needs(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=6),
-    "report": Needs(cpu=2, memory=8, hours=2),
-    "outcome": Needs(cpu=1, memory=1, hours=0.2, spot=False),
+RESOURCES = {
+    "tile": Resources(cpu=8, memory=16, hours=24),
+    "split": Resources(cpu=1, memory=4, hours=1),
+    "pack": Resources(cpu=4, memory=8, hours=6),
+    "gan_train": Resources(cpu=8, memory=48, gpus="train_gpu_count", shm=16, hours=14 * 24, retries=5),
+    "fid_select": Resources(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=24),
+    "generate": Resources(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=12),
+    "classifier_cv": Resources(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=72),
+    "external_eval": Resources(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=12),
+    "umap": Resources(cpu=8, memory=32, gpus="gpu_count", shm=8, hours=6),
+    "report": Resources(cpu=2, memory=8, hours=2),
+    "outcome": Resources(cpu=1, memory=1, hours=0.2, spot=False),
 }
 
-HANDING_ON = Needs(cpu=1, memory=2, hours=1)  # a task that is no stage
+HANDING_ON = Resources(cpu=1, memory=2, hours=1)  # a task that is no stage
 
 
 def pools(
@@ -102,7 +102,7 @@ def schedule(options: Mapping[str, Any], *tasks: dsl.PipelineTask) -> None:
 
 
 def _schedule(options: Mapping[str, Any], task: dsl.PipelineTask, stage: str) -> None:
-    needs = NEEDS.get(stage, HANDING_ON)
+    needs = RESOURCES.get(stage, HANDING_ON)
     task.set_cpu_request(str(needs.cpu)).set_cpu_limit(str(2 * needs.cpu))
     task.set_memory_request(f"{needs.memory}Gi").set_memory_limit(f"{needs.memory}Gi")
     if needs.gpus:
@@ -145,7 +145,7 @@ def _give_environment(task: dsl.PipelineTask, stage: str) -> None:
         kubernetes.use_secret_as_env(task, STUDY_KEY, {KEY_VARIABLE: KEY_VARIABLE}, optional=True)  # the stage says it
 
 
-def _label(task: dsl.PipelineTask, stage: str, needs: Needs) -> None:
+def _label(task: dsl.PipelineTask, stage: str, needs: Resources) -> None:
     """Labels for policies, quotas, queues and metrics; only a long stage lives to be scraped."""
     kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "thygan")
     kubernetes.add_pod_label(task, "app.kubernetes.io/component", stage.replace("_", "-"))

@@ -11,9 +11,9 @@ from chain import ENVIRONMENT, Command, content
 from processes import run_to_end
 from real_s3 import BUCKET
 
+from components.core.data.archive_reference import ARCHIVES_VARIABLE, Reference
 from components.core.data.content_hash import content as content_of
 from components.core.io.atomic_files import file_sha256, write_json
-from components.core.data.archive_reference import ARCHIVES_VARIABLE, Reference
 from components.core.store.s3 import S3Store
 
 CARRIED = Path(__file__).with_name("carried.py")

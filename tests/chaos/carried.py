@@ -5,10 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from components.core.cache.result_cache import CachedResult, ResultCache, describe_artifact
 from components.core.features.registry import Weights
 from components.core.features.weights import locate
-from components.core.io.atomic_files import file_sha256, written
-from components.core.cache.result_cache import Keeper, Result, described
+from components.core.io.atomic_files import atomic_write, file_sha256
 from components.core.runtime.cli import execute, new_app
 
 FILE = "weights.pth"
@@ -19,12 +19,12 @@ def main(*, what: str, source: Path, uri: str, made: Path) -> None:
     """Brings `made`, which is what `source` is."""
     if what == "weights":
         wanted = Weights("a test's", FILE, file_sha256(source), source.stat().st_size, "CC0-1.0", "a test")
-        with written(made) as beside:
+        with atomic_write(made) as beside:
             shutil.copyfile(locate(wanted, uri), beside)
         return
-    keeper = Keeper(uri)
-    artifacts = {"made": described(source, "system.Dataset", f"{uri}/{_TASK}/made", {})}
-    result = Result("pack", "pipeline/run", _TASK, "key", "tag", "", {}, {}, artifacts)
+    keeper = ResultCache(uri)
+    artifacts = {"made": describe_artifact(source, "system.Dataset", f"{uri}/{_TASK}/made", {})}
+    result = CachedResult("pack", "pipeline/run", _TASK, "key", "tag", "", {}, {}, artifacts)
     keeper.keep(result, {"made": source}, upload=True)
     keeper.fetch(keeper.find("pack", "key") or result, {"made": made})
 

@@ -20,8 +20,8 @@ from processes import ROOT
 from real_s3 import BUCKET
 from record import tried
 
+from components.core.checkpoint.lease import acquire_lease
 from components.core.errors import StoreError
-from components.core.checkpoint.lease import take_lease
 from components.core.store import open_store
 
 pytest_plugins = ["study", "real_s3"]
@@ -129,10 +129,10 @@ def test_a_server_an_hour_ahead_gives_no_lease_away(line, forked):
         with forked(holding(uri, EXPIRY_S)) as (_, hear):
             assert hear() == "held True"
             with pytest.raises(StoreError, match="is in use by"):
-                take_lease(uri, EXPIRY_S)
+                acquire_lease(uri, EXPIRY_S)
             assert hear() == "held True"
         began = time.monotonic()
-        take_lease(uri, EXPIRY_S).release()
+        acquire_lease(uri, EXPIRY_S).release()
         assert time.monotonic() - began < EXPIRY_S + 5
         assert line.done
         row["outcome"] = "a living owner stays, a killed one blocks no longer than its expiry"
@@ -148,7 +148,7 @@ def test_a_server_whose_clock_jumps_mixes_no_two_runs(line, forked):
         hear = told[1]
         assert hear() == "held True"
         line.fault = "jumps"
-        second = take_lease(uri, EXPIRY_S)
+        second = acquire_lease(uri, EXPIRY_S)
         while (answer := hear()).startswith("held"):
             pass
         assert "was taken over by" in answer

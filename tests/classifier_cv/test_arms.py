@@ -8,8 +8,8 @@ import pytest
 import torch
 from toy_fold import rewritten, write_synthetic, write_tiles
 
-from components.classifier_cv.training_sets import compose
 from components.classifier_cv.data import arm_tiles, read_fold
+from components.classifier_cv.training_sets import compose
 from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
 

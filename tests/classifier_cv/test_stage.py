@@ -11,13 +11,13 @@ from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 from toy_fold import rewritten, write_synthetic, write_tiles
 
-from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.classifier.frozen import read_classifiers
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.io.atomic_files import read_json
 from components.core.protocol.lineage import Lineage
-from components.core.statistics.predictions import read_predictions
 from components.core.protocol.study_plan import StudyPlan
+from components.core.statistics.predictions import read_predictions
 
 ARMS = ["none", "stain-aug", "stain-norm", "bi100", "bi100-real"]
 REAL = 24  # training tiles

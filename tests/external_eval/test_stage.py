@@ -11,16 +11,16 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
-from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.classifier.frozen import Frozen, read_classifiers, save_weights, write_classifiers
-from components.core.stain.normalization import NORMALISE, Stain, fit_stain, normalise
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.manifest import read_manifest, write_manifest
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.features.backbones import build_backbone
 from components.core.io.atomic_files import file_sha256, read_json, write_json
 from components.core.protocol.lineage import Lineage, identity, key_id
-from components.core.data.manifest import read_manifest, write_manifest
-from components.core.statistics.predictions import read_predictions
 from components.core.protocol.study_plan import StudyPlan
+from components.core.stain.normalization import NORMALISE, Stain, fit_stain, normalise
+from components.core.statistics.predictions import read_predictions
 from components.external_eval.stage import run
 
 KEY = b"a study key for the toy tests"

@@ -11,7 +11,7 @@ import torch
 from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter
 from components.core.io.atomic_files import write_json
 from components.core.protocol.lineage import Lineage
-from components.core.stage_record import RECORDS
+from components.core.records.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import save_snapshot

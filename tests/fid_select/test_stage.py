@@ -10,7 +10,7 @@ from components.core.data.archive import CLASSES, LINEAGE
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.features.extractors import load_extractor
 from components.core.io.atomic_files import file_sha256, write_json
-from components.core.stage_record import RECORDS
+from components.core.records.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.snapshot import load_generator, save_snapshot
 

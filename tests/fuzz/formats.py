@@ -16,27 +16,27 @@ import torch
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.checkpoint.lease import ObjectLease, _Claim
+from components.core.checkpoint.state_file import _HEADER, _digest, read_state, write_state
 from components.core.classifier.frozen import CLASSIFIERS, Frozen, read_classifiers, write_classifiers
-from components.core.data.content_hash import content
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.archive_reference import Reference
+from components.core.data.content_hash import content_hash
+from components.core.data.manifest import read_manifest
 from components.core.errors import ConfigError
 from components.core.features.backbones import build_backbone
 from components.core.io.atomic_files import file_sha256
-from components.core.checkpoint.lease import NoteLease, _Claim
 from components.core.protocol.lineage import Lineage
-from components.core.data.manifest import read_manifest
-from components.core.data.archive_reference import Reference
 from components.core.protocol.split_plan import SplitPlan
-from components.core.checkpoint.state_file import _HEADER, _digest, read_state, write_state
-from components.core.statistics.predictions import read_predictions
-from components.core.store.base import Note
 from components.core.protocol.study_plan import StudyPlan
+from components.core.statistics.predictions import read_predictions
+from components.core.store.base import SmallObject
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.official_pickle import read_official
 from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot
-from components.tile.images import OddImageError, open_rgb
+from components.tile.image_sources import open_source
+from components.tile.images import UnusableImageError, open_rgb
 from components.tile.labels import find_labels, merged
-from components.tile.image_sources import open_place
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core/stylegan2"))
 sys.path.insert(0, str(Path(__file__).parent))
@@ -114,7 +114,7 @@ def _archives(folder: Path) -> dict[str, Format]:
     sound = {name: _pixels(seed).tobytes() for seed, name in enumerate(sorted(n for n in entries if "img" in n))}
 
     def read(path: Path) -> dict[str, bytes]:
-        assert len(content(path)) == 64
+        assert len(content_hash(path)) == 64
         with ImageArchive(path) as archive:
             for name in ("lineage.json", "dataset.json", "records.json"):
                 archive.attachment(name)
@@ -149,16 +149,16 @@ def _sources(folder: Path) -> dict[str, Format]:
         made.writestr("images/dataset.json", json.dumps({"labels": [[f"{seed}a.png", 0] for seed in range(3)]}))
 
     def read(path: Path) -> None:
-        place = open_place(str(path), path.parent)
+        place = open_source(str(path), path.parent)
         for name in place.names():
             try:
                 place.bring(name, path.parent / "scratch")
-            except OddImageError:
+            except UnusableImageError:
                 continue
         merged(find_labels(place))
 
     def labels(path: Path) -> None:
-        merged(find_labels(open_place(str(path.parent), path.parent)))
+        merged(find_labels(open_source(str(path.parent), path.parent)))
 
     value = {"labels": [["a.png", 0], ["b.png", 1]], "meta": [["a.png", 0, "1", "PTC"], ["b.png", 1, "2", "FA"]]}
     table = "file,class,patient,diagnosis,site,case\na.png,0,1,FA,x,1\nb.png,1,2,PTC,x,2\n"
@@ -324,10 +324,10 @@ def _notes() -> dict[str, Format]:
     claim = json.loads(_Claim("host", "now", "token", 60.0).encode())
 
     def read(path: Path) -> None:
-        found = _Claim.decode(Note(path.read_bytes(), "v", 0.0))
+        found = _Claim.decode(SmallObject(path.read_bytes(), "v", 0.0))
         assert 0 < found.expiry_s <= 3600, found
 
-    assert NoteLease
+    assert ObjectLease
     return {
         "lease": _of_json("x.json", claim, read),
         "lease (bytes)": _of_bytes("x.json", json.dumps(claim).encode(), read),

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from components.core.errors import ThyganError
-from components.tile.images import OddImageError
+from components.tile.images import UnusableImageError
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "chaos"))
@@ -89,7 +89,7 @@ def test_damage_is_one_sentence(name, formats, tmp_path):
         signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
         try:
             found = form.read(tmp_path)
-        except (ThyganError, OddImageError) as error:
+        except (ThyganError, UnusableImageError) as error:
             text = str(error)
             assert text, "an error without a sentence"
             assert "\n" not in text, text

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter
-from components.core.stage_record import RECORDS
-from components.gan_train.config import Options
+from components.core.records.stage_record import RECORDS
+from components.gan_train.config import GanOptions
 from components.gan_train.stage import run
 
 # What the smallest networks that can learn the toy set take.
@@ -33,8 +33,8 @@ def one_thread():
 def toy_options(**options):
     """`run`'s own options, with small networks."""
     parameters = inspect.signature(run).parameters
-    defaults = {name: one.default for name, one in parameters.items() if name in Options.__dataclass_fields__}
-    return Options(**{**defaults, **TOY, **options})
+    defaults = {name: one.default for name, one in parameters.items() if name in GanOptions.__dataclass_fields__}
+    return GanOptions(**{**defaults, **TOY, **options})
 
 
 def write_archive(path, resolution=16, tiles=64, labels=(0, 1), classes=("red", "blue"), shapes=None):

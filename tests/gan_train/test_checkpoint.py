@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.core.errors import ConfigError, StoreError
 from components.core.checkpoint.state_file import read_state
+from components.core.errors import ConfigError, StoreError
 from components.core.store import open_store
 from components.gan_train.checkpoint import Checkpoints, checkpoint_key
 

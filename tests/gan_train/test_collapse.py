@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from components.core.data.archive import ImageArchive
-from components.gan_train.collapse import PINNED_KIMG, Likeness, why_collapsed
-from components.gan_train.dataset import load_tiles
-from components.gan_train.trainer import Training
+from components.gan_train.collapse import PINNED_KIMG, ThumbnailMetrics, why_collapsed
 from components.gan_train.config import resolve
+from components.gan_train.dataset import load_tiles
+from components.gan_train.trainer import GanTrainer
 
 CPU = torch.device("cpu")
 
@@ -79,11 +79,11 @@ class Copycat:
 def test_likeness_sees_a_collapse(toy_archive, options):
     with ImageArchive(toy_archive) as archive:
         tiles = load_tiles(archive)
-    likeness = Likeness(tiles, 64, seed=0)
+    likeness = ThumbnailMetrics(tiles, 64, seed=0)
     good, bad = (likeness.measure(Copycat(tiles, one), CPU, 16) for one in (False, True))
     assert good["recall"] > 0.95
     assert bad["recall"] < 0.1
     assert good["distance"] < 1e-3 < bad["distance"]
-    torn = copy.deepcopy(Training(resolve(options(), 16, CPU), 2, 16, CPU).G_ema)
+    torn = copy.deepcopy(GanTrainer(resolve(options(), 16, CPU), 2, 16, CPU).G_ema)
     torn.synthesis.b16.torgb.bias.fill_(float("nan"))
     assert likeness.measure(torn, CPU, 16) == {"recall": 0.0, "distance": None}

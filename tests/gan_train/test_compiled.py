@@ -8,10 +8,10 @@ import torch
 from components.core.data.archive import ImageArchive
 from components.gan_train import losses
 from components.gan_train.compile_losses import NAMES, compile_losses, proven
-from components.gan_train.dataset import Order, load_tiles
-from components.gan_train.random_inputs import Part
-from components.gan_train.trainer import Training
 from components.gan_train.config import resolve
+from components.gan_train.dataset import InfiniteSampler, load_tiles
+from components.gan_train.random_inputs import MicroBatch
+from components.gan_train.trainer import GanTrainer
 
 CPU = torch.device("cpu")
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def training(options):
     width = {"channel_base": 64, "channel_max": 4, "mapping_layers": 1, "d_mapping_layers": 1}
-    return Training(resolve(options(**width, batch=4, augment_p=0.5), 8, CPU), 2, 8, CPU)
+    return GanTrainer(resolve(options(**width, batch=4, augment_p=0.5), 8, CPU), 2, 8, CPU)
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def draws(training, toy_archive):
     with ImageArchive(toy_archive) as archive:
         tiles = load_tiles(archive)
     tiles.images, tiles.resolution = tiles.images[:, :, ::2, ::2], 8
-    return training.draw(tiles, Order(tiles.labels, 2, "none", False, 0))
+    return training.draw(tiles, InfiniteSampler(tiles.labels, 2, "none", False, 0))
 
 
 def test_right_ones_are_used(training, draws, capsys):
     before = training.G.mapping.w_avg.clone()
-    compiled = compile_losses(training, draws, Part(), backend="aot_eager")
+    compiled = compile_losses(training, draws, MicroBatch(), backend="aot_eager")
     assert set(vars(compiled)) == set(NAMES)
     assert "gradients differ by" in capsys.readouterr().out
     assert torch.equal(training.G.mapping.w_avg, before)
@@ -63,6 +63,6 @@ def broken(*arguments):
 def test_wrong_ones_are_not(training, draws, capsys, function, word):
     before = training.G.mapping.w_avg.clone()
     compiled = SimpleNamespace(**{**{name: getattr(losses, name) for name in NAMES}, "real_loss": function})
-    assert proven(compiled, training, draws, Part()) is losses
+    assert proven(compiled, training, draws, MicroBatch()) is losses
     assert word in capsys.readouterr().out
     assert torch.equal(training.G.mapping.w_avg, before)

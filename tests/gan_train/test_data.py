@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from components.core.data.archive import ImageArchive
-from components.gan_train.dataset import ORIENTATIONS, Order, load_tiles, turned
+from components.gan_train.dataset import ORIENTATIONS, InfiniteSampler, apply_orientation, load_tiles
 
 CPU = torch.device("cpu")
 LABELS = np.repeat([0, 1, 2], [1, 4, 9])
@@ -19,7 +19,7 @@ def shown(order, start, n):
 
 @pytest.mark.parametrize("symmetry", ORIENTATIONS)
 def test_an_epoch_shows_everything_once(symmetry):
-    order = Order(LABELS, 3, symmetry, False, seed=5)
+    order = InfiniteSampler(LABELS, 3, symmetry, False, seed=5)
     size = len(LABELS) * ORIENTATIONS[symmetry]
     epochs = [shown(order, start, size) for start in (0, size, 2 * size)]
     everything = {(tile, turn) for tile in range(len(LABELS)) for turn in range(ORIENTATIONS[symmetry])}
@@ -29,15 +29,15 @@ def test_an_epoch_shows_everything_once(symmetry):
 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_a_place_does_not_depend_on_the_way_to_it(balanced):
-    walked, jumped = (Order(LABELS, 3, "d4", balanced, seed=5) for _ in range(2))
+    walked, jumped = (InfiniteSampler(LABELS, 3, "d4", balanced, seed=5) for _ in range(2))
     way = shown(walked, 0, 500)
     assert shown(jumped, 437, 20) == way[437:457]
     assert shown(jumped, 3, 20) == way[3:23]
-    assert shown(Order(LABELS, 3, "d4", balanced, seed=6), 0, 500) != way
+    assert shown(InfiniteSampler(LABELS, 3, "d4", balanced, seed=6), 0, 500) != way
 
 
 def test_balanced_classes_are_shown_equally_often_and_all_their_tiles():
-    order = Order(LABELS, 3, "mirror", True, seed=0)
+    order = InfiniteSampler(LABELS, 3, "mirror", True, seed=0)
     way = shown(order, 0, 3 * 18)  # a whole epoch of the largest class
     assert Counter(LABELS[tile].item() for tile, _ in way) == {0: 18, 1: 18, 2: 18}
     assert all(len({LABELS[tile] for tile, _ in way[start : start + 3]}) == 3 for start in range(0, len(way), 3))
@@ -48,18 +48,20 @@ def test_balanced_classes_are_shown_equally_often_and_all_their_tiles():
 
 
 def test_labels_are_drawn_as_often_as_they_are():
-    drawn = np.bincount(Order(LABELS, 3, "none", False, seed=0).random_labels(np.random.default_rng(0), 14000))
+    drawn = np.bincount(
+        InfiniteSampler(LABELS, 3, "none", False, seed=0).random_labels(np.random.default_rng(0), 14000)
+    )
     assert (np.abs(drawn - np.array([1000, 4000, 9000])) < 250).all()
 
 
 def test_without_classes_nothing_is_balanced():
-    order = Order(np.zeros(6, dtype=np.int64), 0, "none", True, seed=0)
+    order = InfiniteSampler(np.zeros(6, dtype=np.int64), 0, "none", True, seed=0)
     assert sorted(shown(order, 0, 6)) == [(tile, 0) for tile in range(6)]
 
 
 def test_orientations_are_the_eight_of_the_square():
     image = torch.arange(9.0).reshape(1, 1, 3, 3).expand(8, -1, -1, -1)
-    found = turned(image, np.arange(8))
+    found = apply_orientation(image, np.arange(8))
     square = image[0, 0].numpy()
     expected = [np.rot90(np.fliplr(square) if mirrored else square, turns) for turns in range(4) for mirrored in (0, 1)]
     np.testing.assert_array_equal(found[:, 0], np.stack(expected))

@@ -10,11 +10,11 @@ from components.core.errors import ConfigError, DataError
 from components.core.stylegan2.presets import NAMES as PRESETS
 from components.core.stylegan2.presets import resolve_preset
 from components.gan_train import losses
+from components.gan_train.config import TrainingConfig, for_resume, networks, resolve
 from components.gan_train.dataset import load_tiles
-from components.gan_train.distributed import Team
+from components.gan_train.distributed import ProcessGroup
 from components.gan_train.memory import Estimate, LiveBytes
 from components.gan_train.setup import settings_of
-from components.gan_train.config import Settings, continued, networks, resolve
 from components.gan_train.stage import run
 
 CPU = torch.device("cpu")
@@ -84,10 +84,10 @@ def test_what_cannot_be_meant_is_one_sentence(options, given, processes, sentenc
 def test_a_training_goes_on_as_it_began_divided_anew(options):
     begun = resolve(options(batch=0, gamma=0.0, kimg=1.0), 16, CPU, 4)
     assert (begun.batch, begun.batch_gpu) == (64, 16)
-    later = continued(begun, options(batch=0, gamma=0.0, kimg=2.0), 1)
-    assert later == Settings(**{**asdict(begun), "kimg": 2.0})
-    assert continued(begun, options(batch_gpu=8), 2).batch_gpu == 8
-    assert continued(begun, options(), 8).batch_gpu == 8
+    later = for_resume(begun, options(batch=0, gamma=0.0, kimg=2.0), 1)
+    assert later == TrainingConfig(**{**asdict(begun), "kimg": 2.0})
+    assert for_resume(begun, options(batch_gpu=8), 2).batch_gpu == 8
+    assert for_resume(begun, options(), 8).batch_gpu == 8
 
 
 @pytest.mark.parametrize("augment", ["noaug", "ada"])
@@ -99,7 +99,7 @@ def test_memory_is_counted_as_if_it_were_used(options, augment):
     assert estimate.parameters == tuple(sum(one.numel() for one in network.parameters()) for network in (G, D))
     assert estimate.gb(16) - estimate.gb(12) == pytest.approx(estimate.gb(12) - estimate.gb(8))
     if augment == "ada":
-        assert estimate.gb(8) > Estimate(Settings(**{**asdict(settings), "augment": "noaug"}), 2, 32).gb(8)
+        assert estimate.gb(8) > Estimate(TrainingConfig(**{**asdict(settings), "augment": "noaug"}), 2, 32).gb(8)
         return
     peaks = []
     for device in (CPU, torch.device("meta")):
@@ -121,6 +121,6 @@ def test_micro_batch_fills_the_memory_that_is_given(options, toy_archive):
     for size in (8, 32):
         enough = (estimate.gb(size) + estimate.gb(2 * size)) / 2
         asked = options(**given, memory_gb=enough)
-        assert settings_of(asked, tiles, Team(), CPU, None).batch_gpu == size
+        assert settings_of(asked, tiles, ProcessGroup(), CPU, None).batch_gpu == size
     with pytest.raises(ConfigError, match="the smallest micro-batch, 4, takes about"):
-        settings_of(options(**given, memory_gb=1e-3), tiles, Team(), CPU, None)
+        settings_of(options(**given, memory_gb=1e-3), tiles, ProcessGroup(), CPU, None)

@@ -8,12 +8,12 @@ import torch
 
 from components.core.data.archive import ImageArchive
 from components.core.errors import TrainingError
-from components.gan_train.dataset import Order, load_tiles
-from components.gan_train.random_inputs import Part
-from components.gan_train.trainer import GRADIENT_LIMIT, Training, ema_beta, sanitize
-from components.gan_train.losses import Latents, unchanged
 from components.gan_train.config import resolve
-from components.gan_train.training_loop import Walk
+from components.gan_train.dataset import InfiniteSampler, load_tiles
+from components.gan_train.losses import Latents, unchanged
+from components.gan_train.random_inputs import MicroBatch
+from components.gan_train.trainer import GRADIENT_LIMIT, GanTrainer, ema_beta, sanitize
+from components.gan_train.training_loop import TrainingLoop
 
 CPU = torch.device("cpu")
 GOLDEN = {
@@ -56,7 +56,7 @@ def test_two_iterations_equal_the_original(golden, options, batch_gpu):
     """In one piece, and accumulated over two micro-batches, whose groups and means are those of the batch."""
     data, phases, critic = golden("train_step"), golden("loss_phases_nomix"), golden("discriminator")
     settings = replace(resolve(options(**GOLDEN, batch_gpu=batch_gpu), 32, CPU), ema_rampup=None)
-    training = Training(settings, 2, 32, CPU)
+    training = GanTrainer(settings, 2, 32, CPU)
     for network, state in (
         (training.G, golden("generator")),
         (training.G_ema, golden("generator")),
@@ -107,16 +107,16 @@ def tiles(toy_archive):
 @pytest.fixture
 def small(options):
     def make(**given):
-        return Training(resolve(options(channel_base=128, channel_max=8, **given), 16, CPU), 2, 16, CPU)
+        return GanTrainer(resolve(options(channel_base=128, channel_max=8, **given), 16, CPU), 2, 16, CPU)
 
     return make
 
 
 def order_of(tiles, **options):
-    return Order(tiles.labels, tiles.c_dim, **{"symmetry": "mirror", "balanced": False, "seed": 0, **options})
+    return InfiniteSampler(tiles.labels, tiles.c_dim, **{"symmetry": "mirror", "balanced": False, "seed": 0, **options})
 
 
-def drawn(training, tiles, part=Part()):  # noqa: B008
+def drawn(training, tiles, part=MicroBatch()):  # noqa: B008
     """Everything random in the next iteration of a part."""
     draws = training.draw(tiles, order_of(tiles))
     found = {"real": draws.real(part)[0], "pl_noise": draws.pl_noise(part)}
@@ -145,7 +145,7 @@ def test_randomness_is_a_function_of_seed_and_images_seen(tiles, small):
 
 def test_parts_take_shares_of_what_the_batch_draws(tiles, small):
     training = small(augment_p=0.5)
-    whole, parts = drawn(training, tiles), [drawn(training, tiles, Part(index, 2)) for index in range(2)]
+    whole, parts = drawn(training, tiles), [drawn(training, tiles, MicroBatch(index, 2)) for index in range(2)]
     for name, one in whole.items():
         if not name.endswith("theta"):  # whose scale follows from its part's margins
             assert torch.equal(one[0::2], parts[0][name]), name
@@ -208,7 +208,7 @@ def test_gradients_are_made_finite_and_counted():
 
 def test_a_diverged_loss_is_an_error_with_advice(tiles, small):
     with pytest.raises(TrainingError, match=r"diverged before .* lower learning_rate"):
-        list(Walk(small(kimg=0.2, learning_rate=1e12), tiles).iterations())
+        list(TrainingLoop(small(kimg=0.2, learning_rate=1e12), tiles).iterations())
 
 
 def test_gradients_that_are_no_numbers_end_the_training(tiles, small):
@@ -216,5 +216,5 @@ def test_gradients_that_are_no_numbers_end_the_training(tiles, small):
     training = small(kimg=0.2)
     training.G.synthesis.b4.conv1.bias.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(TrainingError, match=r"no numbers in many steps \(g_main 100%, g_reg 100%\)"):
-        list(Walk(training, tiles).iterations())
+        list(TrainingLoop(training, tiles).iterations())
     assert all(one.isfinite().all() for one in training.G.parameters())

@@ -7,7 +7,6 @@ import torch
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.augment import AugmentPipe
 from components.core.stylegan2.augment.draws import Random
-from components.gan_train.trainer import D_INTERVAL, G_INTERVAL
 from components.gan_train.losses import (
     Augmented,
     Latents,
@@ -20,6 +19,7 @@ from components.gan_train.losses import (
     real_loss,
     synthesize,
 )
+from components.gan_train.trainer import D_INTERVAL, G_INTERVAL
 
 PATH_LENGTH_WEIGHT = 2
 FIRST_ORDER = 3e-4  # relative; our float64 differs from the numbers by as much, so it is their own rounding

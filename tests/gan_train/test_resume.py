@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.core.errors import ConfigError, TrainingError
 from components.core.checkpoint.state_file import read_state
+from components.core.errors import ConfigError, TrainingError
 from components.core.store import open_store
 from components.gan_train import checkpoint_scheduler
 from components.gan_train.stage import run
@@ -90,7 +90,7 @@ def test_killed_torn_told_to_end_and_finished(toy_archive, undisturbed, tmp_path
 
 def stop_at(dataset, folder, base, images, monkeypatch, **options):
     """Tells the own process to end, as a cluster does, once so many images were seen."""
-    plain = checkpoint_scheduler.Saver.after_iteration
+    plain = checkpoint_scheduler.CheckpointScheduler.after_iteration
 
     def after_iteration(self, images_seen):
         if images_seen == images:
@@ -99,7 +99,7 @@ def stop_at(dataset, folder, base, images, monkeypatch, **options):
 
     kept = {"checkpoint_uri": str(base), "checkpoint_minutes": 0}
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_scheduler.Saver, "after_iteration", after_iteration)
+        patch.setattr(checkpoint_scheduler.CheckpointScheduler, "after_iteration", after_iteration)
         with pytest.raises(TrainingError, match=f"told to end at {images / 1000:g} kimg"):
             run(dataset=dataset, **paths(folder), **{**LONG, **options}, **kept)
 

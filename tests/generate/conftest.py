@@ -11,8 +11,8 @@ from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, Pixels
 from components.core.features.extractors import Extractor, load_extractor
 from components.core.io.atomic_files import write_json
 from components.core.protocol.lineage import Lineage
-from components.core.stage_record import RECORDS
 from components.core.protocol.split_plan import SplitPlan
+from components.core.records.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import ARTIFACT_FILE, save_snapshot

@@ -8,8 +8,8 @@ import pytest
 
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.html.card import card_section
-from components.core.stage_record import RECORDS
 from components.core.protocol.split_plan import SplitPlan
+from components.core.records.stage_record import RECORDS
 from components.fid_select.stage import run as select
 from components.gan_train.stage import run as train
 from components.generate.stage import run as generate

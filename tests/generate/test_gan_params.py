@@ -9,7 +9,7 @@ import pytest
 from components.core.errors import ConfigError, DataError
 from components.generate.arm_counts import first_seed
 from components.generate.gan_params import read_gan_params
-from components.generate.sampling_plan import make_orders
+from components.generate.sampling_plan import make_sampling_plan
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "thygan" / "data"
 BINARY = [{"index": 0, "name": "benign", "label": 0}, {"index": 1, "name": "PTC-like", "label": 1}]
@@ -33,15 +33,15 @@ def test_the_published_files_are_read_and_give_what_data_split_4_gives() -> None
     train = json.loads((REFERENCE / "full_data_splits" / "data_split_4.json").read_text())["train"]
     tiles = Counter(label_of[file] for file in train)
     files = {arm: str(REFERENCE / "gan_params" / f"full_{arm}.json") for arm in ("bi100", "bi200", "mc")}
-    stated = make_orders(["bi100", "bi200"], "binary", tiles, BINARY, files, 0)
-    assert stated.counts == make_orders(["bi100", "bi200"], "binary", tiles, BINARY, {}, 0).counts
+    stated = make_sampling_plan(["bi100", "bi200"], "binary", tiles, BINARY, files, 0)
+    assert stated.counts == make_sampling_plan(["bi100", "bi200"], "binary", tiles, BINARY, {}, 0).counts
     assert stated.counts["bi100"] == {0: 680, 1: 533}
     assert stated.wanted == {0: 1360, 1: 1066}
     assert stated.firsts == {0: 0, 1: 0}
 
 
 def test_without_parameters_seeds_follow_from_the_stages_own() -> None:
-    orders = make_orders(["none", "bi100", "mc"], "binary", {0: 3, 1: 2}, BINARY, {}, 7)
+    orders = make_sampling_plan(["none", "bi100", "mc"], "binary", {0: 3, 1: 2}, BINARY, {}, 7)
     assert orders.counts == {"bi100": {0: 3, 1: 2}}
     assert orders.firsts == {index: first_seed(7, index) for index in (0, 1)}
 
@@ -67,11 +67,11 @@ def test_what_cannot_be_meant_is_refused(given: str, message: str) -> None:
 def test_parameters_for_another_generator_are_refused() -> None:
     tiles = {0: 3, 1: 2}
     with pytest.raises(ConfigError, match="give class 0 the label 1; in the generator it has label 0"):
-        make_orders(["bi100"], "binary", tiles, BINARY, {"bi100": text(["0-5", "0-5"], class_map=[1, 0])}, 0)
+        make_sampling_plan(["bi100"], "binary", tiles, BINARY, {"bi100": text(["0-5", "0-5"], class_map=[1, 0])}, 0)
     with pytest.raises(ConfigError, match="does not exist"):
-        make_orders(["bi100"], "binary", tiles, BINARY, {"bi100": text(["0-5", "0-5"], [0, 4])}, 0)
+        make_sampling_plan(["bi100"], "binary", tiles, BINARY, {"bi100": text(["0-5", "0-5"], [0, 4])}, 0)
     both = {"bi100": text(["0-5", "0-5"]), "bi200": text(["3-9", "0-5"])}
     with pytest.raises(ConfigError, match="begin class 0 at the seeds 0 and 3"):
-        make_orders(["bi100", "bi200"], "binary", tiles, BINARY, both, 0)
+        make_sampling_plan(["bi100", "bi200"], "binary", tiles, BINARY, both, 0)
     with pytest.raises(ConfigError, match="no arm 'bi300'"):
-        make_orders(["bi100"], "binary", tiles, BINARY, {"bi300": text(["0-5", "0-5"])}, 0)
+        make_sampling_plan(["bi100"], "binary", tiles, BINARY, {"bi300": text(["0-5", "0-5"])}, 0)

@@ -16,8 +16,8 @@ from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
 from components.core.errors import DataError
 from components.core.features.extract import features_of, to_batches
 from components.core.features.extractors import Extractor
-from components.generate.memorisation import Gate, Nearest, look_at, low, make_gate, orientations
 from components.generate.image_similarity import distances, thumbnails
+from components.generate.memorisation import Gate, Nearest, look_at, low, make_gate, orientations
 
 TORINO = Path(__file__).parents[3] / "shared" / "data" / "torino" / "images"
 

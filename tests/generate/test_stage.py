@@ -12,8 +12,8 @@ import pytest
 from components.core.data.archive import ImageArchive
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.io.atomic_files import file_sha256
-from components.core.stage_record import RECORDS
 from components.core.protocol.split_plan import SplitPlan
+from components.core.records.stage_record import RECORDS
 from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import ARTIFACT_FILE

@@ -11,7 +11,7 @@ import pytest
 from components.cluster_admin.buckets import read_buckets
 from components.cluster_admin.identities import as_secrets, draw_identities
 from components.gan_train.train_job import GROUP, train_job
-from pipelines.study.resources import FROM_SETTINGS, KEYS, NEEDS, SHARED_MEMORY, USER
+from pipelines.study.resources import FROM_SETTINGS, KEYS, RESOURCES, SHARED_MEMORY, USER
 
 sys.path.insert(0, str(Path(__file__).parent))
 from overlays import OVERLAYS, ROOT, containers, pods
@@ -233,7 +233,7 @@ def test_a_train_job_finds_its_runtime_its_container_and_its_rights(of_overlay, 
         (node,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
         labels = node["template"]["metadata"]["labels"]
         assert (node["name"], labels["trainer.kubeflow.org/trainjob-ancestor-step"]) == ("node", "trainer")
-        (_, template), needs = next(pods([runtime])), NEEDS["gan_train"]
+        (_, template), needs = next(pods([runtime])), RESOURCES["gan_train"]
         (container,) = containers(template)
         assert container["name"] == "node"
         assert container["resources"]["limits"]["memory"] == f"{needs.memory}Gi"

@@ -9,8 +9,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 from overlays import ROOT
 
-from components.core.telemetry.series import LONG
 from components.cluster_admin.identities import as_secrets, draw_identities
+from components.core.telemetry.series import LONG
 
 WITHOUT_KEYS = {"thygan-s3-outcome"}  # optional: it touches no bucket
 

@@ -3,8 +3,8 @@ import pytest
 
 from components.core.data.archive import ArchiveWriter
 from components.core.protocol.lineage import identity, key_id
-from components.core.stage_record import RECORDS
 from components.core.protocol.split_plan import SplitPlan
+from components.core.records.stage_record import RECORDS
 from components.pack.stage import run
 
 KEY = b"a study key for tests"

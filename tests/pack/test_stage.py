@@ -9,8 +9,8 @@ import pytest
 from components.core.data.archive import ImageArchive
 from components.core.errors import ThyganError
 from components.core.protocol.lineage import Lineage
-from components.core.stage_record import RECORDS
 from components.core.protocol.split_plan import SplitPlan
+from components.core.records.stage_record import RECORDS
 
 TILES_EACH = 2
 

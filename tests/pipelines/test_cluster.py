@@ -12,12 +12,12 @@ import yaml
 from components.core.store import open_store
 from components.kfp_component import code_tag
 from pipelines.cli.app import app
+from pipelines.cli.parameters import completed
 from pipelines.cluster.client import Cluster, version_name
-from pipelines.study.compile import study_ir
 from pipelines.cluster.cost import study_cost
 from pipelines.cluster.cron import check_cron
-from pipelines.cli.parameters import completed
 from pipelines.cluster.image_registry import check_images
+from pipelines.study.compile import study_ir
 
 pytest_plugins = ["tests.core.real_s3", "tests.pipelines.kfp_server"]
 

@@ -12,7 +12,7 @@ import yaml
 
 from components.kfp_component import DEFAULT_REGISTRY
 from pipelines.study.compile import executor_tasks, published_yaml, study_ir, study_yaml
-from pipelines.study.resources import KEPT_AFTER_S, LONGEST_RUN_S, NEEDS, SHARED_MEMORY
+from pipelines.study.resources import KEPT_AFTER_S, LONGEST_RUN_S, RESOURCES, SHARED_MEMORY
 
 LARGEST_ARGUMENT_BYTES = 64 * 1024  # Linux takes 128 KiB, and executor inputs come on top
 LARGEST_PARAMETERS_BYTES = 10_000  # what KFP's server takes for a whole run
@@ -43,7 +43,7 @@ def dags(pipeline):
 
 
 def test_every_stage_is_there(executors):
-    assert {stage for stage, _, _ in executors.values()} == set(NEEDS)
+    assert {stage for stage, _, _ in executors.values()} == set(RESOURCES)
 
 
 def test_images_are_immutable_and_from_the_registry(executors):
@@ -73,7 +73,7 @@ def test_no_argument_is_too_long_for_linux(executors):
 
 def test_gpu_stages_ask_for_gpus_bear_taints_and_share_memory(executors):
     for name, (stage, container, settings) in executors.items():
-        needs = NEEDS[stage]
+        needs = RESOURCES[stage]
         resources = container["resources"]
         assert resources["resourceMemoryLimit"] == f"{needs.memory}Gi", name
         assert ("accelerator" in resources) == bool(needs.gpus), name
@@ -197,7 +197,7 @@ def test_the_end_of_a_run_is_told_whatever_happens(ir):
     end = tasks["outcome"]
     assert end["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
     assert end["dependentTasks"] == ["exit-handler-1"]
-    assert kubernetes["pipelineConfig"]["activeDeadlineSeconds"] > max(one.hours for one in NEEDS.values()) * 3600
+    assert kubernetes["pipelineConfig"]["activeDeadlineSeconds"] > max(one.hours for one in RESOURCES.values()) * 3600
 
 
 def test_the_whole_ir_fits_into_a_workflow(ir):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.demo import write_study
 from components.kfp_component import image
+from pipelines.demo import write_study
 from tests.pipelines.small_study import small_options
 
 docker = pytest.importorskip("docker")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from components.core.data.archive import ImageArchive
-from components.core.data.content_hash import content
+from components.core.data.content_hash import content_hash
 from components.core.io.atomic_files import file_sha256
 from components.core.protocol.lineage import KEY_VARIABLE, identity
 from pipelines.demo import write_study
@@ -181,7 +181,7 @@ def test_a_study_by_reference_is_the_same_study(by_reference, runs, environment,
     assert not [file for file in carried if zipfile.is_zipfile(file) and "manifest.csv" in ZipFile(file).namelist()]
     packed = next(one for one in made_archives if one["type"] == "system.GanDataset")
     thygan(environment, "artifacts", "pull", packed["uri"], out / "packed.zip", other)
-    assert content(out / "packed.zip") == packed["content"]
+    assert content_hash(out / "packed.zip") == packed["content"]
     with ImageArchive(out / "packed.zip") as pulled:
         assert len(list(pulled.images())) == len(pulled) > 0
 

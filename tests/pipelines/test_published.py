@@ -8,8 +8,8 @@ import sys
 import pandas as pd
 import pytest
 
-from pipelines.demo import write_study
 from pipelines.cli.parameters import PROFILES, read_profile
+from pipelines.demo import write_study
 from pipelines.study.published import one_generator
 from tests.pipelines.small_study import small_options
 

@@ -9,15 +9,15 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
-from components.tile.data_card.card import data_card, write_card
+from components.core.data.manifest import write_manifest
 from components.core.html.pictures import thumbnail
-from components.core.protocol.pseudonyms import patient_pseudonyms
 from components.core.io.atomic_files import write_json
 from components.core.protocol.lineage import Lineage, identity, key_id
-from components.core.data.manifest import write_manifest
-from components.core.stage_record import RECORDS, Record
+from components.core.protocol.pseudonyms import patient_pseudonyms
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan, scheme_of
+from components.core.records.stage_record import RECORDS, StageRecord
+from components.tile.data_card.card import data_card, write_card
 
 KEY = b"a key of the tests only"
 KEY_ID = key_id(KEY)
@@ -82,11 +82,11 @@ def build(folder: Path, wanted: Wanted | None = None) -> dict[str, Any]:
                 _predictions(plan.rows(source, fold, "test"), arms, fold, wanted, rng).to_csv(csv, index=False)
                 predictions.append(str(csv))
     _predictions(external, ARMS, "all", wanted, rng).to_csv(folder / "external_predictions.csv", index=False)
-    with Record(folder / "external_eval.json", "external_eval") as record:
+    with StageRecord(folder / "external_eval.json", "external_eval") as record:
         record.table("sites", [])
     synthetic = [_synthetic(folder / f"synthetic_{scheme}.zip", scheme, wanted, rng) for scheme in schemes]
     _gap(folder / "gap", source, external, synthetic, wanted, rng)
-    with Record(folder / "umap.json", "umap", seed=0) as record:
+    with StageRecord(folder / "umap.json", "umap", seed=0) as record:
         record["extractor"], record["extractor_sha256"], record["extractor_trained"] = "resnet50", "ab" * 32, True
         record["extractor_px"] = 224
     return {
@@ -229,7 +229,7 @@ def _tile_record(path: Path, table: pd.DataFrame, wanted: Wanted) -> list[dict[s
                 "tile_level": known.empty,
             }
         )
-    with Record(path, "tile") as record:
+    with StageRecord(path, "tile") as record:
         record["tiles"], record["tile_px"], record["resolution"] = len(table), 512, 32
         record.table("sites", sites)
         record.table("skipped", [{"file": "RAWID-PTC-9_img1.jpg", "why": "truncated image"}] if len(table) else [])
@@ -255,7 +255,7 @@ def _split_record(
                     "class1": int(by_class.get(1, 0)),
                 }
             )
-    with Record(path, "split", upstream=tile, seed=0) as record:
+    with StageRecord(path, "split", upstream=tile, seed=0) as record:
         record["patients"], record["cases"] = source["patient"].nunique(), source["case"].nunique()
         record["folds"] = len(plan.test_folds)
         record.table("folds", rows)
@@ -272,7 +272,7 @@ def _chain(
     records = list(upstream)
 
     def keep(stage: str, seconds: float, tables: dict[str, Any], **scalars: Any) -> None:
-        with Record(path, stage, upstream=records, **known) as record:
+        with StageRecord(path, stage, upstream=records, **known) as record:
             for name, value in scalars.items():
                 record[name] = value
             for name, rows in tables.items():
@@ -352,7 +352,7 @@ def _chain(
     write_json(path, {**own, "upstream": records})
 
 
-def _timed(record: Record, seconds: float) -> dict[str, Any]:
+def _timed(record: StageRecord, seconds: float) -> dict[str, Any]:
     return {**record.own(), "seconds": seconds}
 
 

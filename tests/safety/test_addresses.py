@@ -8,7 +8,7 @@ import pytest
 from components.core.errors import ConfigError, ThyganError, WeightsError
 from components.core.features.weights import MIRROR_VARIABLE, REGISTRY, locate
 from components.core.store import open_store
-from components.tile.image_sources import open_place
+from components.tile.image_sources import open_source
 
 ELSEWHERE = [
     "http://{}/x",
@@ -44,7 +44,7 @@ def listener():
 def test_a_source_reaches_nowhere_else(address, listener, tmp_path):
     host, came = listener
     with pytest.raises(ThyganError) as refused:
-        open_place(address.format(host), tmp_path).names()
+        open_source(address.format(host), tmp_path).names()
     assert "\n" not in str(refused.value)
     assert came == []
 

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from components.core.protocol.lineage import identity
 from components.core.data.manifest import write_manifest
+from components.core.protocol.lineage import identity
 
 KEY = b"a study key for tests"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.core.errors import ConfigError, DataError
 from components.split.folds import all_fold, stratified_folds
-from components.split.patients import people_of
+from components.split.patients import read_patients
 
 DIAGNOSES = {"FA": 0, "FTC": 0, "PTC": 1, "NIFTP": 1, "FVPTC": 1}
 
@@ -28,7 +28,7 @@ def people(cases, sites=MappingProxyType({})):
         }
         for who, name in cases
     ]
-    return people_of(pd.DataFrame(rows).assign(source="", x=0, y=0, sha256=""))
+    return read_patients(pd.DataFrame(rows).assign(source="", x=0, y=0, sha256=""))
 
 
 def of_class(cases, label):

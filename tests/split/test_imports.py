@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from components.core.errors import DataError, LeakageError
 from components.core.data.manifest import read_manifest
+from components.core.errors import DataError, LeakageError
 from components.split.imports import imported, left_out
-from components.split.patients import people_of
+from components.split.patients import read_patients
 
 SHARED = Path(__file__).parents[3] / "shared"
 THYGAN = SHARED / "reference/thygan/data"
@@ -24,7 +24,7 @@ ROWS = [
 
 @pytest.fixture
 def cohort(manifest):
-    return people_of(read_manifest(manifest(ROWS)))
+    return read_patients(read_manifest(manifest(ROWS)))
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_bad_lists(cohort, lists, files, message):
 
 
 def test_published_lists_leave_patients_out(published, manifest):
-    cohort = people_of(read_manifest(manifest(published)))
+    cohort = read_patients(read_manifest(manifest(published)))
     folds, notes = imported(str(THYGAN / "cv_splits"), cohort)
     assert notes == []
     assert list(folds) == ["0", "1", "2", "3", "4"]
@@ -117,7 +117,7 @@ def test_published_lists_leave_patients_out(published, manifest):
 
 
 def test_published_list_of_files_covers_everyone(published, manifest):
-    cohort = people_of(read_manifest(manifest(published)))
+    cohort = read_patients(read_manifest(manifest(published)))
     folds, notes = imported(str(THYGAN / "full_data_splits/data_split_4.json"), cohort)
     assert notes == left_out(folds, cohort) == []
     rows = cohort.table[cohort.table["identity"].isin(folds["all"]["val"])]

@@ -11,7 +11,7 @@ from components.core.errors import ConfigError, ThyganError
 from components.core.protocol.lineage import identity
 from components.core.protocol.split_plan import SplitPlan
 from components.split.folds import stratified_folds
-from components.split.patients import people_of
+from components.split.patients import read_patients
 from components.split.stage import run
 
 DIAGNOSES = {"FA": 0, "FTC": 0, "PTC": 1, "FVPTC": 1}
@@ -53,7 +53,7 @@ def squared_deviations(patients, deal, folds):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_other_deal_of_whole_sites_is_more_even(seed):
     table = cohort(random_counts(seed, 6))
-    made = stratified_folds(people_of(table), 3, 0.2, seed, False, whole_sites=True)
+    made = stratified_folds(read_patients(table), 3, 0.2, seed, False, whole_sites=True)
     strata = [pd.crosstab(table["site"], table[column]) for column in ("label", "diagnosis")]
     patients = pd.concat(strata, axis=1).to_numpy()
     site_of = dict(zip(table["patient"], table["site"], strict=True))
@@ -66,7 +66,7 @@ def test_no_other_deal_of_whole_sites_is_more_even(seed):
 @pytest.mark.parametrize("folds", [2, 5])
 def test_a_tested_site_is_learnt_from_nowhere_in_its_fold(folds):
     table = cohort(random_counts(7, 24))
-    made = stratified_folds(people_of(table), folds, 0.2, 0, False, whole_sites=True)
+    made = stratified_folds(read_patients(table), folds, 0.2, 0, False, whole_sites=True)
     site_of = dict(zip(table["patient"], table["site"], strict=True))
     assert sorted(one for parts in made.values() for one in parts["test"]) == sorted(table["patient"])
     for parts in made.values():
@@ -74,14 +74,14 @@ def test_a_tested_site_is_learnt_from_nowhere_in_its_fold(folds):
         assert not tested & {site_of[one] for one in parts["train"] + parts["val"]}
         assert len(parts["train"]) + len(parts["val"]) + len(parts["test"]) == len(table)
         assert 0.1 < len(parts["val"]) / (len(parts["train"]) + len(parts["val"])) < 0.3
-    assert made == stratified_folds(people_of(table), folds, 0.2, 0, False, whole_sites=True)
+    assert made == stratified_folds(read_patients(table), folds, 0.2, 0, False, whole_sites=True)
 
 
 def test_a_class_at_few_sites_needs_fewer_folds():
     few = {"A": {"PTC": 9}, "B": {"PTC": 9}, "C": {"FA": 3, "PTC": 1}, "D": {"FA": 3}}
     with pytest.raises(ConfigError, match=r"Class 0 is at 2 site\(s\), too few for 3 folds .* at most --folds 2"):
-        stratified_folds(people_of(cohort(few)), 3, 0.2, 0, False, whole_sites=True)
-    made = stratified_folds(people_of(cohort(few)), 2, 0.2, 0, False, whole_sites=True)
+        stratified_folds(read_patients(cohort(few)), 3, 0.2, 0, False, whole_sites=True)
+    made = stratified_folds(read_patients(cohort(few)), 2, 0.2, 0, False, whole_sites=True)
     assert sorted(len({one[0] for one in parts["test"]} & {"C", "D"}) for parts in made.values()) == [1, 1]
 
 

@@ -2,8 +2,8 @@ import pytest
 from tile_folder import write_csv, write_json
 
 from components.core.errors import DataError
-from components.tile.labels import LabelFile, find_labels, merged, named_labels
 from components.tile.image_sources import Folder
+from components.tile.labels import LabelFile, find_labels, merged, named_labels
 
 
 def said(*paths):

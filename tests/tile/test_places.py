@@ -13,8 +13,8 @@ from components.core.data.archive import ImageArchive
 from components.core.errors import DataError, StoreError, ThyganError
 from components.core.store import open_store
 from components.tile.check import check
-from components.tile.images import OddImageError
-from components.tile.image_sources import open_place
+from components.tile.image_sources import open_source
+from components.tile.images import UnusableImageError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 pytest_plugins = ["real_s3"]
@@ -86,7 +86,7 @@ def test_slide_of_two_parts_is_brought_with_both(tmp_path, bucket):
         path.write_bytes(data)
     sources = [str(zipped(tmp_path / "folder", tmp_path / "x.zip", "top/")), uploaded(tmp_path / "folder", bucket)]
     for number, source in enumerate(sources):
-        brought = open_place(source, tmp_path).bring("a/s.mrxs", tmp_path / str(number))
+        brought = open_source(source, tmp_path).bring("a/s.mrxs", tmp_path / str(number))
         beside = brought.with_suffix("")
         assert [one.read_bytes() for one in (brought, beside / "Slidedat.ini", beside / "Data0000.dat")] == [
             b"index",
@@ -220,5 +220,5 @@ def test_link_to_a_folder_elsewhere_is_refused(tmp_path, folder):
 def test_no_bring_beyond_the_folder(tmp_path):
     make_folder(tmp_path / "a")
     write_image(tmp_path / "b.png")
-    with pytest.raises(OddImageError, match="out of its folder"):
-        open_place(str(tmp_path / "a"), tmp_path).bring("../b.png", tmp_path)
+    with pytest.raises(UnusableImageError, match="out of its folder"):
+        open_source(str(tmp_path / "a"), tmp_path).bring("../b.png", tmp_path)

@@ -10,8 +10,8 @@ from PIL import Image
 from tile_folder import tile, write_csv
 
 from components.core.data.archive import ImageArchive
-from components.core.errors import DataError
 from components.core.data.manifest import read_manifest
+from components.core.errors import DataError
 from components.tile.labels import LabelFile, merged
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

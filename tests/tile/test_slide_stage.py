@@ -13,9 +13,9 @@ from pyramid import tissue, write_slide
 from tile_folder import make_folder, tile, write_csv
 
 from components.core.data.archive import ImageArchive
+from components.core.data.manifest import read_manifest
 from components.core.errors import ThyganError
 from components.core.protocol.lineage import key_id, study_key
-from components.core.data.manifest import read_manifest
 from components.core.protocol.split_plan import SplitPlan
 
 pytest.importorskip("openslide", reason="skipped: no openslide")

@@ -5,7 +5,7 @@ from pyramid import tissue, write_slide
 
 from components.core.errors import ConfigError
 from components.tile.coords import Crop
-from components.tile.images import OddImageError
+from components.tile.images import UnusableImageError
 from components.tile.sampling import Sampling, looked_at, tiles_of, whole
 from components.tile.slides import Magnification, Slide, is_slide
 
@@ -120,11 +120,13 @@ def test_draw_is_seeded_and_its_shorter_form_is_its_beginning(slide):
 def test_um_per_px_is_asked_for(tmp_path, slide):
     with pytest.raises(ConfigError, match="by --study-mpp"):
         looked_at(slide, Crop(64, 64), Sampling(), "s")
-    with pytest.raises(OddImageError, match=r"says 0.25 um/px \(metadata\) where --mpp says 0.5 \(write SITE=metadata"):
+    with pytest.raises(
+        UnusableImageError, match=r"says 0.25 um/px \(metadata\) where --mpp says 0.5 \(write SITE=metadata"
+    ):
         looked_at(slide, Crop(64, 64, source_mpp=0.5, mpp=0.5), Sampling(), "s")
     write_slide(tmp_path / "silent.tif", tissue(256, 256, [(0, 0, 256, 256)]))
     silent = Slide(tmp_path / "silent.tif")
-    with pytest.raises(OddImageError, match=r"says neither its um/px nor its objective's power .*--mpp SITE=0.25"):
+    with pytest.raises(UnusableImageError, match=r"says neither its um/px nor its objective's power .*--mpp SITE=0.25"):
         looked_at(silent, AT_HALF, Sampling(), "s")
     look = looked_at(silent, Crop(64, 64, source_mpp=0.25, mpp=0.5), Sampling(), "s")
     assert look.magnification == (0.25, "--mpp") and look.scale == 0.5
@@ -141,7 +143,7 @@ def test_slide_is_smaller_than_a_tile_or_has_one(tmp_path, side, small):
 
 def test_slide_without_tissue_is_odd(tmp_path):
     write_slide(tmp_path / "glass.tif", tissue(256, 256, []), mpp=0.5)
-    with pytest.raises(OddImageError, match="no tile with 50 % tissue"):
+    with pytest.raises(UnusableImageError, match="no tile with 50 % tissue"):
         looked_at(Slide(tmp_path / "glass.tif"), AT_HALF, Sampling(), "s")
 
 
@@ -149,5 +151,5 @@ def test_torn_slide_is_odd(tmp_path):
     write_slide(tmp_path / "s.tif", noise(512, 512), mpp=0.5)
     whole = (tmp_path / "s.tif").read_bytes()
     (tmp_path / "s.tif").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(OddImageError, match="cannot be read as a slide"):
+    with pytest.raises(UnusableImageError, match="cannot be read as a slide"):
         Slide(tmp_path / "s.tif")

@@ -12,10 +12,10 @@ from PIL import Image
 from tile_folder import ROWS, make_folder, tile, write_csv, write_image, write_json
 
 from components.core.data.archive import ImageArchive
+from components.core.data.manifest import read_manifest
 from components.core.errors import ThyganError
 from components.core.protocol.lineage import identity, key_id, study_key
-from components.core.data.manifest import read_manifest
-from components.core.stage_record import RECORDS
+from components.core.records.stage_record import RECORDS
 
 
 @pytest.fixture
@@ -353,7 +353,7 @@ def test_magnifications_are_not_mixed(tmp_path):
 
 def test_no_study_key(tmp_path, folder, monkeypatch):
     monkeypatch.delenv("THYGAN_STUDY_KEY")
-    with pytest.raises(ThyganError, match="No study key.* create the Secret thygan-study-key"):
+    with pytest.raises(ThyganError, match=r"No study key.* create the Secret thygan-study-key"):
         tile(tmp_path, folder)
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from components.core.features.extract import features_of
 from components.core.features.extractors import load_extractor
-from pipelines.demo import HOSPITAL_A, HOSPITAL_B, PatientEffect, render_field
 from components.umap.domain_gap import domain_gap, gap_to, reduce
 from components.umap.domains import Tiles
 from components.umap.measures import FRECHET, KERNEL, MIXING, SEPARABILITY, Domain
+from pipelines.demo import HOSPITAL_A, HOSPITAL_B, PatientEffect, render_field
 
 PATIENTS, TILES = 8, 8
 

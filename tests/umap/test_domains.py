@@ -4,8 +4,8 @@ import pytest
 from fixture_study import build
 
 from components.core.data.archive import ImageArchive
-from components.core.errors import DataError
 from components.core.data.manifest import write_manifest
+from components.core.errors import DataError
 from components.umap.domains import gather
 
 

@@ -10,16 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from components.core.data.archive import MANIFEST
-from components.core.data.content_hash import content
+from components.core.data.archive_reference import Reference, archive_store, download, open_remote, reference_at
+from components.core.data.content_hash import content_hash
 from components.core.io.atomic_files import file_sha256, write_json
-from components.core.runtime.progress import say
-from components.core.data.archive_reference import Reference, brought, opened, place_of_archives, reference_at
+from components.core.runtime.progress import log
 from components.core.store import Store
 
 RENEWED_AFTER_S = 30 * 24 * 3600.0
 
 
-def settle(path: Path) -> Reference | None:
+def publish_or_fetch(path: Path) -> Reference | None:
     """Makes of what lies at a path what the environment wants to be passed on.
 
     An archive goes to the place of archives and a reference takes its name; where there is no such place, a reference
@@ -35,10 +35,10 @@ def settle(path: Path) -> Reference | None:
         DataError: The archive in the store is another.
         StoreError: It is gone, or the store is away.
     """
-    reference, place = reference_at(path), place_of_archives()
+    reference, place = reference_at(path), archive_store()
     if place is None:
         if reference:
-            brought(reference, path)
+            download(reference, path)
         return None
     if reference:
         _see_to(place, reference)
@@ -50,18 +50,18 @@ def settle(path: Path) -> Reference | None:
 
 def _put(place: Store, path: Path) -> Reference:
     sha256, size_bytes = file_sha256(path), path.stat().st_size
-    reference = Reference(f"{place.uri}/{sha256}.zip", size_bytes, sha256, content(path))
+    reference = Reference(f"{place.uri}/{sha256}.zip", size_bytes, sha256, content_hash(path))
     there = place.status(reference.name)
     if there is None or (there.size_bytes, there.sha256) != (size_bytes, sha256):
         place.put(path, reference.name)
-        say(f"{path.name}: {size_bytes / 1e6:.2f} MB are in {reference.archive}")
+        log(f"{path.name}: {size_bytes / 1e6:.2f} MB are in {reference.archive}")
     _see_to(place, reference)
     return reference
 
 
 def _see_to(place: Store, reference: Reference) -> None:
     """Looks that an archive is there and is the right one, and makes it young again."""
-    with opened(reference) as archive:
+    with open_remote(reference) as archive:
         if archive.status.age_s > RENEWED_AFTER_S:
             place.renew(reference.name)
 

@@ -16,18 +16,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from components.core.data.content_hash import content, files_of
+from components.core.data.content_hash import content_hash, files_of
 from components.core.errors import DataError
-from components.core.io.atomic_files import file_sha256, write_text, written
+from components.core.io.atomic_files import atomic_write, file_sha256, write_text
 from components.core.store import Store, open_store
-from components.core.store.base import checked_name, verify
+from components.core.store.base import validate_name, verify
 
 TASK, RESULTS = "task.json", "results"
 ARCHIVE, ARCHIVE_BYTES = "archive_uri", "archive_bytes"  # metadata of an artifact that is a reference
 
 
 @dataclass(frozen=True)
-class KeptFile:
+class CachedFile:
     """A file of an artifact; `name` is '' where the artifact is one file."""
 
     name: str
@@ -36,7 +36,7 @@ class KeptFile:
 
 
 @dataclass(frozen=True)
-class KeptArtifact:
+class CachedArtifact:
     """An artifact as it lies in the store.
 
     Attributes:
@@ -50,7 +50,7 @@ class KeptArtifact:
     type: str
     uri: str
     content: str
-    files: list[KeptFile]
+    files: list[CachedFile]
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,7 +60,7 @@ class KeptArtifact:
 
 
 @dataclass(frozen=True)
-class Result:
+class CachedResult:
     """What a task made.
 
     Attributes:
@@ -84,7 +84,7 @@ class Result:
     made: str
     options: dict[str, Any]
     read: dict[str, list[dict[str, str]]]
-    artifacts: dict[str, KeptArtifact]
+    artifacts: dict[str, CachedArtifact]
     returned: Any = None
 
     @property
@@ -97,26 +97,26 @@ class Result:
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @staticmethod
-    def from_json(text: bytes, where: str) -> "Result":
+    def from_json(text: bytes, where: str) -> "CachedResult":
         """From `to_json`'s text; raises DataError naming `where` for any other."""
         try:
             value = json.loads(text)
             artifacts = {
-                name: KeptArtifact(**{**one, "files": [KeptFile(**file) for file in one["files"]]})
+                name: CachedArtifact(**{**one, "files": [CachedFile(**file) for file in one["files"]]})
                 for name, one in value["artifacts"].items()
             }
-            return Result(**{**value, "artifacts": artifacts})
+            return CachedResult(**{**value, "artifacts": artifacts})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f"{where} is no record of a result: remove it, and the result is made again.") from None
 
 
-def described(path: Path, type_name: str, uri: str, metadata: Mapping[str, Any]) -> KeptArtifact:
+def describe_artifact(path: Path, type_name: str, uri: str, metadata: Mapping[str, Any]) -> CachedArtifact:
     """An artifact with the digests of its files."""
-    files = [KeptFile(name, (path / name).stat().st_size, file_sha256(path / name)) for name in files_of(path)]
-    return KeptArtifact(type_name, uri, content(path), files, dict(metadata))
+    files = [CachedFile(name, (path / name).stat().st_size, file_sha256(path / name)) for name in files_of(path)]
+    return CachedArtifact(type_name, uri, content_hash(path), files, dict(metadata))
 
 
-def fetch(artifact: KeptArtifact, path: Path, objects: Path | None = None) -> None:
+def fetch(artifact: CachedArtifact, path: Path, objects: Path | None = None) -> None:
     """Brings an artifact from where it lies to a path, every file compared with its sha256; complete or not at all.
 
     Args:
@@ -129,9 +129,9 @@ def fetch(artifact: KeptArtifact, path: Path, objects: Path | None = None) -> No
         StoreError: It is gone, or the store is away.
     """
     store, base = _place(artifact.uri)
-    with written(path) as beside:
+    with atomic_write(path) as beside:
         for file in artifact.files:
-            name = checked_name(f"{base}/{file.name}" if file.name else base)
+            name = validate_name(f"{base}/{file.name}" if file.name else base)
             target = beside / file.name if file.name else beside
             target.parent.mkdir(parents=True, exist_ok=True)
             kept = _object(objects, file.sha256)
@@ -146,7 +146,7 @@ def fetch(artifact: KeptArtifact, path: Path, objects: Path | None = None) -> No
             beside.mkdir()
 
 
-class Keeper:
+class ResultCache:
     """A store of results, with a folder of objects before it where there is one."""
 
     def __init__(self, uri: str, objects: Path | None = None) -> None:
@@ -159,22 +159,22 @@ class Keeper:
         self._store, self._objects = open_store(uri), objects
         self.uri = self._store.uri
 
-    def find(self, stage: str, key: str) -> Result | None:
+    def find(self, stage: str, key: str) -> CachedResult | None:
         """The finished result of this key, if there is one and all of it is still there."""
         name = _record_name(stage, key)
         if self._objects and (self._objects / name).exists():
-            result = Result.from_json((self._objects / name).read_bytes(), f"{self._objects / name}")
+            result = CachedResult.from_json((self._objects / name).read_bytes(), f"{self._objects / name}")
             files = [file for one in result.artifacts.values() for file in one.files]
             if all((self._objects / file.sha256[:2] / file.sha256).is_file() for file in files):
                 return result
         return self._stored(name)
 
-    def fetch(self, result: Result, paths: Mapping[str, Path]) -> None:
+    def fetch(self, result: CachedResult, paths: Mapping[str, Path]) -> None:
         """Brings all artifacts of a result to their paths; raises as `fetch` does."""
         for name, artifact in result.artifacts.items():
             fetch(artifact, paths[name], self._objects)
 
-    def keep(self, result: Result, paths: Mapping[str, Path], *, upload: bool) -> Result:
+    def keep(self, result: CachedResult, paths: Mapping[str, Path], *, upload: bool) -> CachedResult:
         """Keeps a result: the records last, so that what they name is there.
 
         Args:
@@ -202,24 +202,24 @@ class Keeper:
             self._store.write(record, result.to_json().encode())
         return result
 
-    def results(self, prefix: str = "") -> Iterator[Result]:
+    def results(self, prefix: str = "") -> Iterator[CachedResult]:
         """Every task's result below a prefix, by name."""
         for entry in self._store.list(prefix):
             if entry.name.endswith(f"/{TASK}") and (note := self._store.read(entry.name)):
-                yield Result.from_json(note.data, f"{self.uri}/{entry.name}")
+                yield CachedResult.from_json(note.data, f"{self.uri}/{entry.name}")
 
-    def of_code(self, tag: str) -> Iterator[Result]:
+    def of_code(self, tag: str) -> Iterator[CachedResult]:
         """Every result that is found again by its content and was made by this code."""
         for entry in self._store.list(f"{RESULTS}/"):
             note = self._store.read(entry.name)
-            if note and (result := Result.from_json(note.data, f"{self.uri}/{entry.name}")).tag == tag:
+            if note and (result := CachedResult.from_json(note.data, f"{self.uri}/{entry.name}")).tag == tag:
                 yield result
 
-    def _stored(self, name: str) -> Result | None:
+    def _stored(self, name: str) -> CachedResult | None:
         note = self._store.read(name)
         if note is None:
             return None
-        result = Result.from_json(note.data, f"{self.uri}/{name}")
+        result = CachedResult.from_json(note.data, f"{self.uri}/{name}")
         return result if all(_is_there(one) for one in result.artifacts.values()) else None
 
 
@@ -233,7 +233,7 @@ def _place(uri: str) -> tuple[Store, str]:
     return open_store(folder), base
 
 
-def _is_there(artifact: KeptArtifact) -> bool:
+def _is_there(artifact: CachedArtifact) -> bool:
     store, base = _place(artifact.uri)
     names = [f"{base}/{file.name}" if file.name else base for file in artifact.files]
     archive = artifact.metadata.get(ARCHIVE)
@@ -253,7 +253,7 @@ def _link(source: Path, target: Path) -> None:
     """The same bytes under a second name, without a second copy where the disk allows it."""
     if target.exists():
         return
-    with written(target) as beside:
+    with atomic_write(target) as beside:
         try:
             os.link(source, beside)
         except OSError:

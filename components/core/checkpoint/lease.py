@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Protocol
 
 from components.core.errors import StoreError
-from components.core.runtime.progress import say
-from components.core.store import Note, Store, is_bucket, local_folder, open_store
-from components.core.store.retry import patiently
+from components.core.runtime.progress import log
+from components.core.store import SmallObject, Store, is_bucket, local_folder, open_store
+from components.core.store.retry import retry_first_request
 
 EXPIRY_S, _LONGEST_EXPIRY_S = 60.0, 3600.0
 _NOTE, _LOCK = "lease.json", ".lease"
@@ -43,7 +43,7 @@ class Lease(Protocol):
         """Ends it."""
 
 
-def take_lease(uri: str | Path, expiry_s: float = EXPIRY_S) -> Lease:
+def acquire_lease(uri: str | Path, expiry_s: float = EXPIRY_S) -> Lease:
     """Becomes the owner of a folder, or of a bucket's prefix.
 
     Args:
@@ -54,14 +54,14 @@ def take_lease(uri: str | Path, expiry_s: float = EXPIRY_S) -> Lease:
         StoreError: Another owner lives, or the store cannot be used; a bucket that is away is waited for.
     """
     if is_bucket(uri):
-        return NoteLease(open_store(uri, retries=2, timeout_s=max(1.0, expiry_s / 6)), expiry_s)
+        return ObjectLease(open_store(uri, retries=2, timeout_s=max(1.0, expiry_s / 6)), expiry_s)
     return FolderLease(local_folder(uri))
 
 
 @contextmanager
-def owned(uri: str | Path, expiry_s: float = EXPIRY_S) -> Iterator[Lease]:
+def hold_lease(uri: str | Path, expiry_s: float = EXPIRY_S) -> Iterator[Lease]:
     """`take_lease`, until the end of the block."""
-    lease = take_lease(uri, expiry_s)
+    lease = acquire_lease(uri, expiry_s)
     try:
         yield lease
     finally:
@@ -124,7 +124,7 @@ class _Claim:
         return json.dumps(asdict(self)).encode()
 
     @staticmethod
-    def decode(note: Note) -> "_Claim":
+    def decode(note: SmallObject) -> "_Claim":
         """A note that cannot be read is a stranger's, who lives as long as is usual."""
         try:
             claim = _Claim(**json.loads(note.data))
@@ -134,7 +134,7 @@ class _Claim:
         return replace(claim, expiry_s=min(expiry_s, _LONGEST_EXPIRY_S) if expiry_s > 0 else EXPIRY_S)
 
 
-class NoteLease:
+class ObjectLease:
     """A note in a store with conditional writes, renewed by a thread."""
 
     def __init__(self, store: Store, expiry_s: float = EXPIRY_S) -> None:
@@ -143,8 +143,8 @@ class NoteLease:
         self._lost = ""
         self._alone = threading.Lock()
         self._renewed_s = _now_s()
-        self._version = patiently(self._take)  # a try whose answer was lost finds its own token
-        if patiently(lambda: store.write(_NOTE, self._claim.encode(), replaces="")) is not None:
+        self._version = retry_first_request(self._take)  # a try whose answer was lost finds its own token
+        if retry_first_request(lambda: store.write(_NOTE, self._claim.encode(), replaces="")) is not None:
             raise StoreError(
                 f"{store.uri} overwrites what it was told not to (If-None-Match), so two runs could mix there: use a "
                 "store that keeps conditions, or a folder."
@@ -188,7 +188,7 @@ class NoteLease:
                     if watched not in (None, note.version):
                         raise StoreError(_refusal(self._store.uri, claim, left_s))
                     if watched is None:
-                        say(f"{_refusal(self._store.uri, claim, left_s)} Waiting to see whether it is renewed.")
+                        log(f"{_refusal(self._store.uri, claim, left_s)} Waiting to see whether it is renewed.")
                     watched = note.version
                     time.sleep(min(1.0, claim.expiry_s / 20))
                     continue

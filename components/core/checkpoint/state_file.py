@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from components.core.errors import DataError, StoreError, TrainingError, plain
-from components.core.io.atomic_files import written
+from components.core.errors import DataError, StoreError, TrainingError, one_line
+from components.core.io.atomic_files import atomic_write
 from components.core.store.folder import sync
 
 FORMAT = 1
@@ -54,14 +54,14 @@ def write_state(path: Path, state: Mapping[str, Any], meta: Mapping[str, Any]) -
     header = {"format": FORMAT, "meta": dict(meta), "tree": flatten(state, tensors)}
     header["sha256"] = _digest(header, tensors)
     try:
-        with written(path) as beside:
+        with atomic_write(path) as beside:
             save_file(tensors, beside, {_HEADER: json.dumps(header)})
             _verify_size(beside, sum(one.nbytes for one in tensors.values()))
             sync(beside)
         sync(path.parent)
     except (OSError, SafetensorError) as error:
         raise StoreError(
-            f"{path} cannot be written ({plain(error)}): see to the disk's free space and rights."
+            f"{path} cannot be written ({one_line(error)}): see to the disk's free space and rights."
         ) from None
 
 
@@ -81,12 +81,12 @@ def read_state(path: Path) -> Saved:
             raise ValueError("its bytes are not those that were written")
         if header["format"] != FORMAT:
             raise TrainingError(
-                f"{path} has format {plain(header['format'])} and this thygan reads {FORMAT}: go on with the version "
+                f"{path} has format {one_line(header['format'])} and this thygan reads {FORMAT}: use the version "
                 "that wrote it, or give another checkpoint folder."
             )
         return Saved(unflatten(header["tree"], tensors), header["meta"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} is torn or is no checkpoint ({plain(error)}).") from None
+        raise DataError(f"{path} is torn or is no checkpoint ({one_line(error)}).") from None
 
 
 def flatten(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:

@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable
 
 from components.core.errors import StoreError
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
-class Errands:
+class UploadQueue:
     """Runs errands in one thread; one that meets a StoreError is tried again until it succeeds.
 
     Of errands with the same purpose only the newest is kept: a checkpoint that is still waiting when the next one is
@@ -76,7 +76,7 @@ class Errands:
                 if refusal:
                     self._waiting.setdefault(purpose, errand)  # unless a newer one came meanwhile
                 if bool(refusal) != bool(self._refusal) and not accident:
-                    say(f"{refusal} Going on; it is tried again." if refusal else f"{self._uri} is back.")
+                    log(f"{refusal} Going on; it is tried again." if refusal else f"{self._uri} is back.")
                 self._refusal = refusal or ""
                 self._news.notify_all()
                 if accident:

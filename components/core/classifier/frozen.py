@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save
 
-from components.core.errors import DataError, WeightsError, plain
+from components.core.errors import DataError, WeightsError, one_line
 from components.core.features.backbones import Backbone, build_backbone
 from components.core.io.atomic_files import file_sha256, read_json, write_json
-from components.core.io.dataclass_json import stated
-from components.core.store.base import checked_name
+from components.core.io.dataclass_json import from_json
+from components.core.store.base import validate_name
 
 CLASSIFIERS = "classifiers.json"
 
@@ -55,13 +55,13 @@ class Frozen:
 
     def load(self, folder: str | Path, device: torch.device) -> Backbone:
         """The network in eval mode; refuses weights that are not the ones that were frozen."""
-        path = Path(folder) / checked_name(self.file)
+        path = Path(folder) / validate_name(self.file)
         try:
             found = file_sha256(path)
         except (OSError, ValueError):  # a name that no file can have
             found = ""
         if found != self.sha256:
-            raise WeightsError(f"{plain(path)} is missing or not the file that was frozen: run classifier_cv again.")
+            raise WeightsError(f"{one_line(path)} is missing or not the file that was frozen: run classifier_cv again.")
         backbone = build_backbone(self.backbone, num_classes=2, pretrained=False)
         backbone.module.load_state_dict(load_file(path))
         backbone.module.to(device).eval()
@@ -88,4 +88,4 @@ def read_classifiers(folder: str | Path) -> list[Frozen]:
     found = read_json(path)
     if not isinstance(found, list):
         raise DataError(f"{path} is no list of classifiers: make it again with classifier_cv.")
-    return [stated(Frozen, one, str(path)) for one in found]
+    return [from_json(Frozen, one, str(path)) for one in found]

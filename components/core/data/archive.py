@@ -17,12 +17,12 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.io.os_errors import writing
-from components.core.data.zip_reader import Entries, Made
-from components.core.errors import DataError, plain
-from components.core.io.atomic_files import written
-from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, parse_manifest, to_csv, typed
 from components.core.data.images import Pixels, decode, encode_png
+from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, parse_manifest, to_csv, typed
+from components.core.data.zip_reader import Entries, Made
+from components.core.errors import DataError, one_line
+from components.core.io.atomic_files import atomic_write
+from components.core.io.os_errors import describe_os_errors
 
 __all__ = [
     "CLASSES",
@@ -60,8 +60,8 @@ class ArchiveWriter:
         self._open = ExitStack()
 
     def __enter__(self) -> "ArchiveWriter":
-        with writing(self._path):
-            beside = self._open.enter_context(written(self._path))
+        with describe_os_errors(self._path):
+            beside = self._open.enter_context(atomic_write(self._path))
             self._zip = zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED)
             self._open.callback(self._release)
         return self
@@ -83,7 +83,7 @@ class ArchiveWriter:
         self._store(name, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
     def _store(self, name: str, data: bytes) -> None:
-        with writing(self._path):
+        with describe_os_errors(self._path):
             self._zip.writestr(zipfile.ZipInfo(name, _EPOCH), data)
 
     def _finish(self) -> None:
@@ -105,7 +105,7 @@ class ArchiveWriter:
         if kind is not None:
             self._open.__exit__(kind, error, trace)
             return
-        with writing(self._path), self._open:
+        with describe_os_errors(self._path), self._open:
             self._finish()
 
 
@@ -161,7 +161,7 @@ class ImageArchive:
             return json.loads(self.read_bytes(name))
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{name} in {self._entries.where} is not valid JSON ({plain(error)}): make the archive again."
+                f"{name} in {self._entries.where} is not valid JSON ({one_line(error)}): make the archive again."
             ) from None
 
     @cached_property

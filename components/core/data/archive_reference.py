@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.core.errors import ConfigError, DataError
-from components.core.io.atomic_files import written
+from components.core.io.atomic_files import atomic_write
 from components.core.store import Store, is_bucket, open_store
 from components.core.store.base import verify
 from components.core.store.range_reader import RangedFile
@@ -83,7 +83,7 @@ def reference_at(path: Path) -> Reference | None:
     return reference
 
 
-def place_of_archives() -> Store | None:
+def archive_store() -> Store | None:
     """The store that the environment names; None = archives are passed on as they are.
 
     Raises:
@@ -95,7 +95,7 @@ def place_of_archives() -> Store | None:
     return open_store(uri) if uri else None
 
 
-def opened(reference: Reference) -> RangedFile:
+def open_remote(reference: Reference) -> RangedFile:
     """The archive as a file to seek in.
 
     Raises:
@@ -103,7 +103,7 @@ def opened(reference: Reference) -> RangedFile:
         DataError: The reference leads out of it, or to something else.
         StoreError: The archive is gone, or the store is away.
     """
-    store = place_of_archives()
+    store = archive_store()
     if store is None:
         raise ConfigError(
             f"This is a reference to {reference.archive}: set {ARCHIVES_VARIABLE} to the place of your archives, or "
@@ -117,7 +117,7 @@ def opened(reference: Reference) -> RangedFile:
     return RangedFile(store, reference.name, reference.bytes, reference.sha256)
 
 
-def brought(reference: Reference, path: Path) -> None:
+def download(reference: Reference, path: Path) -> None:
     """Brings the whole archive to a file, compared with its sha256; complete or not at all.
 
     Raises:
@@ -125,12 +125,12 @@ def brought(reference: Reference, path: Path) -> None:
         StoreError: It is gone, or the store is away.
     """
     store = open_store(reference.archive.rpartition("/")[0])
-    with written(path) as beside:
+    with atomic_write(path) as beside:
         store.get(reference.name, beside)
         verify(beside, reference.sha256, reference.archive)
 
 
-def on_disk(path: str | Path, folder: Path) -> Path:
+def localize(path: str | Path, folder: Path) -> Path:
     """An archive as a file on this disk, which several processes read: itself, or brought to a folder.
 
     Raises:
@@ -141,6 +141,6 @@ def on_disk(path: str | Path, folder: Path) -> Path:
         return path
     target = folder / reference.name
     if not target.exists():
-        opened(reference).close()
-        brought(reference, target)
+        open_remote(reference).close()
+        download(reference, target)
     return target

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from components.core.io.atomic_files import digest, file_sha256
 from components.core.data.archive_reference import reference_at
-from components.core.stage_record import RECORDS
-from components.core.data.zip_safety import DAMAGED, ENCRYPTED, why_bomb
+from components.core.data.zip_safety import DAMAGED, ENCRYPTED, zip_bomb_reason
+from components.core.io.atomic_files import digest, file_sha256
+from components.core.records.stage_record import RECORDS
 
 _IMAGE = ".png"
 
 
-def content(path: str | Path) -> str:
+def content_hash(path: str | Path) -> str:
     """sha256 (hex) over the content of a file, an image archive or a folder, without its records.
 
     An archive's images are taken by name, size and checksum, its other entries (the manifest names each image's sha256)
@@ -29,17 +29,17 @@ def content(path: str | Path) -> str:
     if reference := reference_at(path):
         return reference.content
     if path.is_dir():
-        return digest([[name, content(path / name)] for name in files_of(path) if Path(name).name != RECORDS])
+        return digest([[name, content_hash(path / name)] for name in files_of(path) if Path(name).name != RECORDS])
     if not zipfile.is_zipfile(path):
         return file_sha256(path)
     with suppress(OSError, *DAMAGED), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-        if not any(one.flag_bits & ENCRYPTED or why_bomb(one, path.stat().st_size) for one in entries):
-            return content_of_entries(entries, archive.read)
+        if not any(one.flag_bits & ENCRYPTED or zip_bomb_reason(one, path.stat().st_size) for one in entries):
+            return entries_hash(entries, archive.read)
     return file_sha256(path)
 
 
-def content_of_entries(entries: Iterable[zipfile.ZipInfo], read: Callable[[str], bytes]) -> str:
+def entries_hash(entries: Iterable[zipfile.ZipInfo], read: Callable[[str], bytes]) -> str:
     """`content` of a zip, by its directory and what reads an entry that is no image."""
     return digest(
         [

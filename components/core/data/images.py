@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.core.errors import DataError, plain
 from components.core.data.png import stored_png
+from components.core.errors import DataError, one_line
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -38,4 +38,4 @@ def decode(data: bytes, name: str = "The image") -> Pixels:
     except Image.UnidentifiedImageError:
         raise DataError(f"{name} is no image: get a sound copy.") from None
     except _UNREADABLE as error:
-        raise DataError(f"{name} cannot be decoded ({plain(error)}): get a sound copy.") from None
+        raise DataError(f"{name} cannot be decoded ({one_line(error)}): get a sound copy.") from None

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.core.errors import DataError, plain
-from components.core.io.atomic_files import written
+from components.core.errors import DataError, one_line
+from components.core.io.atomic_files import atomic_write
 
 COLUMNS = [
     "file",  # name inside the archive
@@ -65,7 +65,7 @@ def _numbers(column: pd.Series, whole: bool, where: str) -> pd.Series:
     if odd.any():
         row = int(np.flatnonzero(odd)[0])
         raise DataError(
-            f"{where} has the {column.name} {plain(repr(str(column.iloc[row])))} in row {row + 1}, which is no "
+            f"{where} has the {column.name} {one_line(repr(str(column.iloc[row])))} in row {row + 1}, which is no "
             f"{'whole ' if whole else ''}number: correct it, or leave it empty."
         )
     return numbers.astype("Int64") if whole else numbers
@@ -90,7 +90,7 @@ def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
     except ValueError as error:
         raise DataError(
-            f"{where} is no manifest ({plain(error)}): make it again with the stage that writes it."
+            f"{where} is no manifest ({one_line(error)}): make it again with the stage that writes it."
         ) from None
     lacking = [column for column in COLUMNS if column not in table.columns]
     if lacking:
@@ -101,7 +101,7 @@ def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
     table = typed(table, where)
     refuse_formulas(table, where)
     if table["file"].duplicated().any():
-        twice = plain(repr(table.loc[table["file"].duplicated(), "file"].iloc[0]))
+        twice = one_line(repr(table.loc[table["file"].duplicated(), "file"].iloc[0]))
         raise DataError(
             f"{where} names {twice} twice: a tile has one row; make it again with the stage that writes it."
         )
@@ -121,14 +121,14 @@ def refuse_formulas(table: pd.DataFrame, where: str) -> None:
         if odd.any():
             row = int(np.flatnonzero(odd)[0])
             raise DataError(
-                f"{where} has the {column} {plain(repr(str(table[column].iloc[row])))} in row {row + 1}, which a "
+                f"{where} has the {column} {one_line(repr(str(table[column].iloc[row])))} in row {row + 1}, which a "
                 "spreadsheet would take for a formula, or which breaks a line: begin it with a letter or a digit."
             )
 
 
 def write_manifest(path: str | Path, table: pd.DataFrame) -> None:
     """Writes a manifest CSV, complete or not at all."""
-    with written(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(to_csv(table), encoding="utf-8")
 
 

@@ -11,11 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from components.core.runtime.prefetch import computed_ahead
-from components.core.data.content_hash import content_of_entries, is_image
-from components.core.errors import DataError, plain
-from components.core.data.archive_reference import opened, reference_at
-from components.core.data.zip_safety import DAMAGED, ENCRYPTED, why_bomb
+from components.core.data.archive_reference import open_remote, reference_at
+from components.core.data.content_hash import entries_hash, is_image
+from components.core.data.zip_safety import DAMAGED, ENCRYPTED, zip_bomb_reason
+from components.core.errors import DataError, one_line
+from components.core.runtime.prefetch import prefetch_map
 
 LARGEST_ENTRY_BYTES = 2**30
 _LARGEST_HEADER_BYTES = 30 + 2 * 0xFFFF
@@ -40,7 +40,7 @@ class Entries:
         self._lock = threading.Lock()
         self._sha256: Mapping[str, str] = {}
         reference = reference_at(path)
-        self._remote = opened(reference) if reference else None
+        self._remote = open_remote(reference) if reference else None
         self._content = reference.content if reference else ""
         self.is_remote = reference is not None
         self.where = reference.archive if reference else str(path)
@@ -55,7 +55,7 @@ class Entries:
             ) from None
         except (OSError, *DAMAGED) as error:
             raise DataError(
-                f"{self.where} is no image archive ({plain(error)}): make it again with the tile stage."
+                f"{self.where} is no image archive ({one_line(error)}): make it again with the tile stage."
             ) from None
         self._bytes = self._remote.size_bytes if self._remote else path.stat().st_size
 
@@ -88,16 +88,16 @@ class Entries:
         Behind a reference neighbouring entries come in large blocks, some of them ahead, too.
         """
         if self._remote is None:
-            return computed_ahead(lambda file: function(file, self.read_bytes(file)), files)
-        blocks = computed_ahead(self._read_block, self._blocks(files), _FETCHERS)
-        return computed_ahead(lambda one: function(*one), chain.from_iterable(blocks))
+            return prefetch_map(lambda file: function(file, self.read_bytes(file)), files)
+        blocks = prefetch_map(self._read_block, self._blocks(files), _FETCHERS)
+        return prefetch_map(lambda one: function(*one), chain.from_iterable(blocks))
 
     def verified(self) -> dict[str, bytes]:
         """All entries that are no images, of what a reference led to, when the content proves to be the reference's."""
         names = sorted(self._zip.NameToInfo, key=lambda name: self._zip.NameToInfo[name].header_offset)
         small = [name for name in names if not is_image(name)]
         data = {name: value for block in self._blocks(small) for name, value in self._read_block(block)}
-        if content_of_entries(self._zip.infolist(), data.__getitem__) != self._content:
+        if entries_hash(self._zip.infolist(), data.__getitem__) != self._content:
             raise DataError(
                 f"{self.where} does not hold what its reference says: make both again with the stage that wrote them."
             )
@@ -121,7 +121,7 @@ class Entries:
                 f"{file!r} in {self.where} claims {entry.file_size:,} bytes, more than the {LARGEST_ENTRY_BYTES:,} "
                 "that are read: it is none of ours, get a sound copy."
             )
-        if why := why_bomb(entry, self._bytes):
+        if why := zip_bomb_reason(entry, self._bytes):
             raise DataError(f"{file!r} in {self.where} {why}: it is none of ours, get a sound copy.")
         if entry.flag_bits & ENCRYPTED:
             raise DataError(f"{file!r} in {self.where} is encrypted: make the archive without a password.")
@@ -136,7 +136,7 @@ class Entries:
                 raise zipfile.BadZipFile("its sha256 is not the manifest's")
         except (OSError, *DAMAGED) as error:
             raise DataError(
-                f"{entry.filename!r} in {self.where} is damaged ({plain(error)}): get a sound copy of the archive."
+                f"{entry.filename!r} in {self.where} is damaged ({one_line(error)}): get a sound copy of the archive."
             ) from None
         return data
 

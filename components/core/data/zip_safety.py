@@ -8,7 +8,7 @@ ENCRYPTED = 1  # of an entry's flags
 BOMB_BYTES, BOMB_RATIO = 64 << 20, 100
 
 
-def why_bomb(entry: zipfile.ZipInfo, zip_bytes: int) -> str:
+def zip_bomb_reason(entry: zipfile.ZipInfo, zip_bytes: int) -> str:
     """What an entry claims that cannot be: the end of a sentence that begins with its name; '' = nothing.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
-from components.core.errors import ConfigError, WeightsError, tells_of_memory
+from components.core.errors import ConfigError, WeightsError, is_out_of_memory
 from components.core.features.registry import REGISTRY
 from components.core.features.weights import find_weights, locate
 from components.core.io.atomic_files import file_sha256
@@ -92,7 +92,7 @@ def build_backbone(name: str, *, num_classes: int, pretrained: bool, weights_dir
             try:
                 module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
             except RuntimeError as error:
-                if tells_of_memory(error):
+                if is_out_of_memory(error):
                     raise
                 raise WeightsError(f"{path} does not fit {name}: {str(error).splitlines()[0]}") from None
         _without_side_heads(module)

@@ -15,8 +15,8 @@ from components.core.data.archive import ImageArchive
 from components.core.errors import DataError, StoreAwayError, StoreError
 from components.core.features.extract import Features, features_of
 from components.core.features.extractors import Extractor
-from components.core.io.atomic_files import digest, npy
-from components.core.runtime.progress import say
+from components.core.io.atomic_files import digest, npy_bytes
+from components.core.runtime.progress import log
 from components.core.store import Store, open_store
 
 
@@ -43,11 +43,11 @@ class FeatureCache:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "features.npy"
             if (kept := self._kept(name, file, count)) is not None:
-                say(f"{what}: kept by an earlier run")
+                log(f"{what}: kept by an earlier run")
                 return kept
             features = make()
             if self._store:
-                file.write_bytes(npy(features))
+                file.write_bytes(npy_bytes(features))
                 self._keep(self._store, file, name)
         return features
 
@@ -81,7 +81,7 @@ class FeatureCache:
 
     def _do_without(self, error: StoreError) -> None:
         self._store = None
-        say(f"{error} Features are kept no longer; the run goes on without.")
+        log(f"{error} Features are kept no longer; the run goes on without.")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from components.core.errors import WeightsError, tells_of_memory
+from components.core.errors import WeightsError, is_out_of_memory
 from components.core.features.backbones import Backbone
 from components.core.features.registry import Weights
 from components.core.features.weights import locate, read_description
@@ -57,7 +57,7 @@ def _try(module: Any, name: str, input_px: int) -> None:
     try:
         module(torch.zeros(1, 3, input_px, input_px))
     except (RuntimeError, AssertionError) as error:
-        if tells_of_memory(error):
+        if is_out_of_memory(error):
             raise
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
@@ -74,7 +74,7 @@ def _module(name: str, stated: dict[str, Any], path: Path) -> Any:
         state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
         module.load_state_dict(state)
     except (RuntimeError, TypeError, AssertionError, AttributeError, SafetensorError, pickle.UnpicklingError) as error:
-        if tells_of_memory(error):
+        if is_out_of_memory(error):
             raise
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(

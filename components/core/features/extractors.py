@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from components.core.runtime.device import pick_device
 from components.core.errors import ConfigError
 from components.core.features.backbones import build_backbone, check_input_px
 from components.core.features.custom import build_own
 from components.core.features.weights import find_weights
 from components.core.io.atomic_files import file_sha256
+from components.core.runtime.device import pick_device
 
 EXTRACTORS = ("efficientnet_lite0", "resnet50", "resnet101", "inception2015")
 UNTRAINED = "@random"

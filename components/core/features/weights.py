@@ -19,8 +19,8 @@ from requests import RequestException
 
 from components.core.errors import DataError, StoreError, WeightsError
 from components.core.features.registry import REGISTRY, Weights
-from components.core.io.atomic_files import file_sha256, read_json, written
-from components.core.runtime.progress import say
+from components.core.io.atomic_files import atomic_write, file_sha256, read_json
+from components.core.runtime.progress import log
 from components.core.store import is_bucket, local_folder, open_store
 
 FOLDER_VARIABLE, BUCKET_VARIABLE = "THYGAN_WEIGHTS", "THYGAN_WEIGHTS_BUCKET"
@@ -39,10 +39,10 @@ def find_weights(name: str, weights_dir: str = "") -> Path:
     Raises:
         WeightsError: Unknown name, found nowhere, or not what it claims.
     """
-    return locate(registered(name), weights_dir)
+    return locate(registry_entry(name), weights_dir)
 
 
-def registered(name: str) -> Weights:
+def registry_entry(name: str) -> Weights:
     """The entry of that name; raises WeightsError where there is none."""
     if name not in REGISTRY:
         raise WeightsError(f"No trained weights are registered for {name!r}; there are {', '.join(REGISTRY)}.")
@@ -51,7 +51,7 @@ def registered(name: str) -> Weights:
 
 def locate(weights: Weights, weights_dir: str = "") -> Path:
     """As `find_weights`, for one entry."""
-    if found := located_here(weights, weights_dir):
+    if found := find_local(weights, weights_dir):
         return found
     cached = _cached(weights)
     failures = [f"{path} does not exist" for path in _places(weights, weights_dir)]
@@ -69,7 +69,7 @@ def locate(weights: Weights, weights_dir: str = "") -> Path:
     )
 
 
-def located_here(weights: Weights, weights_dir: str = "") -> Path | None:
+def find_local(weights: Weights, weights_dir: str = "") -> Path | None:
     """The verified file if this machine has it; None if it would have to be fetched."""
     for path in _places(weights, weights_dir):
         if path.exists():
@@ -153,9 +153,9 @@ def _download(url: str, path: Path) -> None:
 
 
 def _fetched(weights: Weights, source: str, fetch: Callable[[Path], None], cached: Path) -> Path:
-    say(f"Fetching {source} ({weights.size_bytes / 1e6:.0f} MB)")
+    log(f"Fetching {source} ({weights.size_bytes / 1e6:.0f} MB)")
     try:
-        with written(cached) as beside:
+        with atomic_write(cached) as beside:
             with suppress(DataError):  # a bucket's own checksum does not fit; ours will not either
                 fetch(beside)
             found = file_sha256(beside) if beside.exists() else "torn"

@@ -31,11 +31,11 @@ def image_grid(images: Sequence[Pixels], columns: int, gap_px: int = 2, side_px:
     grid = np.full((rows * step - gap_px, columns * step - gap_px, 3), 255, np.uint8)
     for place, image in enumerate(images):
         top, left = place // columns * step, place % columns * step
-        grid[top : top + side, left : left + side] = resized(image, side)
+        grid[top : top + side, left : left + side] = resize(image, side)
     return grid
 
 
-def resized(image: Pixels, side_px: int) -> Pixels:
+def resize(image: Pixels, side_px: int) -> Pixels:
     """The image with sides of `side_px`: area average when it shrinks, Lanczos when it grows."""
     if image.shape[:2] == (side_px, side_px):
         return image
@@ -53,4 +53,4 @@ def data_uri(image: Pixels, kind: str = "PNG") -> str:
 
 def thumbnail(image: Pixels, side_px: int = 40) -> str:
     """A small JPEG of the image as a `data:` address, about 1 kB."""
-    return data_uri(resized(image, side_px), "JPEG")
+    return data_uri(resize(image, side_px), "JPEG")

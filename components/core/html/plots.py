@@ -19,7 +19,7 @@ def plain(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
-def styled(figure: go.Figure, height_px: int) -> go.Figure:
+def style_figure(figure: go.Figure, height_px: int) -> go.Figure:
     """The figure in the pages' quiet style."""
     figure.update_layout(
         template="simple_white",

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.core.errors import DataError, plain
-from components.core.io.partial_files import part_beside, removed, sweep
+from components.core.errors import DataError, one_line
+from components.core.io.partial_files import partial_path, remove, remove_stale_partials
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def written(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yields a path beside `path` to write a file or a folder to; it takes `path`'s name only on success.
 
     On an exception what was written is removed and `path` is left as it was. What a killed writer of the same output
@@ -27,25 +27,25 @@ def written(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = part_beside(path)
-    removed(beside)
-    sweep(path)
+    beside = partial_path(path)
+    remove(beside)
+    remove_stale_partials(path)
     try:
         yield beside
         if beside.is_dir():
-            removed(path)
+            remove(path)
         beside.replace(path)
     except OSError as error:
         if error.errno in NO_ROOM:
             error.filename = str(path)  # which the system names at opening only, and by its hidden name
         raise
     finally:
-        removed(beside)
+        remove(beside)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Writes UTF-8 text, complete or not at all."""
-    with written(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
@@ -62,11 +62,11 @@ def read_json(path: str | Path) -> Any:
         raise DataError(f"There is no file {path}.") from None
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path} is not valid JSON ({plain(error)}): make it again with the stage that writes it."
+            f"{path} is not valid JSON ({one_line(error)}): make it again with the stage that writes it."
         ) from None
 
 
-def npy(array: npt.NDArray[Any]) -> bytes:
+def npy_bytes(array: npt.NDArray[Any]) -> bytes:
     """An array as the bytes of a .npy file: numpy's own writing to a disk does not say why it fails."""
     held = io.BytesIO()
     np.save(held, array, allow_pickle=False)

@@ -9,7 +9,7 @@ from components.core.errors import DataError
 T = TypeVar("T")
 
 
-def stated(kind: type[T], value: Any, where: str) -> T:
+def from_json(kind: type[T], value: Any, where: str) -> T:
     """A dataclass of JSON values.
 
     Args:

@@ -8,7 +8,7 @@ from components.core.errors import StoreError
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
+def describe_os_errors(path: str | Path) -> Iterator[None]:
     """Turns an operating system's refusal of what is written here into a sentence about `path`.
 
     Raises:

@@ -21,21 +21,21 @@ OTHERS_KEEP_S = 7 * 86400.0
 _ENDING = re.compile(r"\.([0-9a-f]{8})-(\d+)-(\d+)\.part")
 
 
-def part_beside(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """Where this process writes what will be `path`."""
     return path.with_name(f".{path.name}.{_place()}-{os.getpid()}-{_start(os.getpid())}.part")
 
 
-def sweep(path: Path) -> None:
+def remove_stale_partials(path: Path) -> None:
     """Removes what writers of `path` left who are gone; what cannot be removed stays."""
     for part in path.parent.glob(f".{escape(path.name)}.*.part"):
         told = _ENDING.fullmatch(part.name, len(path.name) + 1)
         if told and _is_left(part, *told.groups()):
             with suppress(OSError):
-                removed(part)
+                remove(part)
 
 
-def removed(path: Path) -> None:
+def remove(path: Path) -> None:
     """Has no file and no folder lie there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -16,7 +16,7 @@ from typing import Any
 
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.io.atomic_files import read_json
-from components.core.io.dataclass_json import stated
+from components.core.io.dataclass_json import from_json
 
 KEY_VARIABLE = "THYGAN_STUDY_KEY"
 KEY_FILE_VARIABLE = "THYGAN_STUDY_KEY_FILE"
@@ -104,7 +104,7 @@ class Lineage:
     @staticmethod
     def from_dict(value: Any, where: str = "lineage.json") -> "Lineage":
         """From `to_dict`'s form; DataError for another, whose sentence `where` opens."""
-        return stated(Lineage, value, where)
+        return from_json(Lineage, value, where)
 
     @staticmethod
     def read(path: str | Path) -> "Lineage":

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.io.os_errors import writing
 from components.core.errors import DataError, LeakageError
 from components.core.io.atomic_files import digest, read_json, write_json
+from components.core.io.os_errors import describe_os_errors
 
 PARTS = ("train", "val", "test")
 ALL = "all"
@@ -81,7 +81,7 @@ class SplitPlan:
 
     def write(self, path: str | Path) -> None:
         """Writes the plan as JSON."""
-        with writing(path):
+        with describe_os_errors(path):
             write_json(path, self.to_dict())
 
     @staticmethod
@@ -102,7 +102,7 @@ class SplitPlan:
         return plan.check()
 
 
-def unplanned(plan: SplitPlan, identities: Iterable[str]) -> set[str]:
+def patients_without_fold(plan: SplitPlan, identities: Iterable[str]) -> set[str]:
     """Identities that stand in no part of any fold."""
     named = {one for fold in plan.folds for one in plan.part(fold)}
     return set(identities) - named

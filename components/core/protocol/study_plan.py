@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.core.errors import ConfigError
 from components.core.io.atomic_files import digest, read_json, write_json
-from components.core.io.dataclass_json import stated
+from components.core.io.dataclass_json import from_json
 
 BINARY, DIAGNOSIS = "binary", "diagnosis"
 CONTROL = "-real"
@@ -101,7 +101,7 @@ class StudyPlan:
         """Reads a plan; refuses one that was changed after it was made."""
         value = read_json(path)
         noted = value.pop("digest", "") if isinstance(value, dict) else ""
-        plan = stated(StudyPlan, value, str(path))
+        plan = from_json(StudyPlan, value, str(path))
         if plan.digest != noted:
             raise ConfigError(f"{path} was changed after it was made: its digest does not fit; split again.")
         return plan

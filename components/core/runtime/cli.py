@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 import cyclopts
 
-from components.core.runtime import logs
-from components.core.errors import ConfigError, ThyganError, plain, tells_of_memory
+from components.core.errors import ConfigError, ThyganError, is_out_of_memory, one_line
 from components.core.io.atomic_files import NO_ROOM
+from components.core.runtime import logs
 
 Names = tuple[str, ...]
 
@@ -23,7 +23,7 @@ def new_app(name: str, text: str | None = None) -> cyclopts.App:
     return cyclopts.App(name=name, help=text, help_format="markdown", version_flags=[], default_parameter=style)
 
 
-class _ToldToEnd(BaseException):
+class Terminated(BaseException):
     """SIGTERM; nothing that handles errors takes it for one, and what is half-written is removed on its way."""
 
 
@@ -45,15 +45,15 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
             "some, or give another place."
         )
     except (MemoryError, RuntimeError, ImportError) as error:
-        if not tells_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         _fail(
-            f"Memory is not enough ({plain(error) or type(error).__name__}): nothing half-written is left; give the "
+            f"Memory is not enough ({one_line(error) or type(error).__name__}): nothing half-written is left; give the "
             "process more, or less to hold at once (a smaller batch, fewer or smaller tiles)."
         )
     except KeyboardInterrupt:
         sys.exit("interrupted")
-    except _ToldToEnd:
+    except Terminated:
         _fail("Told to end: nothing half-written is left, and the same command starts again.", 128 + signal.SIGTERM)
 
 
@@ -64,15 +64,15 @@ def _unnamed() -> str:
 
 def _fail(sentence: str, status: int = 1) -> NoReturn:
     if logs.is_json():
-        logs.write(sentence, "error")
+        logs.emit(sentence, "error")
     else:
-        print(logs.struck(f"error: {sentence}"), file=sys.stderr)
+        print(logs.redact(f"error: {sentence}"), file=sys.stderr)
     sys.exit(status)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)  # whoever sends it twice must not break what the first one began
-    raise _ToldToEnd
+    raise Terminated
 
 
 def stage_command(run: Callable[..., Any], name: str) -> None:
@@ -81,7 +81,7 @@ def stage_command(run: Callable[..., Any], name: str) -> None:
     mappings = [one.name for one in parameters if one.annotation == dict[str, str] | None]
 
     def command(**given: Any) -> None:
-        run(**{key: mapping(key, value) if key in mappings else value for key, value in given.items()})
+        run(**{key: parse_mapping(key, value) if key in mappings else value for key, value in given.items()})
 
     shown = [one.replace(annotation=Names, default=()) if one.name in mappings else one for one in parameters]
     app = new_app(f"python -m components.{name}")
@@ -99,7 +99,7 @@ def with_options(
     return command
 
 
-def mapping(name: str, pairs: Sequence[str]) -> dict[str, str]:
+def parse_mapping(name: str, pairs: Sequence[str]) -> dict[str, str]:
     """SITE=VALUE texts as a mapping; raises ConfigError for one without `=`."""
     option = "--" + name.replace("_", "-")
     for pair in pairs:

@@ -39,7 +39,7 @@ def is_pod() -> bool:
     return _POD_VARIABLE in os.environ
 
 
-def context() -> dict[str, str]:
+def current_context() -> dict[str, str]:
     """Which run, pipeline and stage this is, as far as it is known."""
     known = {
         "run": os.environ.get(RUN_VARIABLE, ""),
@@ -50,26 +50,26 @@ def context() -> dict[str, str]:
 
 
 @contextmanager
-def bound(**known: str) -> Iterator[None]:
+def log_context(**known: str) -> Iterator[None]:
     """Adds to what every line inside the block carries."""
     before = dict(_bound)
     _bound.update(known)
     try:
         yield
     except BaseException as error:
-        error.__dict__.setdefault(_ORIGIN, context())  # it may be told after the block
+        error.__dict__.setdefault(_ORIGIN, current_context())  # it may be told after the block
         raise
     finally:
         _bound.clear()
         _bound.update(before)
 
 
-def bind(**known: str) -> None:
+def set_context(**known: str) -> None:
     """Adds to what every line carries until the innermost `bound` ends."""
     _bound.update(known)
 
 
-def write(message: str, level: str = "info", *, to: TextIO | None = None, **fields: Any) -> None:
+def emit(message: str, level: str = "info", *, to: TextIO | None = None, **fields: Any) -> None:
     """One event.
 
     Args:
@@ -79,14 +79,14 @@ def write(message: str, level: str = "info", *, to: TextIO | None = None, **fiel
         fields: What a machine may want beside it; JSON only.
     """
     if not is_json():
-        print(struck(message), file=to, flush=True)
+        print(redact(message), file=to, flush=True)
         return
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    event = {"time": now, "level": level, **context(), "message": message, **fields}
-    print(struck(json.dumps(event, ensure_ascii=False, default=str)), file=to, flush=True)
+    event = {"time": now, "level": level, **current_context(), "message": message, **fields}
+    print(redact(json.dumps(event, ensure_ascii=False, default=str)), file=to, flush=True)
 
 
-def struck(text: str) -> str:
+def redact(text: str) -> str:
     """A text without the values of secret variables."""
     for name, value in os.environ.items():
         if len(value) >= _SHORTEST_SECRET and _SECRET_NAMES.search(name) and "FILE" not in name:
@@ -94,7 +94,7 @@ def struck(text: str) -> str:
     return text
 
 
-def take_over() -> None:
+def install() -> None:
     """Strikes secrets out of an unforeseen end as well; where lines are JSON, it and what libraries say become such."""
     sys.excepthook = _write_end
     if is_json():
@@ -104,12 +104,12 @@ def take_over() -> None:
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        write(record.getMessage().strip(), record.levelname.lower(), logger=record.name)
+        emit(record.getMessage().strip(), record.levelname.lower(), logger=record.name)
 
 
 def _write_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     lines = "".join(traceback.format_exception(kind, error, trace))
     if not is_json():
-        print(struck(lines), end="", file=sys.stderr, flush=True)
+        print(redact(lines), end="", file=sys.stderr, flush=True)
         return
-    write(f"{kind.__name__}: {error}", "error", **getattr(error, _ORIGIN, {}), traceback=lines)
+    emit(f"{kind.__name__}: {error}", "error", **getattr(error, _ORIGIN, {}), traceback=lines)

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 _AHEAD = 2  # results per thread that may wait
 
 
-def computed_ahead(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 0) -> Iterator[Result]:
+def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 0) -> Iterator[Result]:
     """`map(function, items)` by a thread per core (or `workers`), in order, a few results ahead: memory does not grow
     with the items.
 

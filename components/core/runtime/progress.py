@@ -14,9 +14,9 @@ T = TypeVar("T")
 LINE_SECONDS = 10.0
 
 
-def say(message: str, **fields: Any) -> None:
+def log(message: str, **fields: Any) -> None:
     """One line for the person who watches, at once; `fields` reach a log collector beside it."""
-    logs.write(message, **fields)
+    logs.emit(message, **fields)
 
 
 def shows_bars() -> bool:
@@ -48,6 +48,6 @@ def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "
             shown = now
             of = f"/{total} ({100 * done // total} %)" if total else ""
             left = f", about {(now - started) / done * (total - done):.0f} s left" if total else ""
-            say(f"{what}: {done}{of} {unit}{left}", done=done, total=total, unit=unit)
+            log(f"{what}: {done}{of} {unit}{left}", done=done, total=total, unit=unit)
     seconds = time.monotonic() - started
-    say(f"{what}: {done} {unit} in {seconds:.1f} s", done=done, total=total, unit=unit, seconds=round(seconds, 1))
+    log(f"{what}: {done} {unit} in {seconds:.1f} s", done=done, total=total, unit=unit, seconds=round(seconds, 1))

@@ -15,7 +15,7 @@ def optical_density(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return -np.log((pixels.astype(float) + 1) / LIGHT)
 
 
-def fitted_macenko(image: Pixels) -> NumpyMacenkoNormalizer | None:
+def fit_macenko(image: Pixels) -> NumpyMacenkoNormalizer | None:
     """Macenko's fit of an image [H, W, 3]: `HERef` [3, 2], `maxCRef` [2]; None where it shows no two stains."""
     density = optical_density(image.reshape(-1, 3))
     tissue = density[(density >= TISSUE_OD).all(axis=1)]

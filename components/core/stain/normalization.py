@@ -15,9 +15,9 @@ import torch
 from torchstain.numpy.normalizers.macenko import NumpyMacenkoNormalizer
 from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
 
-from components.core.errors import ConfigError
-from components.core.stain.macenko import LIGHT, TISSUE_OD, fitted_macenko
 from components.core.data.images import Pixels
+from components.core.errors import ConfigError
+from components.core.stain.macenko import LIGHT, TISSUE_OD, fit_macenko
 
 MACENKO, REINHARD = "macenko", "reinhard"
 NORMALISE, AUGMENT = "normalise", "augment"
@@ -74,7 +74,7 @@ def fit_stain(tiles: torch.Tensor, use: str, seed: int, method: str = MACENKO) -
     image = pixels[None]  # [1, P, 3]: torchstain reads images
     if use == NORMALISE and method == REINHARD:
         return Stain(use, REINHARD, _lab_statistics(image))
-    macenko = fitted_macenko(image)
+    macenko = fit_macenko(image)
     if macenko is not None:
         return Stain(use, MACENKO, _parameters(macenko))
     if use == AUGMENT:
@@ -145,7 +145,7 @@ def _normalised(stain: Stain, image: Pixels) -> Pixels | None:
         reinhard = NumpyReinhardNormalizer()
         reinhard.target_means, reinhard.target_stds = parameters["means"], parameters["deviations"]
         return reinhard.normalize(image) if image.reshape(-1, 3).std(axis=0).all() else None
-    if fitted_macenko(image) is None:
+    if fit_macenko(image) is None:
         return None
     macenko = NumpyMacenkoNormalizer()
     macenko.HERef, macenko.maxCRef = parameters["vectors"], parameters["strengths"]

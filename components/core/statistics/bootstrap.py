@@ -8,7 +8,7 @@ from components.core.statistics.intervals import resampled_weights
 from components.core.statistics.patients import patient_codes
 
 
-class Resampled:
+class Bootstrap:
     """The cases, and what is computed from them once for all arms.
 
     Attributes:

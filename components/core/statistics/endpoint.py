@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from components.core.html.number_format import fraction
+from components.core.statistics.bootstrap import Bootstrap
 from components.core.statistics.metrics import patient_metrics, weighted_metrics
 from components.core.statistics.paired_tests import AurocDifference, auroc_difference, holm
 from components.core.statistics.patients import patient_predictions, qualifying_sites
-from components.core.statistics.bootstrap import Resampled
-from components.core.html.number_format import fraction
 
 LEVEL = 0.05
 
@@ -69,13 +69,13 @@ class Arms:
         self._all = _by_arm(table, vote)
         self._seeds = {str(one): _by_arm(rows, vote) for one, rows in table.groupby("seed")}
         self._resamples, self._seed = resamples, seed
-        self._drawn: dict[bytes, Resampled] = {}
+        self._drawn: dict[bytes, Bootstrap] = {}
 
-    def drawn(self, cases: pd.DataFrame) -> Resampled:
+    def drawn(self, cases: pd.DataFrame) -> Bootstrap:
         """The bootstrap's draws of these cases; drawn once for equal patients and classes."""
         key = pd.util.hash_pandas_object(cases[["site", "patient", "class"]], index=False).to_numpy().tobytes()
         if key not in self._drawn:
-            self._drawn[key] = Resampled(cases, resamples=self._resamples, seed=self._seed)
+            self._drawn[key] = Bootstrap(cases, resamples=self._resamples, seed=self._seed)
         return self._drawn[key]
 
     def common(self, baseline: str, arm: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -9,8 +9,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from components.core.statistics.auroc import Flags, Floats, Groups, pair_shares
+from components.core.statistics.bootstrap import Bootstrap
 from components.core.statistics.power import POWER
-from components.core.statistics.bootstrap import Resampled
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def delong(first: pd.DataFrame, second: pd.DataFrame) -> DeLong | None:
 def auroc_difference(
     first: pd.DataFrame,
     second: pd.DataFrame,
-    drawn: Resampled,
+    drawn: Bootstrap,
     *,
     level: float = 0.95,
     alpha: float = 0.05,

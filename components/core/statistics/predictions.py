@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from components.core.errors import DataError, plain
 from components.core.data.manifest import is_missing, refuse_formulas
+from components.core.errors import DataError, one_line
 
 COLUMNS = [
     "tile",
@@ -40,7 +40,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(
-            f"{path} cannot be read as a prediction CSV ({plain(error)}): name one that thygan or Thy-GAN wrote."
+            f"{path} cannot be read as a prediction CSV ({one_line(error)}): name one that thygan or Thy-GAN wrote."
         ) from None
     return as_predictions(table, str(path))
 
@@ -87,7 +87,7 @@ def as_predictions(table: pd.DataFrame, where: str = "the table") -> pd.DataFram
     if len(twice):
         one = twice.iloc[0]
         raise DataError(
-            f"{where} has tile {plain(repr(one['tile']))} twice for arm {one['arm']!r}, fold {one['fold']!r}, "
+            f"{where} has tile {one_line(repr(one['tile']))} twice for arm {one['arm']!r}, fold {one['fold']!r}, "
             f"seed {one['seed']!r}: each network predicts a tile once; remove the repeated rows."
         )
     return result
@@ -126,5 +126,5 @@ def _prob_positive(table: pd.DataFrame, pred_class: pd.Series, where: str) -> pd
 def _refuse(table: pd.DataFrame, column: str, bad: pd.Series, where: str, wanted: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
-        shown = plain(repr(table[column].iloc[row]))
+        shown = one_line(repr(table[column].iloc[row]))
         raise DataError(f"{where}, row {row + 1}: {column} is {shown}, not {wanted}.")

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-PUBLISHED_COLUMNS = ["patient", "diagnosis", "class", "pred_class", "pred_prob"]
+THYGAN_COLUMNS = ["patient", "diagnosis", "class", "pred_class", "pred_prob"]
 
 
-def published_form(predictions: pd.DataFrame) -> pd.DataFrame:
+def to_thygan_format(predictions: pd.DataFrame) -> pd.DataFrame:
     """The table in the columns of Thy-GAN's `test_preds.csv`.
 
     Args:
@@ -21,5 +21,5 @@ def published_form(predictions: pd.DataFrame) -> pd.DataFrame:
             "pred_class": predictions["pred_class"],
             "pred_prob": positive.where(predictions["pred_class"] == 1, 1 - positive),
         },
-        columns=PUBLISHED_COLUMNS,
+        columns=THYGAN_COLUMNS,
     )

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from components.core.errors import ConfigError, DataError
+from components.core.html.number_format import difference, fraction, p_clause
+from components.core.protocol.study_plan import CONTROL
 from components.core.statistics.endpoint import LEVEL, Arms, Contrast, adjusted, contrast
 from components.core.statistics.patients import LEAST_PER_CLASS, patient_level
 from components.core.statistics.secondary import Secondary, secondary
-from components.core.protocol.study_plan import CONTROL
-from components.core.html.number_format import difference, fraction, p_clause
 
 BETTER, NOT_SHOWN, WORSE, UNDERPOWERED = "better", "not shown", "worse", "underpowered"
 

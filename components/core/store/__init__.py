@@ -4,10 +4,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from components.core.errors import ConfigError
-from components.core.store.base import Entry, Note, Status, Store
+from components.core.store.base import Entry, SmallObject, Status, Store
 from components.core.store.folder import FolderStore
 
-__all__ = ["Entry", "Note", "Status", "Store", "is_bucket", "local_folder", "open_store"]
+__all__ = ["Entry", "SmallObject", "Status", "Store", "is_bucket", "local_folder", "open_store"]
 
 _BUCKET_SCHEMES = ("s3", "minio")  # KFP writes minio:// for any S3
 

@@ -25,7 +25,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Note:
+class SmallObject:
     """A small object, read whole.
 
     Attributes:
@@ -73,7 +73,7 @@ class Store(Protocol):
     def get(self, name: str, path: Path) -> None:
         """Brings an object to a file, complete or not at all; DataError where it is not what was put."""
 
-    def read(self, name: str) -> Note | None:
+    def read(self, name: str) -> SmallObject | None:
         """A small object; None where there is none."""
 
     def write(self, name: str, data: bytes, *, replaces: str | None = None) -> str | None:
@@ -118,7 +118,7 @@ class Store(Protocol):
         """Removes an object, if it is there."""
 
 
-def checked_name(name: str) -> str:
+def validate_name(name: str) -> str:
     """The name, if it stays below the store's address.
 
     Raises:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.core.errors import StoreError
-from components.core.io.atomic_files import file_sha256, write_text, written
-from components.core.store.base import Entry, Note, Status, checked_name, verify
+from components.core.io.atomic_files import atomic_write, file_sha256, write_text
+from components.core.store.base import Entry, SmallObject, Status, validate_name, verify
 
 
 class FolderStore:
@@ -23,7 +23,7 @@ class FolderStore:
     def put(self, path: Path, name: str) -> None:
         """Copies a file there. Its old checksum goes first, so that a death in between leaves a file without one."""
         target, checksum = self._at(name), file_sha256(path)
-        with self._explained("written", name), written(target) as beside:
+        with self._explained("written", name), atomic_write(target) as beside:
             shutil.copyfile(path, beside)
             sync(beside)
             _checksum_file(target).unlink(missing_ok=True)
@@ -33,18 +33,18 @@ class FolderStore:
     def get(self, name: str, path: Path) -> None:
         """Copies an object from there."""
         source = self._at(name)
-        with self._explained("read", name), written(path) as beside:
+        with self._explained("read", name), atomic_write(path) as beside:
             shutil.copyfile(source, beside)
             noted = _checksum_file(source)
             verify(beside, noted.read_text() if noted.exists() else None, f"{self.uri}/{name}")
 
-    def read(self, name: str) -> Note | None:
+    def read(self, name: str) -> SmallObject | None:
         """A small object; its version is its sha256."""
         if not self.exists(name):
             return None
         with self._explained("read", name), self._at(name).open("rb") as file:
             data, age_s = file.read(), time.time() - os.fstat(file.fileno()).st_mtime
-        return Note(data, hashlib.sha256(data).hexdigest(), age_s)
+        return SmallObject(data, hashlib.sha256(data).hexdigest(), age_s)
 
     def write(self, name: str, data: bytes, *, replaces: str | None = None) -> str | None:
         """Writes a small object under a lock on the folder, so that comparing and writing are one."""
@@ -53,7 +53,7 @@ class FolderStore:
             found = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else ""
             if replaces not in (None, found):
                 return None
-            with written(target) as beside:
+            with atomic_write(target) as beside:
                 beside.write_bytes(data)
             _checksum_file(target).unlink(missing_ok=True)
             return hashlib.sha256(data).hexdigest()
@@ -105,7 +105,7 @@ class FolderStore:
                 path.unlink(missing_ok=True)
 
     def _at(self, name: str) -> Path:
-        return self.root / checked_name(name)
+        return self.root / validate_name(name)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from components.core.errors import ConfigError, StoreAwayError
-from components.core.runtime.progress import say
+from components.core.runtime.progress import log
 
 PATIENCE_VARIABLE, PATIENCE_S = "THYGAN_PATIENCE_S", 300.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
@@ -18,7 +18,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
 Result = TypeVar("Result")
 
 
-def patiently(work: Callable[[], Result]) -> Result:
+def retry_first_request(work: Callable[[], Result]) -> Result:
     """What `work` returns, once its store answers; says that it waits.
 
     Args:
@@ -38,7 +38,7 @@ def patiently(work: Callable[[], Result]) -> Result:
             if waited_s >= patience_s:
                 raise StoreAwayError(f"{str(error).rstrip('.')}; it was waited for, for {waited_s:.0f} s.") from None
             if pause_s == _FIRST_PAUSE_S:
-                say(f"{error} Waiting for it, for {patience_s:g} s at most.")
+                log(f"{error} Waiting for it, for {patience_s:g} s at most.")
             time.sleep(min(pause_s, patience_s - waited_s))
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 

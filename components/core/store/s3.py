@@ -31,8 +31,8 @@ from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 
 from components.core.errors import ConfigError, DataError, StoreAwayError, StoreError
-from components.core.io.atomic_files import written
-from components.core.store.base import Entry, Note, Status, checked_name, verify
+from components.core.io.atomic_files import atomic_write
+from components.core.store.base import Entry, SmallObject, Status, validate_name, verify
 
 Answer = TypeVar("Answer")
 
@@ -112,12 +112,12 @@ class S3Store:
         with self._explained("read", name):
             _again(lambda: self._download(name, path))
 
-    def read(self, name: str) -> Note | None:
+    def read(self, name: str) -> SmallObject | None:
         """A small object; its version is its ETag, its age is told by the clock that the answer carries."""
         with self._explained("read", name), _allowed("NoSuchKey"):
             response = self._client.get_object(self._bucket, self._key(name))
             with closing(response):
-                return Note(response.data, _etag(response.headers), _age_s(response.headers))
+                return SmallObject(response.data, _etag(response.headers), _age_s(response.headers))
         return None
 
     def write(self, name: str, data: bytes, *, replaces: str | None = None) -> str | None:
@@ -175,7 +175,7 @@ class S3Store:
             self._client.remove_object(self._bucket, self._key(name))
 
     def _key(self, name: str) -> str:
-        return self._prefix + checked_name(name)
+        return self._prefix + validate_name(name)
 
     def _range(self, name: str, start: int, length: int, version: str) -> bytes | None:
         pinned: dict[str, Any] = {"If-Match": f'"{version}"'}
@@ -190,7 +190,7 @@ class S3Store:
 
     def _download(self, name: str, path: Path) -> None:
         response = self._client.get_object(self._bucket, self._key(name))
-        with closing(response), written(path) as beside:
+        with closing(response), atomic_write(path) as beside:
             with beside.open("wb") as file:
                 for chunk in response.stream(_CHUNK_BYTES):  # raises where fewer bytes come than were promised
                     file.write(chunk)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from components.core.errors import ConfigError, DataError
-from components.core.io.atomic_files import written
+from components.core.io.atomic_files import atomic_write
 from components.core.stylegan2.generator import Generator
 from components.core.stylegan2.sampling import check_centres, latents, one_hot
 
@@ -77,7 +77,7 @@ def export_torchscript(path: str | Path, network: Exported) -> float:
         warnings.simplefilter("ignore", FutureWarning)  # torch calls TorchScript old; others still read it
         full = io.BytesIO()
         torch.jit.save(torch.jit.trace(network, one), full)  # type: ignore[no-untyped-call]
-        with written(path) as beside:
+        with atomic_write(path) as beside:
             _copy_without_sources(full, beside)
             again = torch.jit.load(str(beside))  # type: ignore[no-untyped-call]
             return _difference(path, network, lambda inputs: again(*inputs.values()))
@@ -109,7 +109,7 @@ def export_onnx(path: str | Path, network: Exported) -> float:
     assert model, "without a file's name torch hands the model over"
     for node in model.model.graph:
         node.metadata_props.clear()  # where in this machine's files it comes from
-    with written(path) as beside:
+    with atomic_write(path) as beside:
         model.save(str(beside))
         session = onnxruntime.InferenceSession(str(beside))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from components.core.errors import DataError, plain
+from components.core.errors import DataError, one_line
 
 Builder = Callable[..., Any]
 
@@ -82,7 +82,7 @@ def read_pickle(
 
 def torn(what: str, reason: object) -> DataError:
     """The sentence for a file that is not what it should be."""
-    return DataError(f"{what} is torn or is no network pickle ({plain(reason)}): copy it again.")
+    return DataError(f"{what} is torn or is no network pickle ({one_line(reason)}): copy it again.")
 
 
 class _Machine:

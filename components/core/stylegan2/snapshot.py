@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from components.core.errors import DataError, plain, tells_of_memory
-from components.core.io.atomic_files import file_sha256, npy, read_json, write_json, written
+from components.core.errors import DataError, is_out_of_memory, one_line
+from components.core.io.atomic_files import atomic_write, file_sha256, npy_bytes, read_json, write_json
 from components.core.stylegan2.generator import Generator
 
 _LARGEST = 2**20  # that any number of a network's description may be
@@ -32,11 +32,11 @@ def save_snapshot(path: str | Path, G: Generator, kimg: float | None, centres: T
     if centres is None:
         _centres_file(path).unlink(missing_ok=True)
     else:
-        with written(_centres_file(path)) as beside:
-            beside.write_bytes(npy(centres.cpu().numpy()))
+        with atomic_write(_centres_file(path)) as beside:
+            beside.write_bytes(npy_bytes(centres.cpu().numpy()))
     tensors = {name: value.detach().cpu().contiguous() for name, value in G.state_dict().items()}
     data = save(tensors)
-    with written(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(data)
     about = {"network": "Generator", "kimg": kimg, "arguments": G.arguments}
     write_json(path.with_suffix(".json"), {**about, "sha256": hashlib.sha256(data).hexdigest()})
@@ -67,14 +67,16 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
             raise ValueError(f"its sha256 is not the one in {path.stem}.json")
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path} is torn or is no safetensors file ({plain(error)}): copy or train it again.") from None
+        raise DataError(
+            f"{path} is torn or is no safetensors file ({one_line(error)}): copy or train it again."
+        ) from None
     try:
         G = _built(description["arguments"], tensors)
     except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError) as error:
-        if tells_of_memory(error):
+        if is_out_of_memory(error):
             raise
         raise DataError(
-            f"{path} does not hold the network that {path.stem}.json describes ({plain(error)}): keep the pair of "
+            f"{path} does not hold the network that {path.stem}.json describes ({one_line(error)}): keep the pair of "
             "files that gan_train wrote together."
         ) from None
     return G.eval().requires_grad_(False).to(device)
@@ -100,7 +102,7 @@ def load_centres(path: str | Path) -> Tensor | None:
             raise ValueError(f"{centres.dtype} {list(centres.shape)}")
     except (ValueError, KeyError, EOFError, OSError, SyntaxError, TokenError, RecursionError) as error:
         raise DataError(
-            f"{file} is torn or of another network ({plain(error)}): delete it, it can be made again."
+            f"{file} is torn or of another network ({one_line(error)}): delete it, it can be made again."
         ) from None
     return torch.from_numpy(np.array(centres))
 

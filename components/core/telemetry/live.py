@@ -9,9 +9,9 @@ from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
-from components.core.runtime import logs
 from components.core.errors import ConfigError
-from components.core.runtime.progress import say
+from components.core.runtime import logs
+from components.core.runtime.progress import log
 from components.core.telemetry.series import COMMON, IMAGES_PER_SECOND, ITEMS, ITEMS_DONE, Series
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Watch:
             kind = Counter if series.kind == "counter" else Gauge
             names = (*COMMON, *series.labels)
             self._collectors[series.name] = kind(series.name, series.help, names, registry=self.registry)
-        known = logs.context()
+        known = logs.current_context()
         return self._collectors[series.name].labels(**{name: known.get(name, "") for name in COMMON}, **labels)
 
 
@@ -76,7 +76,7 @@ def watch() -> Watch:
     return _current[-1]
 
 
-def counted(images: Iterable[T], total: int) -> Iterator[T]:
+def count_items(images: Iterable[T], total: int) -> Iterator[T]:
     """Yields images and shows how many there are to do, how many are done, and how many a second."""
     seen, began = watch(), time.monotonic()
     seen.add(ITEMS, total, unit="images")
@@ -123,7 +123,7 @@ def _serve(own: Watch, port: int) -> WSGIServer | None:
             server, _ = start_http_server(candidate, host or "0.0.0.0", own.registry)  # noqa: S104 - a pod's own address
         except OSError:
             continue
-        say(f"metrics: http://{host or '0.0.0.0'}:{candidate}/metrics")  # noqa: S104
+        log(f"metrics: http://{host or '0.0.0.0'}:{candidate}/metrics")  # noqa: S104
         return server
-    say(f"No metrics: the ports from {port} on are taken. Give another one by {PORT_VARIABLE}.")
+    log(f"No metrics: the ports from {port} on are taken. Give another one by {PORT_VARIABLE}.")
     return None

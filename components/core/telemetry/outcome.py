@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 
-from components.core.runtime import logs
 from components.core.errors import ConfigError
-from components.core.runtime.progress import say
+from components.core.runtime import logs
+from components.core.runtime.progress import log
 from components.core.telemetry.series import ENDED, LAST_SUCCESS, SECONDS, SUCCEEDED, Series
 
 GATEWAY_VARIABLE = "THYGAN_PUSHGATEWAY"
@@ -61,11 +61,11 @@ def push(stage: str, values: Values, *, pipeline: str = "", gateway: str = "") -
         if series.name not in gauges:
             gauges[series.name] = Gauge(series.name, series.help, series.labels, registry=registry)
         (gauges[series.name].labels(**labels) if labels else gauges[series.name]).set(value)
-    group = {"pipeline": pipeline or logs.context()["pipeline"], "stage": stage}
+    group = {"pipeline": pipeline or logs.current_context()["pipeline"], "stage": stage}
     try:
         pushadd_to_gateway(url, JOB, registry, group, timeout=_TIMEOUT_S)
     except (URLError, OSError, ValueError) as error:
-        say(f"The Pushgateway at {url} did not take the outcome ({getattr(error, 'reason', error)}). Going on.")
+        log(f"The Pushgateway at {url} did not take the outcome ({getattr(error, 'reason', error)}). Going on.")
         return False
     return True
 

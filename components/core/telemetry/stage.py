@@ -15,7 +15,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def watched(run: Callable[P, R]) -> Callable[P, R]:
+def instrumented(run: Callable[P, R]) -> Callable[P, R]:
     """Wraps a stage's `run`. Of a training's processes only the first one is seen from outside.
 
     Raises:
@@ -25,9 +25,9 @@ def watched(run: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(run)
     def wrapper(*given: P.args, **named: P.kwargs) -> R:
-        logs.take_over()
+        logs.install()
         known = {name: str(named[name]) for name in ("scheme", "fold") if named.get(name)}
-        with logs.bound(stage=stage, **known):
+        with logs.log_context(stage=stage, **known):
             if os.environ.get("RANK", "0") != "0" or named.get("dry_run"):
                 return run(*given, **named)
             gateway, began, succeeded = gateway_of_environment(), time.monotonic(), False

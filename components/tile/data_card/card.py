@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from components.core.data.archive import ImageArchive
+from components.core.data.manifest import to_csv
+from components.core.io.atomic_files import file_sha256, write_json, write_text
 from components.tile.data_card.page import card_page
 from components.tile.data_card.stains import METHOD, SiteStain, chosen_tiles, differences, site_stain
-from components.core.io.atomic_files import file_sha256, write_json, write_text
-from components.core.data.manifest import to_csv
 
 EVERY = "*"
 _BLIND = -1

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.core.stain.macenko import TISSUE_OD, fitted_macenko, optical_density
 from components.core.data.images import Pixels
+from components.core.stain.macenko import TISSUE_OD, fit_macenko, optical_density
 
 MOST_TILES, PIXELS_OF_A_TILE = 96, 4096
 METHOD = (
@@ -67,7 +67,7 @@ def site_stain(tiles: Iterable[Pixels], rng: np.random.Generator) -> SiteStain:
     means = np.array([one.mean(axis=0) for one in tissues if len(one)])  # [tiles with tissue, 3]
     spread = means.std(axis=0, ddof=1).tolist() if len(means) > 1 else None
     mean_od = tissue.mean(axis=0).tolist()
-    macenko = fitted_macenko(np.concatenate(drawn)[None])  # torchstain reads images: [1, P, 3]
+    macenko = fit_macenko(np.concatenate(drawn)[None])  # torchstain reads images: [1, P, 3]
     if macenko is None:
         return SiteStain(len(drawn), share, mean_od, spread)
     haematoxylin, eosin = macenko.HERef.T.tolist()

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 
-from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.classifier.frozen import Frozen, read_classifiers, save_weights, write_classifiers
 from components.core.classifier.predictions import (
     class_names,
@@ -17,6 +16,7 @@ from components.core.classifier.predictions import (
     write_predictions,
 )
 from components.core.classifier.tiles import read_tiles, study_mpp
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.errors import DataError, WeightsError
 from components.core.features.backbones import build_backbone
 from components.core.io.atomic_files import file_sha256

@@ -11,11 +11,11 @@ from scipy import stats
 from tables import one_tile_each, separated
 
 from components.core.errors import ConfigError, DataError
+from components.core.statistics.bootstrap import Bootstrap
 from components.core.statistics.paired_tests import auroc_difference
 from components.core.statistics.patients import patient_predictions
 from components.core.statistics.power import detectable_auroc
 from components.core.statistics.predictions import as_predictions
-from components.core.statistics.bootstrap import Resampled
 from components.core.statistics.verdict import BETTER, NOT_SHOWN, UNDERPOWERED, WORSE, compare_arms
 
 N = (60, 60)
@@ -150,7 +150,7 @@ def test_a_patient_s_cases_are_resampled_together():
     other = separated(np.random.default_rng(4), 30, 30, 1.5)[1]
     one = [patient_predictions(one_tile_each(truth, one)) for one in (score, other)]
     two = [pd.concat([cases, cases.assign(case=cases["case"] + "b")], ignore_index=True) for cases in one]
-    single, double = (auroc_difference(*pair, Resampled(pair[0], resamples=500)) for pair in (one, two))
+    single, double = (auroc_difference(*pair, Bootstrap(pair[0], resamples=500)) for pair in (one, two))
     assert double.difference == pytest.approx(single.difference)
     assert double.standard_error == pytest.approx(single.standard_error, rel=0.02)
 

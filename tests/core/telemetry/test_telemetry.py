@@ -9,9 +9,9 @@ import pytest
 
 from components.core.errors import ConfigError, DataError
 from components.core.telemetry import series
-from components.core.telemetry.live import counted, watch
+from components.core.telemetry.live import count_items, watch
 from components.core.telemetry.outcome import publish_outcome
-from components.core.telemetry.stage import watched
+from components.core.telemetry.stage import instrumented
 
 sys.path.insert(0, str(Path(__file__).parent))
 from real_prometheus import Gateway, fetch, free_port
@@ -24,7 +24,7 @@ def stage(work, name="gan_train"):
         return work()
 
     run.__module__ = f"components.{name}.stage"
-    return watched(run)
+    return instrumented(run)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_stage_shows_its_series_while_it_works_and_not_longer(port, monkeypatc
         watch().set(series.KIMG, 12.5)
         watch().set(series.GAN_LOSS, None, network="G")
         watch().add(series.NONFINITE, 2, phase="g_main")
-        for _ in counted(range(3), 5):
+        for _ in count_items(range(3), 5):
             pass
         return page(port)
 

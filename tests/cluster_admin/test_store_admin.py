@@ -11,14 +11,14 @@ import pytest
 from minio import Minio
 from minio.error import S3Error
 
-from components.core.errors import ConfigError
-from components.core.cache.publish import RENEWED_AFTER_S
 from components.cluster_admin.buckets import read_buckets
+from components.core.cache.publish import RENEWED_AFTER_S
+from components.core.errors import ConfigError
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from real_s3 import Server
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 STORE = ROOT / "manifests/base/store"
 STAGES = (
     "tile",

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from components.core.io import partial_files
-from components.core.io.atomic_files import write_text, written
+from components.core.io.atomic_files import atomic_write, write_text
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 pytest_plugins = ["real_s3"]
 
 
@@ -17,7 +17,7 @@ def writing(path, is_folder):
     """Work for a child: writes, and never ends."""
 
     def work(tell):
-        with written(path) as beside:
+        with atomic_write(path) as beside:
             (beside.mkdir() or beside / "part" if is_folder else beside).write_bytes(b"half")
             tell(beside.name)
             time.sleep(600)
@@ -59,14 +59,14 @@ def test_a_living_writer_and_other_outputs_are_left_alone(tmp_path, forked):
 
 
 def test_a_number_that_another_process_has_now_keeps_nothing(tmp_path):
-    own = partial_files.part_beside(tmp_path / "out").name
+    own = partial_files.partial_path(tmp_path / "out").name
     start = own.removesuffix(".part").rpartition("-")[2]
     earlier = tmp_path / own.replace(f"-{start}.part", f"-{int(start) - 1}.part")
     earlier.touch()
-    partial_files.sweep(tmp_path / "out")
+    partial_files.remove_stale_partials(tmp_path / "out")
     assert not hidden(tmp_path)
     (tmp_path / own).touch()
-    partial_files.sweep(tmp_path / "out")
+    partial_files.remove_stale_partials(tmp_path / "out")
     assert hidden(tmp_path) == {own}
 
 
@@ -74,9 +74,9 @@ def test_what_another_pod_writes_on_the_volume_is_judged_by_its_age(tmp_path, mo
     """Its process numbers mean nothing here: 1 lives in every pod."""
     theirs = tmp_path / ".out.01234567-1-77.part"
     (theirs / "inside").mkdir(parents=True)
-    partial_files.sweep(tmp_path / "out")
+    partial_files.remove_stale_partials(tmp_path / "out")
     assert theirs.exists()
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + partial_files.OTHERS_KEEP_S + 60)
-    partial_files.sweep(tmp_path / "out")
+    partial_files.remove_stale_partials(tmp_path / "out")
     assert not hidden(tmp_path)

@@ -16,16 +16,16 @@ CODE = """
 import logging, sys, threading, warnings
 from components.core.runtime import logs
 from components.core.errors import DataError
-from components.core.runtime.progress import say, track
-from components.core.stage_record import Record
-from components.core.telemetry.stage import watched
+from components.core.runtime.progress import log, track
+from components.core.records.stage_record import Record
+from components.core.telemetry.stage import instrumented
 
 def run(*, metrics, fails):
     with Record(metrics, "gan_train", fold="1", scheme="binary"):
-        say("begun")
+        log("begun")
         for _ in track(range(3), "looking", unit="tiles"):
             pass
-        thread = threading.Thread(target=lambda: say("from a thread"))
+        thread = threading.Thread(target=lambda: log("from a thread"))
         thread.start(), thread.join()
         logging.getLogger("library").warning("of a library")
         if fails:

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.core.runtime.prefetch import computed_ahead
 from components.core.data.archive import ArchiveWriter, ImageArchive, decode, encode_png
-from components.core.data.content_hash import content
-from components.core.errors import DataError, ThyganError
+from components.core.data.content_hash import content_hash
 from components.core.data.manifest import COLUMNS, typed
+from components.core.errors import DataError, ThyganError
+from components.core.runtime.prefetch import prefetch_map
 
 SIDE = 8
 FIRST, SECOND = "00000/img00000000.png", "00000/img00000001.png"
@@ -154,7 +154,7 @@ def test_a_name_that_is_no_text_is_refused(archive):
     archive.write_bytes(data)
     with pytest.raises(DataError, match=r"is no image archive \('utf-8' codec can't decode"):
         read_all(archive)
-    assert content(archive) == hashlib.sha256(data).hexdigest()
+    assert content_hash(archive) == hashlib.sha256(data).hexdigest()
 
 
 def test_encrypted_entries_are_refused(archive):
@@ -223,11 +223,11 @@ def test_work_ahead_keeps_order_and_stays_a_few_items_ahead():
         started.append(item)
         return -item
 
-    results = computed_ahead(work, iter(range(1000)))
+    results = prefetch_map(work, iter(range(1000)))
     assert [next(results) for _ in range(10)] == [-item for item in range(10)]
     assert len(started) < 100
     results.close()
-    assert list(computed_ahead(work, [])) == []
+    assert list(prefetch_map(work, [])) == []
 
 
 def test_missing_values_are_typed_as_missing():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from components.core.runtime.device import pick_device, pick_devices
 from components.core.errors import ConfigError
+from components.core.runtime.device import pick_device, pick_devices
 
 CPU = torch.device("cpu")
 GPUS = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.manifest import write_manifest
 from components.tile.data_card.card import data_card, write_card
 from components.tile.data_card.page import card_page
 from components.tile.data_card.stains import MOST_TILES, chosen_tiles, site_stain
-from components.core.data.manifest import write_manifest
 from pipelines.demo.stain import HOSPITAL_A, HOSPITAL_B, photographed
 
 SIDE = 64

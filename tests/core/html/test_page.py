@@ -2,7 +2,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from components.core.html.page import document, gap_table, significant
-from components.core.html.plots import figure_html, plain, styled
+from components.core.html.plots import figure_html, plain, style_figure
 
 
 def row(**changes):
@@ -57,7 +57,7 @@ def test_document_escapes_its_title_and_brings_plotly():
 
 
 def test_figures_are_repeatable_fragments():
-    figure = styled(go.Figure(go.Scatter(x=[1], y=[2], name=plain("<i>"))), 200)
+    figure = style_figure(go.Figure(go.Scatter(x=[1], y=[2], name=plain("<i>"))), 200)
     first, second = figure_html(figure, "f"), figure_html(figure, "f")
     assert first == second and 'id="f"' in first and "<i>" not in first
     assert "cdn" not in first

@@ -2,13 +2,13 @@
 
 import time
 
+from components.core.checkpoint.lease import acquire_lease
 from components.core.errors import StoreError
-from components.core.checkpoint.lease import take_lease
 
 
 def holding(uri, expiry_s):
     def work(tell):
-        lease = take_lease(uri, expiry_s)
+        lease = acquire_lease(uri, expiry_s)
         while True:
             try:
                 lease.check()

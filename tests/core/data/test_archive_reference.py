@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from components.core.cache import publish
+from components.core.cache.publish import publish_or_fetch
+from components.core.cache.result_cache import ARCHIVE, ARCHIVE_BYTES, CachedResult, ResultCache, describe_artifact
 from components.core.data.archive import ArchiveWriter, ImageArchive
-from components.core.data.content_hash import content
+from components.core.data.archive_reference import ARCHIVES_VARIABLE, Reference, download, localize, reference_at
+from components.core.data.content_hash import content_hash
 from components.core.errors import ConfigError, DataError, StoreError
-from components.core.cache.result_cache import ARCHIVE, ARCHIVE_BYTES, Keeper, Result, described
-from components.core.cache.publish import settle
-from components.core.data.archive_reference import ARCHIVES_VARIABLE, Reference, brought, on_disk, reference_at
 from components.core.store import open_store
 from tests.chaos.faulty_line import FaultyLine
 from tests.core.real_s3 import BUCKET
@@ -57,7 +57,7 @@ def referred(archives, whole, tmp_path):
     """A reference to it, as a stage leaves one."""
     path = tmp_path / "artifact"
     shutil.copyfile(whole, path)
-    settle(path)
+    publish_or_fetch(path)
     return path
 
 
@@ -67,7 +67,7 @@ def key_of(path):
 
 def test_a_reference_reads_as_the_file_does(referred, whole):
     assert referred.stat().st_size < 1000
-    assert content(referred) == content(whole)
+    assert content_hash(referred) == content_hash(whole)
     with ImageArchive(referred) as far, ImageArchive(whole) as near:
         assert far.manifest.equals(near.manifest)
         assert (len(far), far.resolution) == (TILES, SIDE_PX)
@@ -108,28 +108,28 @@ def test_the_same_archive_lies_there_once_and_is_made_young_again(referred, whol
     [entry] = store.list()
     again = tmp_path / "again"
     shutil.copyfile(whole, again)
-    settle(again)
+    publish_or_fetch(again)
     assert again.read_bytes() == referred.read_bytes()
     assert [one.version for one in store.list()] == [entry.version]
     with ImageArchive(referred) as reader:
         before = s3.client().stat_object(BUCKET, key_of(referred)).last_modified
         monkeypatch.setattr(publish, "RENEWED_AFTER_S", -1.0)
         while s3.client().stat_object(BUCKET, key_of(referred)).last_modified == before:
-            settle(again)  # stamps are whole seconds
+            publish_or_fetch(again)  # stamps are whole seconds
         assert len(list(reader.images())) == TILES, "a reader goes on over a renewal"
     assert store.status(entry.name).sha256 == reference_at(referred).sha256
 
 
 def test_a_reference_comes_back_as_its_archive(referred, whole, monkeypatch, tmp_path):
-    brought(reference_at(referred), tmp_path / "back.zip")
+    download(reference_at(referred), tmp_path / "back.zip")
     assert (tmp_path / "back.zip").read_bytes() == whole.read_bytes()
     (tmp_path / "scratch").mkdir()
-    assert on_disk(whole, tmp_path / "scratch") == whole
-    assert on_disk(referred, tmp_path / "scratch").read_bytes() == whole.read_bytes()
+    assert localize(whole, tmp_path / "scratch") == whole
+    assert localize(referred, tmp_path / "scratch").read_bytes() == whole.read_bytes()
     monkeypatch.delenv(ARCHIVES_VARIABLE)
     with pytest.raises(ConfigError, match=f"a reference to s3://.*zip: set {ARCHIVES_VARIABLE} to the place"):
         ImageArchive(referred)
-    settle(referred)
+    publish_or_fetch(referred)
     assert referred.read_bytes() == whole.read_bytes()
 
 
@@ -140,7 +140,7 @@ def test_other_files_stay_as_they_are(archives, tmp_path):
     with zipfile.ZipFile(tmp_path / "plain.zip", "w") as other:
         other.writestr("x", b"y")
     before = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()}
-    assert [settle(tmp_path / name) for name in [*before, "absent", "."]] == [None] * (len(before) + 2)
+    assert [publish_or_fetch(tmp_path / name) for name in [*before, "absent", "."]] == [None] * (len(before) + 2)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()} == before
     assert open_store(archives).list() == []
 
@@ -171,13 +171,13 @@ def test_a_forged_reference_is_not_followed(referred, archives, monkeypatch, tmp
     ]
     for values in unsound:
         referred.write_text(json.dumps({**asdict(true), **values}))
-        for use in (ImageArchive, content, settle):
+        for use in (ImageArchive, content_hash, publish_or_fetch):
             with pytest.raises(DataError, match="is no sound reference") as refused:
                 use(referred)
             assert "\n" not in str(refused.value)
     referred.write_text(json.dumps(asdict(true)))
     other = write_other(tmp_path)
-    for lie in (replace(true, bytes=true.bytes - 1), replace(true, content=content(other))):
+    for lie in (replace(true, bytes=true.bytes - 1), replace(true, content=content_hash(other))):
         referred.write_text(json.dumps(asdict(lie)))
         with pytest.raises(DataError, match=r"is not what was put there|does not hold what its reference says"):
             ImageArchive(referred)
@@ -225,10 +225,10 @@ def test_a_forged_image_behind_the_true_checksum(referred, whole, s3):
 
 def test_an_archive_that_is_gone(referred, archives):
     open_store(archives).delete(reference_at(referred).name)
-    for use in (ImageArchive, settle):
+    for use in (ImageArchive, publish_or_fetch):
         with pytest.raises(StoreError, match=r"zip is not there: correct the bucket .* or run the stage again"):
             use(referred)
-    assert content(referred)
+    assert content_hash(referred)
 
 
 @pytest.mark.parametrize(
@@ -305,13 +305,13 @@ def test_a_result_whose_archive_is_gone_is_none(referred, archives, bucket, tmp_
     """Rules of a bucket may take an archive; what named it is made again."""
     reference = reference_at(referred)
     known = {ARCHIVE: reference.archive, ARCHIVE_BYTES: reference.bytes}
-    artifact = described(referred, "system.TileSet", f"{bucket}/p/1/tile/0/tiles", known)
+    artifact = describe_artifact(referred, "system.TileSet", f"{bucket}/p/1/tile/0/tiles", known)
     assert artifact.content == reference.content
     assert artifact.size_bytes == referred.stat().st_size + reference.bytes
-    made = Result("tile", "p/1", "p/1/tile/0", "k", "src-1", "2026-01-01T00:00:00Z", {}, {}, {"tiles": artifact})
-    Keeper(bucket).keep(made, {"tiles": referred}, upload=True)
-    found = Keeper(bucket).find("tile", "k")
-    Keeper(bucket).fetch(found, {"tiles": tmp_path / "back"})
+    made = CachedResult("tile", "p/1", "p/1/tile/0", "k", "src-1", "2026-01-01T00:00:00Z", {}, {}, {"tiles": artifact})
+    ResultCache(bucket).keep(made, {"tiles": referred}, upload=True)
+    found = ResultCache(bucket).find("tile", "k")
+    ResultCache(bucket).fetch(found, {"tiles": tmp_path / "back"})
     assert (tmp_path / "back").read_bytes() == referred.read_bytes()
     open_store(archives).delete(reference.name)
-    assert Keeper(bucket).find("tile", "k") is None
+    assert ResultCache(bucket).find("tile", "k") is None

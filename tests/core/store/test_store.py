@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from components.core.checkpoint.upload_queue import UploadQueue
 from components.core.errors import ConfigError, DataError, StoreError
 from components.core.store import Entry, open_store
-from components.core.checkpoint.upload_queue import Errands
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 pytest_plugins = ["real_s3"]
 BUCKET = "thygan-test"
 
@@ -245,7 +245,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_errands_outlive_the_store_and_keep_the_newest(bucket, s3, tmp_path, capsys):
-    store, errands = open_store(bucket, retries=0), Errands(bucket)
+    store, errands = open_store(bucket, retries=0), UploadQueue(bucket)
     source = a_file(tmp_path / "source", b"x")
     s3.kill()
     for number in range(5):
@@ -263,7 +263,7 @@ def test_errands_outlive_the_store_and_keep_the_newest(bucket, s3, tmp_path, cap
 
 
 def test_an_errand_that_breaks_is_not_hidden():
-    errands = Errands("nowhere")
+    errands = UploadQueue("nowhere")
     errands.submit("break", lambda: 1 // 0)
     assert errands.wait(10).startswith("ZeroDivisionError")
     with pytest.raises(ZeroDivisionError):

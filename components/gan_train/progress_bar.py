@@ -4,11 +4,11 @@ import time
 
 from tqdm import tqdm
 
-from components.core.runtime.progress import LINE_SECONDS, say, shows_bars
+from components.core.runtime.progress import LINE_SECONDS, log, shows_bars
 from components.gan_train.training_loop import Row
 
 
-class Progress:
+class ProgressBar:
     """Shows kimg, sec/kimg, the time left, ADA's p and memory."""
 
     def __init__(self, what: str, kimg: float, begin_kimg: float) -> None:
@@ -32,7 +32,7 @@ class Progress:
         elif (now := time.monotonic()) - self._shown >= LINE_SECONDS:
             self._shown = now
             left = duration((self._kimg - kimg) * (now - self._started) / (kimg - self._begin))
-            say(f"{self._what}: {kimg:.4g} of {self._kimg:g} kimg, about {left} left{self._rest}")
+            log(f"{self._what}: {kimg:.4g} of {self._kimg:g} kimg, about {left} left{self._rest}")
         self._done = kimg
 
     def close(self) -> None:
