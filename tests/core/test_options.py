@@ -100,7 +100,7 @@ def test_a_cache_key_leaves_out_what_changes_no_result():
         {},
         optional={
             "kimg": st.one_of(st.none(), st.integers(-3, 5), st.floats(-1, 5, allow_nan=False)),
-            "batch": st.one_of(st.integers(-3, 5000), st.floats(0, 9), st.text(max_size=2)),
+            "batch": st.one_of(st.integers(-3, 5000), st.floats(0, 9), st.just("16")),
             "augment": st.sampled_from(["ada", "noaug", "no"]),
             "arms": st.lists(st.one_of(st.just("none"), st.integers(0, 1)), max_size=2),
             "stop": st.one_of(st.booleans(), st.just("yes")),

@@ -22,8 +22,8 @@ class SharedOptions:
     )
     weights_dir: str = option(
         "",
-        "Folder or s3://bucket/prefix with network weights; empty = THYGAN_WEIGHTS, installed packages, the user's cache, "
-        "a mirror, the network.",
+        "Folder or s3://bucket/prefix with network weights; empty = THYGAN_WEIGHTS, installed packages, a cache, a "
+        "mirror, the network.",
         affects_result=False,
     )
     device: str = option(
