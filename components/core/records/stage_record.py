@@ -112,7 +112,8 @@ def read_record(kind: type[T], raw: Mapping[str, Any]) -> T:
         DataError: A field without a default is missing, or one is of another type.
     """
     stage = str(raw.get("stage", "a stage"))
-    return _from_json(kind, {**raw.get("tables", {}), **raw}, f"The record of {stage}")
+    # a table may have the name of a scalar, which says the same in short
+    return _from_json(kind, {**raw, **raw.get("tables", {})}, f"The record of {stage}")
 
 
 def find_record(kind: type[T], stage: str, chain: Iterable[Mapping[str, Any]]) -> T | None:
