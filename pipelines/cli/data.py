@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from components.core.runtime.cli import Names, parse_mapping
+from components.core.options.arguments import parse_mapping
+from components.core.runtime.cli import Names
 
 
 def check(

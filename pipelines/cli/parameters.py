@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from components.core.errors import ConfigError
-from components.core.runtime.cli import parse_mapping, with_options
+from components.core.options.arguments import parse_mapping
+from components.core.runtime.cli import with_options
 
 PROFILES = Path(__file__).parents[2] / "components/core/profiles"
 _PYTHON = {"String": str, "Integer": int, "Float": float, "Boolean": bool, "List": list, "Dict": dict}

@@ -6,7 +6,7 @@ YAML file may say the same as 5. Both give one canonical form, which cache keys 
 
 import difflib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +19,13 @@ _SHOWN = 60  # characters of a wrong value in a message
 _ARTICLES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
-def parse(kind: type[T], values: Mapping[str, Any], where: str, only: Collection[str] | None = None) -> T:
+def parse(
+    kind: type[T],
+    values: Mapping[str, Any],
+    where: str,
+    only: Collection[str] | None = None,
+    label: Callable[[str], str] | None = None,
+) -> T:
     """An options dataclass from plain values.
 
     Args:
@@ -27,6 +33,7 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str, only: Collection
         values: Name -> value, as JSON or YAML gave it; None = left out.
         where: What a message begins with, for example "gan" or "profile demo: gan".
         only: The names that `values` may have; None = all of `kind`.
+        label: What a message calls the option of a name, for example "--kimg"; None = "gan.kimg".
 
     Raises:
         ConfigError: An unknown name (the nearest known one is named), a wrong type, or a value out of its range.
@@ -39,7 +46,7 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str, only: Collection
         if name not in infos:
             raise ConfigError(f"{where} has no option {name!r}{suggest(str(name), infos)}")
         if value is not None:
-            arguments[name] = _convert(infos[name], value, f"{where}.{name}")
+            arguments[name] = _convert(infos[name], value, label(name) if label else f"{where}.{name}")
     return kind(**arguments)
 
 

@@ -10,8 +10,11 @@ from typing import Any, NoReturn
 
 import cyclopts
 
-from components.core.errors import ConfigError, ThyganError, is_out_of_memory, one_line
+from components.core.errors import ThyganError, is_out_of_memory, one_line
 from components.core.io.atomic_files import NO_ROOM
+from components.core.options.arguments import option_parameters, parse_mapping, parse_stated
+from components.core.options.fields import describe_options
+from components.core.options.shared import SharedOptions
 from components.core.runtime import logs
 
 Names = tuple[str, ...]
@@ -75,18 +78,45 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-def stage_command(run: Callable[..., Any], name: str) -> None:
-    """`python -m components.NAME --help`."""
-    parameters = inspect.signature(run).parameters.values()
-    mappings = [one.name for one in parameters if one.annotation == dict[str, str] | None]
+def stage_command(run: Callable[..., Any], name: str, options: type | None = None, shared: Sequence[str] = ()) -> None:
+    """`python -m components.NAME --help`: the stage's paths and identity, its options and the shared ones it reads.
 
-    def command(**given: Any) -> None:
-        run(**{key: parse_mapping(key, value) if key in mappings else value for key, value in given.items()})
+    Args:
+        run: The stage's `run`.
+        name: Its package below `components`.
+        options: Its options dataclass; None where it has no options.
+        shared: The fields of SharedOptions that it reads.
+    """
+    execute(stage_app(run, name, options, shared))
 
-    shown = [one.replace(annotation=Names, default=()) if one.name in mappings else one for one in parameters]
+
+def stage_app(
+    run: Callable[..., Any], name: str, options: type | None = None, shared: Sequence[str] = ()
+) -> cyclopts.App:
+    """The app of `stage_command`."""
+    signature = inspect.signature(run).parameters
+    direct = [one for one in signature.values() if one.name not in ("options", "shared")]
+    mappings = [one.name for one in direct if one.annotation == dict[str, str] | None]
+    parameters = [one.replace(annotation=Names, default=()) if one.name in mappings else one for one in direct]
+    if options:
+        group = cyclopts.Group("Options", sort_key=1)
+        parameters += option_parameters(describe_options(options), group)
+    if shared:
+        group = cyclopts.Group("Options that several stages share", sort_key=2)
+        parameters += option_parameters((one for one in describe_options(SharedOptions) if one.name in shared), group)
+
+    def command(**values: Any) -> None:
+        arguments = {key: value for key, value in values.items() if key in signature}
+        arguments |= {key: parse_mapping(key, arguments[key]) for key in mappings if key in arguments}
+        if options:
+            arguments["options"] = parse_stated(options, values)
+        if "shared" in signature:
+            arguments["shared"] = parse_stated(SharedOptions, values, shared)
+        run(**arguments)
+
     app = new_app(f"python -m components.{name}")
-    app.default(with_options(command, shown, inspect.getdoc(run)))
-    execute(app)
+    app.default(with_options(command, parameters, inspect.getdoc(run)))
+    return app
 
 
 def with_options(
@@ -97,12 +127,3 @@ def with_options(
     command.__signature__ = inspect.Signature(list(options))  # type: ignore[attr-defined]
     command.__annotations__ = {option.name: option.annotation for option in options}
     return command
-
-
-def parse_mapping(name: str, pairs: Sequence[str]) -> dict[str, str]:
-    """SITE=VALUE texts as a mapping; raises ConfigError for one without `=`."""
-    option = "--" + name.replace("_", "-")
-    for pair in pairs:
-        if "=" not in pair:
-            raise ConfigError(f"{option} {pair}: write it as {option} SITE=VALUE.")
-    return dict(pair.split("=", 1) for pair in pairs)
