@@ -9,9 +9,9 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
-from components.core.data.archive import MANIFEST
 from components.core.data.archive_reference import Reference, archive_store, download, open_remote, reference_at
 from components.core.data.content_hash import content_hash
+from components.core.data.file_names import MANIFEST
 from components.core.io.atomic_files import file_sha256, write_json
 from components.core.runtime.progress import log
 from components.core.store import Store

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from components.core.data.file_names import CLASSES, DATASET, LINEAGE, MANIFEST
 from components.core.data.images import Pixels, decode, encode_png
 from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, parse_manifest, to_csv, typed
 from components.core.data.zip_reader import Entries, Made
@@ -36,8 +37,6 @@ __all__ = [
     "encode_png",
 ]
 
-MANIFEST, DATASET = "manifest.csv", "dataset.json"
-LINEAGE, CLASSES = "lineage.json", "classes.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

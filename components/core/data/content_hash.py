@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.core.data.archive_reference import reference_at
+from components.core.data.file_names import RECORDS
 from components.core.data.zip_safety import DAMAGED, ENCRYPTED, zip_bomb_reason
 from components.core.io.atomic_files import digest, file_sha256
-from components.core.records.stage_record import RECORDS
 
 _IMAGE = ".png"
 

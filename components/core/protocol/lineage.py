@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from components.core.data.file_names import LINEAGE
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.io.atomic_files import read_json
 from components.core.io.dataclass_json import from_json
@@ -102,7 +103,7 @@ class Lineage:
         return asdict(self)
 
     @staticmethod
-    def from_dict(value: Any, where: str = "lineage.json") -> "Lineage":
+    def from_dict(value: Any, where: str = LINEAGE) -> "Lineage":
         """From `to_dict`'s form; DataError for another, whose sentence `where` opens."""
         return from_json(Lineage, value, where)
 
@@ -111,7 +112,7 @@ class Lineage:
         """Reads a lineage file; an absent or empty one means that nothing can be proven."""
         path = Path(path)
         if not path.exists():
-            raise LeakageError(f"{path.parent.name} has no lineage.json: its patients cannot be proven disjoint.")
+            raise LeakageError(f"{path.parent.name} has no {LINEAGE}: its patients cannot be proven disjoint.")
         return Lineage.from_dict(read_json(path), str(path))
 
 

@@ -13,13 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from components.core.data.file_names import RECORDS
 from components.core.errors import DataError
 from components.core.io.atomic_files import write_json
 from components.core.runtime import logs
 from components.core.runtime.progress import log
 from components.core.telemetry import live, series
 
-RECORDS = "records.json"
+__all__ = ["RECORDS", "StageRecord", "find_record", "read_record"]
+
 T = TypeVar("T")
 
 
