@@ -92,7 +92,7 @@ def make_tiles(path: Path, fields: list[np.ndarray], count: int, side_px: int, c
 
 def packed(tiles: Path) -> Used:
     """The pack stage as a process."""
-    outputs = {name: tiles.with_name(name) for name in ("dataset", "held_out", "metrics")}
+    outputs = {name: tiles.with_name(name) for name in ("dataset", "held_out", "pack_record")}
     words = [word for name, path in outputs.items() for word in (f"--{name.replace('_', '-')}", path)]
     inputs = ["--tiles", tiles, "--plan", tiles.with_suffix(".json"), "--fold", "all"]
     return used_by(tiles.parent, "components.pack", *inputs, *words)

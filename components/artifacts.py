@@ -94,3 +94,10 @@ class DomainGap(dsl.Dataset):
 
     schema_title = "system.DomainGap"
     schema_version = "1.0.0"
+
+
+class Record(dsl.Artifact):
+    """JSON: a stage's record: its results, its tables, and the records of the stages before it."""
+
+    schema_title = "system.Record"
+    schema_version = "1.0.0"

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.artifacts import GanDataset, HeldOut, SplitPlan, TileSet
+from components.artifacts import GanDataset, HeldOut, Record, SplitPlan, TileSet
 from components.kfp_component import stage_component
 
 
@@ -13,10 +13,11 @@ def pack(
     fold: str,
     dataset: dsl.Output[GanDataset],
     held_out: dsl.Output[HeldOut],
-    metrics: dsl.Output[dsl.Metrics],
+    pack_record: dsl.Output[Record],
+    pack_metrics: dsl.Output[dsl.Metrics],
     scheme: str = "binary",
 ) -> None:
-    given = locals()
+    arguments = locals()
     from components.kfp_runtime import run_stage
 
-    run_stage(pack, given)
+    run_stage(pack, arguments)

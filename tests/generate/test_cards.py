@@ -57,7 +57,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tiles(folder / "tiles")
     people = sorted(PATIENTS)
     SplitPlan("key", {"0": {"train": people[:4], "val": people[4:], "test": []}}, "by hand").write(folder / "plan")
-    pack(**at("tiles", "plan", "dataset", "held_out"), metrics=str(folder / "pack.json"), fold="0")
+    pack(**at("tiles", "plan", "dataset", "held_out"), pack_record=str(folder / "pack.json"), fold="0")
     train(**at("dataset", "snapshots"), **outputs("gan_train"), kimg=0.032, batch=8, device="cpu", **NETWORK)
     select(**at("snapshots", "dataset", "held_out", "generator"), **outputs("fid_select"), images=40, **LOOK)
     generate(

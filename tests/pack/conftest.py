@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from components.core.data.archive import ArchiveWriter
+from components.core.data.file_names import RECORDS
 from components.core.protocol.lineage import identity, key_id
 from components.core.protocol.split_plan import SplitPlan
-from components.core.records.stage_record import RECORDS
 from components.pack.stage import run
 
 KEY = b"a study key for tests"
@@ -76,7 +76,7 @@ def plan(tmp_path):
 @pytest.fixture
 def pack(tmp_path):
     def start(tiles, plan, **options):
-        paths = {name: tmp_path / name for name in ("dataset", "held_out", "metrics")}
+        paths = {name: tmp_path / name for name in ("dataset", "held_out", "pack_record")}
         run(tiles=str(tiles), plan=str(plan), **{**{n: str(p) for n, p in paths.items()}, "fold": "0", **options})
         return paths
 

@@ -88,7 +88,7 @@ def test_killed_in_the_middle_leaves_no_dataset_and_the_next_run_is_whole(tmp_pa
     tiles = write_tiles(tmp_path / "large.zip", side=256, each=15)
     for attempt in range(5):
         out = tmp_path / f"out{attempt}"
-        options = [f"--{name.replace('_', '-')}={out / name}" for name in ("dataset", "held_out", "metrics")]
+        options = [f"--{name.replace('_', '-')}={out / name}" for name in ("dataset", "held_out", "pack_record")]
         command = [sys.executable, "-m", "components.pack", f"--tiles={tiles}", f"--plan={plan}", "--fold=0", *options]
         if killed_while_writing(command, out):
             break

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from components.core.data.archive import ImageArchive
+from components.core.data.file_names import RECORDS
 from components.core.errors import ThyganError
 from components.core.protocol.lineage import Lineage
 from components.core.protocol.split_plan import SplitPlan
-from components.core.records.stage_record import RECORDS
 
 TILES_EACH = 2
 
@@ -52,10 +52,10 @@ def test_diagnosis_classes_stand_in_alphabetical_order(tiles, plan, pack):
         assert [classes[label]["name"] for label in archive.manifest["label"]] == list(archive.manifest["diagnosis"])
         labels = archive.attachment("dataset.json")["labels"]
         assert labels == [[f, int(n)] for f, n in zip(archive.manifest["file"], archive.manifest["label"], strict=True)]
-    counted = json.loads(out["metrics"].read_text())["tables"]["classes"]
+    counted = json.loads(out["pack_record"].read_text())["tables"]["classes"]
     assert [(one["tiles"], one["held_out"]) for one in counted] == [(4, 0), (2, 2), (2, 2), (4, 0)]
-    # a scalar of the record is metadata of the artifact
-    assert json.loads(out["metrics"].read_text())["classes"] == "0 = FA, 1 = FTC, 2 = NIFTP, 3 = PTC"
+    # the record names the classes in words, too
+    assert json.loads(out["pack_record"].read_text())["classes"] == "0 = FA, 1 = FTC, 2 = NIFTP, 3 = PTC"
 
 
 def test_form_is_stylegans(tiles, plan, pack):

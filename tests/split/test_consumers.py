@@ -47,7 +47,8 @@ def altered(tmp_path):
 @pytest.mark.parametrize("stage", CONSUMERS)
 def test_a_changed_split_plan_is_refused_first_of_all(stage, altered, tmp_path):
     run = importlib.import_module(f"components.{stage}.stage").run
-    given = {"plan": altered, "fold": "0", "metrics": str(tmp_path / "out/metrics.json"), "arms": ["none"]}
+    given = {"plan": altered, "fold": "0", "arms": ["none"]}
+    given |= {name: str(tmp_path / f"out/{name}") for name in inspect.signature(run).parameters if "record" in name}
     known = inspect.signature(run).parameters
     with pytest.raises(ThyganError, match="was changed after it was made: its digest does not fit its folds"):
         nothing(run, **{name: value for name, value in given.items() if name in known})
