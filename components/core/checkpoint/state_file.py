@@ -27,11 +27,11 @@ _LENGTH_BYTES = 8  # of the header's length, at the file's start
 
 @dataclass(frozen=True)
 class Saved:
-    """What a state file holds.
+    """The content of a state file.
 
     Attributes:
-        state: As it was given: nested dicts, lists and tuples of tensors (on the CPU), numbers and texts.
-        meta: What was written about it.
+        state: Nested dicts, lists and tuples of tensors (on the CPU), numbers and texts.
+        meta: JSON values about the state.
     """
 
     state: dict[str, Any]
@@ -61,7 +61,7 @@ def write_state(path: Path, state: Mapping[str, Any], meta: Mapping[str, Any]) -
         sync(path.parent)
     except (OSError, SafetensorError) as error:
         raise StoreError(
-            f"{path} cannot be written ({one_line(error)}): see to the disk's free space and rights."
+            f"{path} cannot be written ({one_line(error)}): free some space on the disk, or correct its permissions."
         ) from None
 
 
@@ -69,15 +69,15 @@ def read_state(path: Path) -> Saved:
     """Reads a state that `write_state` wrote.
 
     Raises:
-        DataError: It is torn, or is no such file.
-        TrainingError: It is intact, and of a format that this version does not know.
+        DataError: The file is missing, torn, or of another kind.
+        TrainingError: The file is intact, but of a format that this version does not know.
     """
     try:
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()[_HEADER])
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        noted = header.pop("sha256")
-        if noted != _digest(header, tensors):
+        expected = header.pop("sha256")
+        if expected != _digest(header, tensors):
             raise ValueError("its bytes are not those that were written")
         if header["format"] != FORMAT:
             raise TrainingError(
@@ -86,13 +86,13 @@ def read_state(path: Path) -> Saved:
             )
         return Saved(unflatten(header["tree"], tensors), header["meta"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} is torn or is no checkpoint ({one_line(error)}).") from None
+        raise DataError(f"{path} is torn, or not a checkpoint ({one_line(error)}).") from None
 
 
 def flatten(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
     """Moves the tensors of a nest into `tensors` and returns the rest as JSON values.
 
-    An object of that JSON is never a dict of the nest: it says of what kind what it stands for is.
+    A dict of the nest becomes an object with the one key "dict", so that it is never taken for a tensor or a tuple.
     """
     if isinstance(value, Tensor):
         while not name or name in tensors:  # {"a": {"b": x}, "a.b": y}
@@ -115,7 +115,7 @@ def flatten(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
 
 
 def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """The nest that `flatten` took apart."""
+    """The nest whose tensors `flatten` took out."""
     if isinstance(value, list):
         return [unflatten(one, tensors) for one in value]
     if not isinstance(value, dict):
@@ -124,11 +124,11 @@ def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return {key: unflatten(one, tensors) for key, one in value["dict"]}
     if "tuple" in value:
         return tuple(unflatten(one, tensors) for one in value["tuple"])
-    # Adam's fused step walks through parameter and moments side by side and trusts that their layouts are alike.
+    # Adam's fused step reads parameter and moments side by side and assumes equal memory layouts.
     tensor, order = tensors[value["tensor"]], value["order"]
     inverse = [order.index(axis) for axis in range(tensor.ndim)]
     if len(order) != tensor.ndim:
-        raise ValueError(f"{order} is no order of {tensor.ndim} axes")
+        raise ValueError(f"{order} does not order {tensor.ndim} axes")
     return tensor.permute(order).contiguous().permute(inverse)
 
 

@@ -61,7 +61,7 @@ def test_a_prefix_has_one_owner(bucket, forked, capsys):
         assert hear() == "held True"
         sentence = (
             rf"^{bucket} is in use by \S+ \(process {process}\) since 20\S+ \S+ UTC, whose lease runs until 20\S+ \S+ "
-            r"UTC if it is not renewed: stop that run, or give another place\.$"
+            r"UTC if it is not renewed: stop that run, or give another address\.$"
         )
         for _ in range(2):
             with pytest.raises(StoreError, match=sentence):
@@ -206,5 +206,5 @@ class Forgetful(FolderStore):
 
 
 def test_a_store_without_conditions_is_refused(tmp_path):
-    with pytest.raises(StoreError, match="overwrites what it was told not to"):
+    with pytest.raises(StoreError, match="ignores conditional writes"):
         ObjectLease(Forgetful(tmp_path))

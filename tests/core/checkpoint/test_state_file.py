@@ -115,7 +115,7 @@ def test_damage_anywhere_is_seen(tmp_path):
         damaged.append(bytes(flipped))
     for data in damaged:
         path.write_bytes(data)
-        with pytest.raises(DataError, match=r"/x is torn or is no checkpoint \(") as refused:
+        with pytest.raises(DataError, match=r"/x is torn, or not a checkpoint \(") as refused:
             read_state(path)
         assert "\n" not in str(refused.value)
 

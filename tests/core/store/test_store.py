@@ -258,7 +258,7 @@ def test_errands_outlive_the_store_and_keep_the_newest(bucket, s3, tmp_path, cap
     assert {one.name for one in store.list()} == {"checkpoint-4", *(f"snapshot-{number}" for number in range(5))}
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 2
-    assert said[0].endswith("Going on; it is tried again.")
+    assert said[0].endswith("The work continues; it is tried again.")
     assert said[1] == f"{bucket} is back."
 
 

@@ -3,22 +3,21 @@
 import os
 import random
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 
+from components.core.checkpoint.checkpoint_store import CheckpointStore, remove_checkpoints
+from components.core.checkpoint.fingerprint import runtime_fingerprint
+from components.core.checkpoint.lease import hold_lease
 from components.core.checkpoint.state_file import read_state
 from components.core.errors import ConfigError, StoreError
 from components.core.store import open_store
-from components.gan_train.checkpoint import Checkpoints, checkpoint_key
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-pytest_plugins = ["real_s3"]
+pytest_plugins = ["tests.core.real_s3"]
 
-KEY = checkpoint_key("binary", "3", "0123456789abcdef")
+KEY = "binary/3/0123456789ab"
 CONFIG = {"batch": 8, "gamma": 0.1, "network": {"channel_max": 32, "layers": [1, 2]}}
 DTYPES = (
     torch.float32,
@@ -32,13 +31,21 @@ DTYPES = (
 )
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(params=["folder", "bucket"])
 def uri(request, tmp_path):
     return str(tmp_path / "checkpoints") if request.param == "folder" else request.getfixturevalue("bucket")
 
 
-def open_checkpoints(uri, **options):
-    return Checkpoints(uri, KEY, **{"config": CONFIG, "expiry_s": 2.0, **options})
+def open_checkpoints(uri, name="checkpoint", **options):
+    return CheckpointStore(f"{uri}/{KEY}", name, **{"config": CONFIG, "expiry_s": 2.0, **options})
 
 
 def a_state(step, size=1000):
@@ -58,8 +65,8 @@ def test_the_newest_is_found_on_an_empty_disk(uri):
         assert checkpoints.latest() is None
         for step in (8, 16, 24, 1000):
             checkpoints.save(a_state(step), step)
-            if checkpoints._errands:  # a newer one would take the place of one that waits
-                checkpoints._errands.wait(30)
+            if checkpoints._uploads:  # a newer one would take the place of one that waits
+                checkpoints._uploads.wait(30)
     assert names(uri) == ["checkpoint-000000000024.safetensors", "checkpoint-000000001000.safetensors"]
     with open_checkpoints(uri, keep=1) as checkpoints:
         found = checkpoints.latest()
@@ -72,7 +79,7 @@ def test_the_newest_is_found_on_an_empty_disk(uri):
 def test_the_disk_is_asked_before_the_bucket(bucket, tmp_path, bad_line):
     with open_checkpoints(bucket, work=tmp_path) as checkpoints:
         checkpoints.save(a_state(8), 8)
-        checkpoints._errands.wait(30)
+        checkpoints._uploads.wait(30)
         bad_line.is_down = True
         checkpoints.save(a_state(16), 16)
         checkpoints.close(0.1)
@@ -86,8 +93,8 @@ def test_a_torn_one_falls_back(uri, capsys):
     with open_checkpoints(uri) as checkpoints:
         for step in (8, 16):
             checkpoints.save(a_state(step), step)
-            if checkpoints._errands:
-                checkpoints._errands.wait(30)
+            if checkpoints._uploads:
+                checkpoints._uploads.wait(30)
     place, newest = open_store(f"{uri}/{KEY}"), "checkpoint-000000000016.safetensors"
     place.write(newest, place.read(newest).data[:-9])
     capsys.readouterr()
@@ -107,14 +114,14 @@ def test_none_intact_is_said(tmp_path, capsys):
         checkpoints.save(a_state(8), 8).write_bytes(b"torn")
     with open_checkpoints(str(tmp_path)) as checkpoints:
         assert checkpoints.latest() is None
-    assert "holds no intact checkpoint: the training starts anew." in capsys.readouterr().out
+    assert "holds no intact checkpoint: the training starts from the beginning." in capsys.readouterr().out
 
 
 def test_another_configuration_is_refused_by_name(uri):
     with open_checkpoints(uri) as checkpoints:
         checkpoints.save(a_state(8), 8)
     other = {"batch": 16, "gamma": 0.1, "network": {"channel_max": 64, "layers": (1, 2)}, "mirror": True}
-    differing = r"\(batch 8 → 16, mirror \(absent\) → True, network.channel_max 32 → 64\): go on with the old one"
+    differing = r"\(batch 8 → 16, mirror \(absent\) → True, network.channel_max 32 → 64\): resume with the old one"
     with (
         open_checkpoints(uri, config=other) as checkpoints,
         pytest.raises(ConfigError, match=f"{KEY} was written with another configuration {differing}"),
@@ -125,15 +132,16 @@ def test_another_configuration_is_refused_by_name(uri):
 
 
 def test_another_environment_is_said(tmp_path, capsys):
-    with open_checkpoints(str(tmp_path)) as checkpoints:
+    cpu = torch.device("cpu")
+    with open_checkpoints(str(tmp_path), fingerprint=runtime_fingerprint(cpu)) as checkpoints:
         checkpoints.save(a_state(8), 8)
-    with open_checkpoints(str(tmp_path)) as checkpoints:
+    with open_checkpoints(str(tmp_path), fingerprint=runtime_fingerprint(cpu)) as checkpoints:
         checkpoints.latest()
     assert capsys.readouterr().out == ""
     torch.set_num_threads(2)
-    with open_checkpoints(str(tmp_path), world_size=2) as checkpoints:
+    with open_checkpoints(str(tmp_path), fingerprint=runtime_fingerprint(cpu, world_size=2)) as checkpoints:
         assert is_whole(checkpoints.latest())
-    said = "The training goes on at 8 images, but not bit-equal: threads 1 → 2, world_size 1 → 2.\n"
+    said = "The training resumes at 8 images, but not bit-equal: threads 1 → 2, world_size 1 → 2.\n"
     assert capsys.readouterr().out == said
 
 
@@ -143,7 +151,7 @@ def test_a_second_run_is_refused(uri, tmp_path):
         pytest.raises(StoreError, match=rf"/{KEY} is in use by .* \(process {os.getpid()}\)"),
     ):
         open_checkpoints(uri, config={})
-    with Checkpoints(uri, checkpoint_key("binary", "4", "0123456789abcdef"), CONFIG):
+    with CheckpointStore(f"{uri}/binary/4/0123456789ab", "checkpoint", config=CONFIG):
         checkpoints = open_checkpoints(uri)
         checkpoints.close()
 
@@ -199,7 +207,7 @@ def test_killed_during_an_upload(bucket, tmp_path, forked, capsys):
 def test_a_training_outlives_a_store_that_is_away(bucket, s3, capsys):
     with open_checkpoints(bucket) as checkpoints:
         checkpoints.save(a_state(1), 1)
-        assert checkpoints._errands.wait(30) == ""
+        assert checkpoints._uploads.wait(30) == ""
         s3.kill()
         for step in (2, 3, 4):
             checkpoints.save(a_state(step), step)
@@ -230,7 +238,7 @@ def test_who_was_replaced_saves_nothing_more(bucket, forked, tmp_path):
     def work(tell):
         with open_checkpoints(bucket) as checkpoints:
             checkpoints.save(a_state(1), 1)
-            tell(checkpoints._errands.wait(30) or "saved")
+            tell(checkpoints._uploads.wait(30) or "saved")
             while True:
                 time.sleep(0.05)
                 checkpoints.save(a_state(999), 999) if (tmp_path / "go").exists() else checkpoints.check()
@@ -241,7 +249,7 @@ def test_who_was_replaced_saves_nothing_more(bucket, forked, tmp_path):
         with open_checkpoints(bucket) as checkpoints:
             assert checkpoints.latest().step == 1
             checkpoints.save(a_state(2), 2)
-            assert checkpoints._errands.wait(30) == ""
+            assert checkpoints._uploads.wait(30) == ""
             (tmp_path / "go").touch()
             os.kill(process, signal.SIGCONT)
             assert hear().startswith(f"StoreError: The lease of {bucket}/{KEY} was taken over by")
@@ -263,7 +271,7 @@ def test_a_full_disk_is_one_sentence(tmp_path):
         checkpoints.save(a_state(8), 8)
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-            with pytest.raises(StoreError, match=r"cannot be written .*see to the disk's free space") as refused:
+            with pytest.raises(StoreError, match=r"cannot be written .*free some space on the disk") as refused:
                 checkpoints.save(a_state(16, size=100_000), 16)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -271,3 +279,39 @@ def test_a_full_disk_is_one_sentence(tmp_path):
         assert "\n" not in str(refused.value)
         assert {path.name for path in (tmp_path / KEY).iterdir()} == {".lease", "checkpoint-000000000008.safetensors"}
         assert checkpoints.latest().step == 8
+
+
+def test_trainings_under_one_lease_keep_their_own_states(uri):
+    """Workers of one task save without a lease, each under its name, and the parent removes everything at the end."""
+    with hold_lease(f"{uri}/{KEY}", 2.0):
+        with pytest.raises(StoreError, match="is in use by"):
+            open_checkpoints(uri, "none-seed0")
+        for name, step in (("none-seed0", 3), ("none-seed1", 5)):
+            with open_checkpoints(uri, name, is_owner=False, unit="epochs") as checkpoints:
+                checkpoints.save(a_state(step), step)
+        for name, step in (("none-seed0", 3), ("none-seed1", 5)):
+            with open_checkpoints(uri, name, is_owner=False, unit="epochs") as checkpoints:
+                found = checkpoints.latest()
+                assert (found.step, is_whole(found)) == (step, True)
+        remove_checkpoints(f"{uri}/{KEY}")
+        with open_checkpoints(uri, "none-seed1", is_owner=False) as checkpoints:
+            assert checkpoints.latest() is None
+
+
+def test_a_store_leaves_the_partial_files_of_other_trainings(tmp_path):
+    partial = tmp_path / KEY / ".none-seed1-000000000003.safetensors.0-1-2.part"
+    with open_checkpoints(str(tmp_path), "none-seed0") as checkpoints:
+        checkpoints.save(a_state(1), 1)
+        partial.touch()
+    with open_checkpoints(str(tmp_path), "none-seed0"):
+        assert partial.exists()
+    with open_checkpoints(str(tmp_path), "none-seed1"):
+        assert not partial.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"), [({"keep": 0}, "keep is 0"), ({"name": "a/b"}, "'a/b' cannot be the name of a training")]
+)
+def test_bad_arguments_are_refused(tmp_path, options, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        open_checkpoints(str(tmp_path), **options)
