@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from components.core.errors import ConfigError
-from components.core.protocol.study_plan import ARMS, CONTROL
+from components.core.protocol.study_plan import ARM_SPECS, ARMS, CONTROL
 
 
 def arms_of(arms: Sequence[str], scheme: str) -> list[str]:
@@ -24,18 +24,12 @@ def added(arm: str, tiles: Mapping[int, int]) -> dict[int, int]:
     """Images that an arm adds, class index -> count; classes that get none are left out.
 
     Args:
-        arm: bi100 or bi200 (+100 % or +200 % of each class), mc (every class raised to the largest), mc100 (the
-            largest +100 %, the others raised to that).
+        arm: An arm with a generator.
         tiles: Training tiles of each class index.
     """
-    most = max(tiles.values())
-    counts = {
-        "bi100": lambda n: n,
-        "bi200": lambda n: 2 * n,
-        "mc": lambda n: most - n,
-        "mc100": lambda n: 2 * most - n,
-    }[arm]
-    return {index: counts(n) for index, n in sorted(tiles.items()) if counts(n)}
+    spec, largest = ARM_SPECS[arm], max(tiles.values())
+    counts = {index: spec.added_count(n, largest) for index, n in sorted(tiles.items())}
+    return {index: count for index, count in counts.items() if count}
 
 
 def pool(counts: Mapping[str, Mapping[int, int]]) -> dict[int, int]:

@@ -8,18 +8,9 @@ import pandas as pd
 
 from components.core.protocol.pseudonyms import case_pseudonyms, patient_pseudonyms
 from components.core.protocol.split_plan import ALL
-from components.core.protocol.study_plan import CONTROL, is_control
+from components.core.protocol.study_plan import ARM_SPECS, CONTROL, is_control
 from components.report.inputs import Inputs
 
-_MEANING = {
-    "none": "real tiles only: the baseline",
-    "stain-aug": "stain augmentation, no generator",
-    "stain-norm": "stain normalisation, no generator",
-    "bi100": "+100 % generated tiles in each binary class",
-    "bi200": "+200 % generated tiles in each binary class",
-    "mc": "rare diagnoses raised to the commonest by generated tiles",
-    "mc100": "commonest diagnosis +100 %, the others raised to it, by generated tiles",
-}
 UNKNOWN_MPP = "µm/px unknown"
 
 
@@ -70,4 +61,4 @@ def meaning(arm: str) -> str:
     """What an arm is, in a phrase."""
     if is_control(arm):
         return f"control of {arm.removesuffix(CONTROL)}: the same counts, re-drawn from real tiles"
-    return _MEANING.get(arm, "")
+    return ARM_SPECS[arm].description if arm in ARM_SPECS else ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.core.errors import ConfigError
-from components.core.protocol.study_plan import ARMS, BINARY, CONTROL, DIAGNOSIS, check_arms, scheme_of
+from components.core.protocol.study_plan import ARM_SPECS, ARMS, BINARY, CONTROL, DIAGNOSIS, check_arms
 from pipelines.study.compile import executor_tasks
 from pipelines.study.resources import RESOURCES
 
@@ -21,7 +21,6 @@ LEARNT_PER_S = {"efficientnet_lite0": 1500.0}  # images through a classifier's t
 OTHER_LEARNT_PER_S = 500.0  # ResNet-101's size
 GENERATOR_BYTES, CLASSIFIER_BYTES = 120e6, {"efficientnet_lite0": 14e6}
 OTHER_CLASSIFIER_BYTES = 170e6
-DRAWN = {"bi100": 1.0, "bi200": 2.0, "mc": 2.0, "mc100": 4.0}  # generated for one training tile, at most
 TILES = 20_000  # of the study, where nobody says
 _SNAPSHOTS = 5
 _BYTES_PER_PIXEL = 3
@@ -89,7 +88,7 @@ def study_cost(values: Mapping[str, Any], tiles: int = 0, sec_per_kimg: float = 
     pace = sec_per_kimg or _published(side)
     trainings = counts["gan_train"]
     drawn = {
-        scheme: train * sum(DRAWN[arm] for arm in arms if arm in DRAWN and ARMS[arm] == scheme)
+        scheme: train * sum(ARM_SPECS[arm].generated_per_tile for arm in arms if ARMS.get(arm) == scheme)
         for scheme in (BINARY, DIAGNOSIS)
     }
     chains = folds + 1
@@ -163,8 +162,7 @@ def _published(side_px: int) -> float:
 
 def _shown(arm: str, train: float) -> float:
     """Tiles that an arm's classifier is shown in an epoch."""
-    name = arm.removesuffix(CONTROL)
-    return train * (1 + (DRAWN[name] if scheme_of(arm) else 0))
+    return train * (1 + ARM_SPECS[arm.removesuffix(CONTROL)].generated_per_tile)
 
 
 def _size(count: float) -> str:

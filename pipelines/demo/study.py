@@ -14,10 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from components.core.errors import ConfigError
 from components.core.io.atomic_files import atomic_write
+from components.core.runtime.progress import track
 from pipelines.demo.diagnoses import DIAGNOSES, PatientEffect
 from pipelines.demo.field import render_field
 from pipelines.demo.stain import HOSPITALS
-from components.core.runtime.progress import track
 
 SOFTWARE = "thygan phantom (synthetic, demonstration only)"
 _FIRST_LINE = "SYNTHETIC DEMONSTRATION DATA, NOT EVIDENCE"

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from components.core.data.png import stored_png
 from components.core.errors import DataError, one_line
@@ -35,7 +35,7 @@ def decode(data: bytes, name: str = "The image") -> Pixels:
             if image.mode not in ("RGB", "L"):
                 raise DataError(f"{name} is of mode {image.mode}, not 8-bit RGB: make it again from an RGB image.")
             return np.array(image.convert("RGB"))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise DataError(f"{name} is no image: get a sound copy.") from None
     except _UNREADABLE as error:
         raise DataError(f"{name} cannot be decoded ({one_line(error)}): get a sound copy.") from None

@@ -1,4 +1,4 @@
-"""The study plan: what is compared with what, stated before anything is trained; and the arms it may name."""
+"""The study plan, which fixes every comparison before anything is trained, and the table of arms that it may name."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,20 +10,68 @@ from components.core.io.dataclass_json import from_json
 BINARY, DIAGNOSIS = "binary", "diagnosis"
 CONTROL = "-real"
 
-# arm -> the label scheme of the generator that fills it; '' = no generator
-ARMS = {
-    "none": "",
-    "stain-aug": "",
-    "stain-norm": "",
-    "bi100": BINARY,
-    "bi200": BINARY,
-    "mc": DIAGNOSIS,
-    "mc100": DIAGNOSIS,
-}
+
+@dataclass(frozen=True)
+class ArmSpec:
+    """An arm: what its classifiers train on beside the real training tiles.
+
+    Attributes:
+        name: Its name in parameters, tables and records.
+        description: Its name for people, on pages.
+        scheme: Label scheme of the generator that fills it; '' = no generator, and no control.
+        growth: Size of a class with its generated tiles, as a multiple of its own or of the largest class's tiles.
+        is_balanced: Whether `growth` counts from the largest class, so that all classes end at one size.
+        generated_per_tile: Generated tiles per real training tile that a cost estimate assumes, the upper bound.
+        stain: What is done to stain: "normalise", "augment" or '' = nothing.
+    """
+
+    name: str
+    description: str
+    scheme: str = ""
+    growth: int = 1
+    is_balanced: bool = False
+    generated_per_tile: float = 0.0
+    stain: str = ""
+
+    def added_count(self, tiles: int, largest: int) -> int:
+        """Generated tiles that the arm adds to a class.
+
+        Args:
+            tiles: Training tiles of the class.
+            largest: Training tiles of the largest class.
+        """
+        return self.growth * (largest if self.is_balanced else tiles) - tiles
+
+
+_SPECS = (
+    ArmSpec("none", "real tiles only: the baseline"),
+    ArmSpec("stain-aug", "stain augmentation, no generator", stain="augment"),
+    ArmSpec("stain-norm", "stain normalisation, no generator", stain="normalise"),
+    ArmSpec("bi100", "+100 % generated tiles in each binary class", BINARY, growth=2, generated_per_tile=1.0),
+    ArmSpec("bi200", "+200 % generated tiles in each binary class", BINARY, growth=3, generated_per_tile=2.0),
+    ArmSpec(
+        "mc",
+        "rare diagnoses raised to the commonest by generated tiles",
+        DIAGNOSIS,
+        growth=1,
+        is_balanced=True,
+        generated_per_tile=2.0,
+    ),
+    ArmSpec(
+        "mc100",
+        "commonest diagnosis +100 %, the others raised to it, by generated tiles",
+        DIAGNOSIS,
+        growth=2,
+        is_balanced=True,
+        generated_per_tile=4.0,
+    ),
+)
+ARM_SPECS = {spec.name: spec for spec in _SPECS}
+ARMS = {name: spec.scheme for name, spec in ARM_SPECS.items()}  # arm -> label scheme of its generator; '' = none
 
 
 def is_control(arm: str) -> bool:
-    """True for X-real: the same counts as X, re-drawn from real training tiles."""
+    """Whether an arm is X-real: the counts of X, re-drawn from real training tiles."""
     return arm.endswith(CONTROL)
 
 
@@ -39,27 +87,27 @@ def scheme_of(arm: str) -> str:
 
 
 def check_arms(arms: list[str]) -> list[str]:
-    """The arms, each known and named once, `none` among them and at least one generator's.
+    """The arms, if each is known and listed once, `none` is among them, and at least one needs a generator.
 
     Raises:
-        ConfigError: With the list of arms there are.
+        ConfigError: One of these conditions fails.
     """
     known = [*ARMS, *(arm + CONTROL for arm, scheme in ARMS.items() if scheme)]
     for arm in arms:
         if arm not in known:
             raise ConfigError(f"There is no arm {arm!r}; the arms are {', '.join(known)}.")
         if arms.count(arm) > 1:
-            raise ConfigError(f"Arm {arm!r} is named twice.")
+            raise ConfigError(f"Arm {arm!r} is listed twice: list each arm once.")
     if "none" not in arms:
         raise ConfigError("The arm `none` is the baseline of every comparison: add it to the arms.")
     if not any(generator_arm(arm) for arm in arms):
-        raise ConfigError("No arm uses a generator, so there is nothing to ask: add one, for example bi100.")
+        raise ConfigError("No arm uses a generator, so there is nothing to compare: add one, for example bi100.")
     return arms
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What was decided before the first training.
+    """The decisions made before the first training.
 
     Attributes:
         arms: In the order of the report; `none` is the baseline.
@@ -98,16 +146,18 @@ class StudyPlan:
 
     @staticmethod
     def read(path: str | Path) -> "StudyPlan":
-        """Reads a plan; refuses one that was changed after it was made."""
+        """Reads a plan; raises ConfigError for one whose digest does not match."""
         value = read_json(path)
-        noted = value.pop("digest", "") if isinstance(value, dict) else ""
+        digest_in_file = value.pop("digest", "") if isinstance(value, dict) else ""
         plan = from_json(StudyPlan, value, str(path))
-        if plan.digest != noted:
-            raise ConfigError(f"{path} was changed after it was made: its digest does not fit; split again.")
+        if plan.digest != digest_in_file:
+            raise ConfigError(f"{path} was changed after it was made: its digest does not match. Split again.")
         return plan
 
     def refuse_other(self, arms: list[str]) -> None:
-        """Refuses arms that the plan does not name."""
+        """Raises ConfigError for arms that the plan does not list."""
         extra = [arm for arm in arms if arm not in self.arms]
         if extra:
-            raise ConfigError(f"The study plan does not name {', '.join(extra)}: it was made for {self.arms}.")
+            raise ConfigError(
+                f"The study plan does not list {', '.join(extra)}, only {', '.join(self.arms)}: split again."
+            )

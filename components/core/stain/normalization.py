@@ -17,11 +17,12 @@ from torchstain.numpy.normalizers.reinhard import NumpyReinhardNormalizer
 
 from components.core.data.images import Pixels
 from components.core.errors import ConfigError
+from components.core.protocol.study_plan import ARM_SPECS
 from components.core.stain.macenko import LIGHT, TISSUE_OD, fit_macenko
 
 MACENKO, REINHARD = "macenko", "reinhard"
 NORMALISE, AUGMENT = "normalise", "augment"
-STAIN_ARMS = {"stain-norm": NORMALISE, "stain-aug": AUGMENT}
+STAIN_ARMS = {name: spec.stain for name, spec in ARM_SPECS.items() if spec.stain}
 
 _FIT_PIXELS = 2**19
 _CHUNK_PIXELS = 2**21  # pixels normalised at once, bounds the memory: 8 tiles of 512 px
