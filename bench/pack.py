@@ -150,8 +150,8 @@ def compare_folds(rounds: int) -> None:
     table = pd.DataFrame(rows)
 
     def ours() -> list[set[str]]:
-        made = stratified_folds(read_patients(table), 5, 0.2, 0, True)
-        return [{one.removeprefix("k-") for one in parts["test"]} for parts in made.values()]
+        folds = stratified_folds(read_patients(table), 5, 0.2, 0, True)
+        return [{one.removeprefix("k-") for one in parts["test"]} for parts in folds.values()]
 
     def theirs() -> list[set[str]]:
         split = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(table, table["diagnosis"], table["patient"])

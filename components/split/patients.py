@@ -16,7 +16,8 @@ class Patients:
 
     Attributes:
         table: Their rows of the manifest.
-        strata: identity -> what is spread evenly: "class 0", "class 1" and the diagnoses of the patient's cases.
+        strata: Identity -> groups that are spread evenly: "class 0", "class 1" and the diagnoses of the patient's
+            cases.
     """
 
     table: pd.DataFrame
@@ -37,7 +38,7 @@ class Patients:
         """Every class and diagnosis."""
         return set().union(*self.strata.values())
 
-    def named(self, column: str) -> dict[str, set[str]]:
+    def identities_by(self, column: str) -> dict[str, set[str]]:
         """Value of a column (case, patient, source) -> identities of the patients that it stands for."""
         return {str(value): set(rows["identity"]) for value, rows in self.table.groupby(column)}
 
@@ -46,9 +47,9 @@ def read_patients(table: pd.DataFrame) -> Patients:
     """The patients of a manifest.
 
     Raises:
-        DataError: No patient is known, labels are absent, not 0 and 1 or all the same, a patient is at two sites, or
-            cases contradict themselves.
-        LeakageError: An image stands under two patients.
+        DataError: No patient is known; labels are missing, other than 0 and 1, or all the same; a patient is at two
+            sites; or cases contradict themselves.
+        LeakageError: One image belongs to two patients.
     """
     known = table[table["identity"] != ""]
     if known.empty:
@@ -64,26 +65,27 @@ def read_patients(table: pd.DataFrame) -> Patients:
     _check_sites(known)
     _check_images(known)
     check_cases(known)
-    by_person = known.assign(label="class " + known["label"].astype(str)).groupby("identity")
+    by_patient = known.assign(label="class " + known["label"].astype(str)).groupby("identity")
     return Patients(
-        known, {str(one): frozenset(rows["label"]) | frozenset(rows["diagnosis"]) for one, rows in by_person}
+        known,
+        {str(identity): frozenset(rows["label"]) | frozenset(rows["diagnosis"]) for identity, rows in by_patient},
     )
 
 
 def _check_sites(known: pd.DataFrame) -> None:
-    """Refuses one patient's name at two sites: they would count as two people, and may be one."""
-    sites = known.groupby("patient")["site"].agg(lambda own: sorted(set(own)))
+    """Refuses one patient's name at two sites: they would count as two patients, and may be one."""
+    sites = known.groupby("patient")["site"].agg(lambda names: sorted(set(names)))
     several = sites[sites.map(len) > 1]
     if len(several):
         raise DataError(
-            f"{len(several)} patient(s) stand at more than one site (first: {several.index[0]!r} at "
-            f"{' and '.join(several.iloc[0])}): if they are one person each, give all their images one site; if not, "
-            "give them different names."
+            f"{len(several)} patient(s) are at more than one site (first: {several.index[0]!r} at "
+            f"{' and '.join(several.iloc[0])}): if each is one person, give all their images one site; if not, give "
+            "them different names."
         )
 
 
 def _check_images(known: pd.DataFrame) -> None:
-    """Refuses images that are the same to the last tile and stand under two patients."""
+    """Refuses images that are equal tile by tile and belong to two patients."""
     tiles = known[known["sha256"] != ""].sort_values(["x", "y"], kind="stable")
     images = tiles.groupby(["identity", "source"], sort=True)["sha256"].agg(tuple).reset_index()
     for _, same in images.groupby("sha256", sort=True):

@@ -9,7 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import ConfigError, DataError
+from components.core.options.parse import parse
 from components.split.folds import all_fold, stratified_folds
+from components.split.options import SplitOptions
 from components.split.patients import read_patients
 
 DIAGNOSES = {"FA": 0, "FTC": 0, "PTC": 1, "NIFTP": 1, "FVPTC": 1}
@@ -106,8 +108,8 @@ def test_too_few_patients():
     cases = [("a", "FA"), ("b", "FA"), ("c", "FA"), ("d", "PTC"), ("e", "PTC"), ("f", "PTC"), ("g", "PTC")]
     with pytest.raises(ConfigError, match=r"Class 0 has 3 patient\(s\), too few for 4 folds .* at most --folds 3"):
         stratified_folds(people(cases), 4, 0.2, 0, False)
-    with pytest.raises(ConfigError, match="--folds 1 is too few"):
-        stratified_folds(people(cases), 1, 0.2, 0, False)
+    with pytest.raises(ConfigError, match=r"split.folds is 1: give a whole number, at least 2"):
+        parse(SplitOptions, {"folds": 1}, "split")
     with pytest.raises(
         DataError, match=r"Fold . has no patient of class 0 in its val part: use a larger --val-fraction"
     ):

@@ -7,7 +7,7 @@ import pytest
 
 from components.core.data.manifest import read_manifest
 from components.core.errors import DataError, LeakageError
-from components.split.imports import imported, left_out
+from components.split.imports import import_folds, omission_notes
 from components.split.patients import read_patients
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -50,48 +50,48 @@ def published():
 
 def test_numbers_are_cases_else_patients(cohort, lists, who):
     folder = lists(cv0_split={"train": [10, 11], "val": ["B"], "test": [31]})
-    folds, notes = imported(folder, cohort)
+    folds, notes = import_folds(folder, cohort)
     assert folds == {"0": {"train": [who("A")], "val": [who("B")], "test": [who("C")]}}
     assert notes == []
 
 
 def test_file_names_are_the_fold_all(cohort, lists, who):
     folder = lists(data_split_2={"train": ["10a.jpeg", "11a.jpeg", "31a.jpeg"], "val": ["20a.jpeg", "99a.jpeg"]})
-    folds, notes = imported(folder, cohort)
+    folds, notes = import_folds(folder, cohort)
     assert folds == {"all": {"train": sorted([who("A"), who("C")]), "val": [who("B")], "test": []}}
     assert notes == ["data_split_2.json names 1 files that have no tile here."]
-    assert imported(f"{folder}/data_split_2.json", cohort)[0] == folds
+    assert import_folds(f"{folder}/data_split_2.json", cohort)[0] == folds
 
 
 def test_file_names_with_a_test_list_are_a_fold_of_the_cross_validation(cohort, lists, who):
     folder = lists(cv3_split={"train": ["10a.jpeg", "11a.jpeg"], "val": ["20a.jpeg"], "test": ["31a.jpeg", "31b.jpeg"]})
-    folds, _ = imported(folder, cohort)
+    folds, _ = import_folds(folder, cohort)
     assert folds == {"3": {"train": [who("A")], "val": [who("B")], "test": [who("C")]}}
 
 
 def test_cases_of_one_patient_stay_together(cohort, lists):
     with pytest.raises(LeakageError, match="has 10 in train and 11 in test, and both are of one patient"):
-        imported(lists(cv0_split={"train": [10], "val": [20], "test": [11, 31]}), cohort)
+        import_folds(lists(cv0_split={"train": [10], "val": [20], "test": [11, 31]}), cohort)
 
 
 def test_files_of_one_patient_stay_together(cohort, lists):
     files = {"train": ["31a.jpeg", "10a.jpeg"], "val": ["31b.jpeg", "20a.jpeg"]}
     with pytest.raises(LeakageError, match=r"has 31a.jpeg in train and 31b.jpeg in val"):
-        imported(lists(data_split_0=files), cohort)
+        import_folds(lists(data_split_0=files), cohort)
 
 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ({}, "has no split file"),
-        ({"cv0_split": [1, 2]}, "is no split"),
-        ({"cv0_split": {"train": [10]}}, "is no split"),
-        ({"cv0_split": {"train": "10", "val": [20], "test": [31]}}, "is no split"),
-        ({"cv0_split": {"train": [None], "val": [20], "test": [31]}}, "is no split"),
-        ({"cv0_split": {"train": [10.5], "val": [20], "test": [31]}}, "is no split"),
-        ({"cv0_split": {"train": [[10]], "val": [20], "test": [31]}}, "is no split"),
+        ({"cv0_split": [1, 2]}, "is not a split"),
+        ({"cv0_split": {"train": [10]}}, "is not a split"),
+        ({"cv0_split": {"train": "10", "val": [20], "test": [31]}}, "is not a split"),
+        ({"cv0_split": {"train": [None], "val": [20], "test": [31]}}, "is not a split"),
+        ({"cv0_split": {"train": [10.5], "val": [20], "test": [31]}}, "is not a split"),
+        ({"cv0_split": {"train": [[10]], "val": [20], "test": [31]}}, "is not a split"),
         ({"cv_split": {"train": [10], "val": [20], "test": [31]}}, "has no fold number in its name"),
-        ({"cv0_split": {"train": [1], "val": [2], "test": [3]}}, "names nobody of this manifest"),
+        ({"cv0_split": {"train": [1], "val": [2], "test": [3]}}, "names no patient of this manifest"),
         (
             {"data_split_0": {"train": ["10a.jpeg"], "val": ["20a.jpeg"]},
              "data_split_1": {"train": ["10a.jpeg"], "val": ["20a.jpeg"]}},
@@ -101,16 +101,16 @@ def test_files_of_one_patient_stay_together(cohort, lists):
 )  # fmt: skip
 def test_bad_lists(cohort, lists, files, message):
     with pytest.raises(DataError, match=message):
-        imported(lists(**files), cohort)
+        import_folds(lists(**files), cohort)
 
 
 def test_published_lists_leave_patients_out(published, manifest):
     cohort = read_patients(read_manifest(manifest(published)))
-    folds, notes = imported(str(THYGAN / "cv_splits"), cohort)
+    folds, notes = import_folds(str(THYGAN / "cv_splits"), cohort)
     assert notes == []
     assert list(folds) == ["0", "1", "2", "3", "4"]
     assert [len(parts["test"]) for parts in folds.values()] == [32, 31, 31, 31, 31]
-    assert left_out(folds, cohort) == [
+    assert omission_notes(folds, cohort) == [
         *(f"Fold {fold}: {n} of 156 patients are in no list." for fold, n in enumerate([27, 23, 26, 25, 24])),
         "31 patients are in no training or validation list of any cross-validation fold (31 of them are tested).",
     ]
@@ -118,7 +118,7 @@ def test_published_lists_leave_patients_out(published, manifest):
 
 def test_published_list_of_files_covers_everyone(published, manifest):
     cohort = read_patients(read_manifest(manifest(published)))
-    folds, notes = imported(str(THYGAN / "full_data_splits/data_split_4.json"), cohort)
-    assert notes == left_out(folds, cohort) == []
+    folds, notes = import_folds(str(THYGAN / "full_data_splits/data_split_4.json"), cohort)
+    assert notes == omission_notes(folds, cohort) == []
     rows = cohort.table[cohort.table["identity"].isin(folds["all"]["val"])]
     assert (len(rows), len(cohort.table) - len(rows)) == (283, 1213)

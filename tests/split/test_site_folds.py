@@ -1,4 +1,4 @@
-"""Whole sites: held against a search of all deals."""
+"""Whole sites: compared with a search of all assignments."""
 
 import itertools
 import json
@@ -11,6 +11,7 @@ from components.core.errors import ConfigError, ThyganError
 from components.core.protocol.lineage import identity
 from components.core.protocol.split_plan import SplitPlan
 from components.split.folds import stratified_folds
+from components.split.options import SplitOptions
 from components.split.patients import read_patients
 from components.split.stage import run
 
@@ -38,20 +39,20 @@ def random_counts(seed, sites):
     }  # fmt: skip
 
 
-def squared_deviations(patients, deal, folds):
+def squared_deviations(patients, assignment, folds):
     """Summed over strata and folds, relative to the stratum's size.
 
     Args:
         patients: Of each stratum (columns) at each site (rows).
-        deal: Fold of each site.
+        assignment: Fold of each site.
         folds: How many.
     """
-    in_fold = np.array([patients[np.array(deal) == fold].sum(axis=0) for fold in range(folds)])
+    in_fold = np.array([patients[np.array(assignment) == fold].sum(axis=0) for fold in range(folds)])
     return float((((in_fold - patients.sum(axis=0) / folds) ** 2) / patients.sum(axis=0)).sum())
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_other_deal_of_whole_sites_is_more_even(seed):
+def test_no_other_assignment_of_whole_sites_is_more_even(seed):
     table = cohort(random_counts(seed, 6))
     made = stratified_folds(read_patients(table), 3, 0.2, seed, False, whole_sites=True)
     strata = [pd.crosstab(table["site"], table[column]) for column in ("label", "diagnosis")]
@@ -59,7 +60,7 @@ def test_no_other_deal_of_whole_sites_is_more_even(seed):
     site_of = dict(zip(table["patient"], table["site"], strict=True))
     fold_of = {site_of[one]: int(fold) for fold, parts in made.items() for one in parts["test"]}
     chosen = [fold_of[site] for site in sorted(fold_of)]
-    best = min(squared_deviations(patients, deal, 3) for deal in itertools.product(range(3), repeat=6))
+    best = min(squared_deviations(patients, other, 3) for other in itertools.product(range(3), repeat=6))
     assert squared_deviations(patients, chosen, 3) == pytest.approx(best)
 
 
@@ -95,8 +96,8 @@ def split(tmp_path, manifest):
         who = [identity(b"a study key for tests", place, str(i)) for i, place in enumerate(site)]
         path = manifest(rows, site=site, identity=who)
         (tmp_path / "cv0_split.json").write_text(json.dumps(lists))
-        paths = {name: str(tmp_path / f"{name}.json") for name in ("plan", "study", "metrics")}
-        run(manifest=str(path), **paths, folds=2, **options)
+        paths = {name: str(tmp_path / f"{name}.json") for name in ("plan", "study", "split_record")}
+        run(manifest=str(path), **paths, options=SplitOptions(folds=2, **options))
         return SplitPlan.read(paths["plan"]), who
 
     return start

@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 
 from components.core.errors import LeakageError, ThyganError
+from components.core.options.parse import parse
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import identity, key_id
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan
-from components.split.stage import items, run
+from components.split.options import SHARED, SplitOptions
+from components.split.stage import run, work_items
 
 GLAS = Path(__file__).parents[3] / "shared/data/glas"
 NAMES = {"FA": 0, "FTC": 0, "PTC": 1, "NIFTP": 1}
@@ -24,9 +27,13 @@ ROWS = [
 @pytest.fixture
 def split(tmp_path):
     def start(path, **options):
-        paths = {name: tmp_path / f"{name}.json" for name in ("plan", "study", "metrics")}
-        made = run(manifest=str(path), **{name: str(one) for name, one in paths.items()}, **{"folds": 3, **options})
-        return (*made, paths)
+        paths = {name: tmp_path / f"{name}.json" for name in ("plan", "study", "split_record")}
+        files = {name: str(one) for name, one in paths.items()}
+        direct = {name: options.pop(name) for name in ("seed", "external_sites") if name in options}
+        shared = parse(SharedOptions, {name: options.pop(name) for name in SHARED if name in options}, "shared")
+        group = parse(SplitOptions, {"folds": 3, **options}, "split")
+        items = run(manifest=str(path), **files, **direct, options=group, shared=shared)
+        return (*items, paths)
 
     return start
 
@@ -55,7 +62,7 @@ def test_plans_are_written_and_read_back(manifest, split, who):
 
 def test_record_counts_patients_cases_and_tiles(manifest, split):
     *_, paths = split(manifest(ROWS))
-    record = json.loads(paths["metrics"].read_text())
+    record = json.loads(paths["split_record"].read_text())
     assert (record["patients"], record["cases"], record["folds"]) == (16, 16, 3)
     by_fold = pd.DataFrame(record["tables"]["folds"])
     assert set(by_fold.columns) == {"fold", "part", "patients", "cases", "tiles", "class0", "class1"}
@@ -79,8 +86,8 @@ def test_same_seed_gives_the_same_plan(manifest, split):
     ],
 )
 def test_arms_without_generator_never_cause_a_training(arms, expected):
-    assert {one["scheme"]: one["arms"] for one in items(arms, ["all"])} == expected
-    assert [one["fold"] for one in items(arms, ["0", "1"])] == ["0", "1"] * len(expected)
+    assert {one["scheme"]: one["arms"] for one in work_items(arms, ["all"])} == expected
+    assert [one["fold"] for one in work_items(arms, ["0", "1"])] == ["0", "1"] * len(expected)
 
 
 def test_glas_splits_by_person(glas, split):
@@ -140,11 +147,11 @@ BAD = {
     "arm": ({"arms": ["none", "bi300"]}, "There is no arm 'bi300'"),
     "no baseline": ({"arms": ["bi100"]}, "add it to the arms"),
     "folds": ({"folds": 9}, r"Class 0 has 8 patient\(s\), too few for 9 folds"),
-    "val fraction": ({"val_fraction": 0.0}, "--val-fraction 0 is not above 0"),
-    "seeds": ({"classifier_seeds": 0}, "--classifier-seeds 0 is too few"),
-    "vote": ({"vote": "loudest"}, "--vote 'loudest' is not known"),
-    "threshold": ({"threshold": "0.7"}, "--threshold '0.7' is not known"),
-    "difference": ({"relevant_difference": 0.0}, "--relevant-difference 0 is no AUROC difference"),
+    "val fraction": ({"val_fraction": 0.0}, "split.val_fraction is 0.0: give a number, above 0 to 0.5"),
+    "seeds": ({"classifier_seeds": 0}, "split.classifier_seeds is 0: give a whole number, at least 1"),
+    "vote": ({"vote": "loudest"}, "split.vote is 'loudest': give one of majority, probability"),
+    "threshold": ({"threshold": "0.7"}, "split.threshold is '0.7': give one of 0.5, youden"),
+    "difference": ({"relevant_difference": 0.0}, "split.relevant_difference is 0.0: give a number, above 0 to 1"),
     "own site": ({"external_sites": ["Home"]}, "Site 'Home' is the study's own"),
     "tile-level site": ({"external_sites": ["Far"], "tile_level": ["Near"]}, "--tile-level names 'Near'"),
     "no lists": ({"import_splits": "/nowhere"}, "/nowhere has no split file"),
@@ -196,7 +203,7 @@ def test_identities_of_two_keys_are_refused(manifest, split):
 
 def test_one_patient_at_two_sites_is_refused(manifest, split):
     site = ["Far" if row[0] == "3b.jpeg" else "Home" for row in ROWS]
-    with pytest.raises(ThyganError, match=r"1 patient\(s\) stand at more than one site \(first: '3' at Far and Home\)"):
+    with pytest.raises(ThyganError, match=r"1 patient\(s\) are at more than one site \(first: '3' at Far and Home\)"):
         split(manifest(ROWS, site=site))
 
 
