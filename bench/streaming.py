@@ -31,7 +31,7 @@ from real_s3 import BadLine, Server  # noqa: E402
 
 from components.core.cache.publish import publish_or_fetch  # noqa: E402
 from components.core.data.archive import ArchiveWriter, ImageArchive  # noqa: E402
-from components.core.data.archive_reference import ARCHIVES_VARIABLE, download, reference_at  # noqa: E402
+from components.core.data.archive_reference import ARCHIVES_VARIABLE, download, read_reference  # noqa: E402
 from pipelines.demo import write_study  # noqa: E402
 
 BUCKET = "bench"
@@ -65,7 +65,7 @@ def run_stages(line: CountingLine, folder: Path, side_px: int, patients: int) ->
     for name, command in commands(folder / "data", folder).items():
         resized = _resized(command, side_px)
         archives = [Path(one) for one in _archives(resized)]
-        whole = sum(reference.bytes for one in archives if (reference := reference_at(one)))
+        whole = sum(reference.bytes for one in archives if (reference := read_reference(one)))
         before = line.brought
         _run(resized, folder / name)
         came = line.brought - before + sum(one.stat().st_size for one in archives)

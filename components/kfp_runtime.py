@@ -30,7 +30,7 @@ from components.core.cache.result_cache import (
     ResultCache,
     describe_artifact,
 )
-from components.core.data.archive_reference import reference_at
+from components.core.data.archive_reference import read_reference
 from components.core.data.content_hash import content_hash
 from components.core.errors import DataError, StoreError
 from components.core.io.atomic_files import digest
@@ -77,7 +77,7 @@ def run_stage(component: Any, given: Mapping[str, Any], module: str = "stage") -
         return returned
     _publish(made)
     for artifact in made.values():
-        if reference := (reference_at if found else publish_or_fetch)(Path(artifact.path)):
+        if reference := (read_reference if found else publish_or_fetch)(Path(artifact.path)):
             artifact.metadata.update({ARCHIVE: reference.archive, ARCHIVE_BYTES: reference.bytes})
     if task:
         task.keep(returned)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from components.core.telemetry import series
-from components.core.telemetry.live import watch
+from components.core.telemetry.live import stage_metrics
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ def dials(arm: str, seed: int, tiles: int) -> Callable[[dict[str, Any]], None]:
         seed: Its classifier seed.
         tiles: That an epoch looks at.
     """
-    told, known, shown_s = watch().set, {"arm": arm, "seed": str(seed)}, [time.monotonic()]
+    told, known, shown_s = stage_metrics().set, {"arm": arm, "seed": str(seed)}, [time.monotonic()]
 
     def show(epoch: dict[str, Any]) -> None:
         shown_s.append(time.monotonic())
@@ -33,10 +33,10 @@ def dials(arm: str, seed: int, tiles: int) -> Callable[[dict[str, Any]], None]:
 
 def counted(trainings: Iterator[T], arms: Sequence[str], seeds: int) -> Iterator[T]:
     """Yields what trainings give, arm by arm, and shows how many are done."""
-    watch().plan("trainings", len(arms) * seeds)
-    watch().plan("arms", len(arms))
+    stage_metrics().plan("trainings", len(arms) * seeds)
+    stage_metrics().plan("arms", len(arms))
     for number, done in enumerate(trainings, 1):
-        watch().done("trainings")
+        stage_metrics().count_done("trainings")
         if number % seeds == 0:
-            watch().done("arms")
+            stage_metrics().count_done("arms")
         yield done

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from components.cluster_admin.identities import ROOT_PASSWORD, ROOT_USER, as_secrets, draw_identities
+from components.cluster_admin.identities import ROOT_PASSWORD, ROOT_USER, build_secrets, draw_identities
 from components.core.errors import ConfigError
 from components.core.runtime.cli import execute, new_app
 from components.core.runtime.progress import log
@@ -24,7 +24,7 @@ def secrets(policies: Path = _POLICIES, *, namespace: str = "thygan") -> None:
         policies: Folder with a policy a file.
         namespace: Where the Secrets go.
     """
-    print(json.dumps(as_secrets(draw_identities(policies), namespace), indent=1))
+    print(json.dumps(build_secrets(draw_identities(policies), namespace), indent=1))
 
 
 @app.command
@@ -47,13 +47,13 @@ def minio(identities: Path, *, endpoint: str) -> None:
         identities: The file of the Secret thygan-s3-identities.
         endpoint: The server, http://host:port.
     """
-    from components.cluster_admin.identities import give_to_minio
+    from components.cluster_admin.identities import register_in_minio
     from components.core.io.atomic_files import read_json
 
     if not (user := os.environ.get(ROOT_USER)) or not (password := os.environ.get(ROOT_PASSWORD)):
         raise ConfigError(f"Set {ROOT_USER} and {ROOT_PASSWORD} to the server's root credentials.")
     given = read_json(identities)
-    give_to_minio(given, endpoint, user, password)
+    register_in_minio(given, endpoint, user, password)
     log(f"{len(given['identities'])} identities are known to {endpoint}")
 
 
@@ -84,9 +84,9 @@ def usage(*capacities: str) -> None:
     Args:
         capacities: BUCKET=SIZE, for example thygan-data=2Ti.
     """
-    from components.cluster_admin.usage import tell_usage
+    from components.cluster_admin.usage import push_usage
 
-    tell_usage(dict(_capacity(one) for one in capacities))
+    push_usage(dict(_capacity(one) for one in capacities))
 
 
 def _capacity(pair: str) -> tuple[str, int]:

@@ -45,7 +45,7 @@ def draw_identities(policies: Path) -> Identities:
     }
 
 
-def as_secrets(drawn: Identities, namespace: str) -> dict[str, Any]:
+def build_secrets(drawn: Identities, namespace: str) -> dict[str, Any]:
     """The identities as a List of Kubernetes Secrets, with a study key and a root for MinIO.
 
     Each identity has a Secret of its own, `thygan-s3-NAME`, so that a pod is given no other's keys.
@@ -74,7 +74,7 @@ def as_secrets(drawn: Identities, namespace: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
-def give_to_minio(drawn: Identities, endpoint: str, user: str, password: str) -> None:
+def register_in_minio(drawn: Identities, endpoint: str, user: str, password: str) -> None:
     """Makes the identities and their policies known to a MinIO server; what is there already is replaced.
 
     Args:

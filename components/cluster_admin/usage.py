@@ -10,7 +10,7 @@ from components.core.telemetry.outcome import push
 JOB = "usage"
 
 
-def tell_usage(capacities: Mapping[str, int]) -> dict[str, int]:
+def push_usage(capacities: Mapping[str, int]) -> dict[str, int]:
     """Pushes what each bucket holds and may hold; returns what it holds, in bytes.
 
     Only current objects are counted: old versions and unfinished uploads are the lifecycle's.

@@ -11,7 +11,7 @@ from components.core.errors import DataError
 from components.core.features.cache import FeatureCache
 from components.core.features.extractors import Extractor
 from components.core.runtime.progress import log
-from components.core.telemetry.live import watch
+from components.core.telemetry.live import stage_metrics
 from components.fid_select.dials import show
 from components.fid_select.measure import LEAST, Sample, measure
 from components.fid_select.selection_rule import Choice, Row
@@ -112,10 +112,10 @@ class Screening:
             ruler: Measures.
         """
         rows: list[Row] = []
-        watch().plan("snapshots", len(found))
+        stage_metrics().plan("snapshots", len(found))
         for snapshot in found:
             rows.append(ruler.row(snapshot, ruler.draw(snapshot, draw.part(0, few)), full=few == len(draw)))
-            watch().done("snapshots")
+            stage_metrics().count_done("snapshots")
             show(rows[-1], rows)
             log(f"{snapshot.kimg:g} kimg: KID {rows[-1]['kid']:.4g} in features of {ruler.network.title}")
         again = choice.front_runners(rows, least) if few < len(draw) else []

@@ -26,7 +26,7 @@ from components.core.io.atomic_files import digest
 from components.core.runtime.progress import log
 from components.core.store import Store, is_bucket, local_folder, open_store
 from components.core.store.base import validate_name
-from components.core.store.retry import retry_first_request
+from components.core.store.retry import wait_for_store
 from components.gan_train.likeness import config_diff, runtime_fingerprint
 
 UPLOAD_WAIT_S = 60.0
@@ -121,7 +121,7 @@ class Checkpoints:
             ConfigError: It was written with another configuration.
             StoreError: The bucket cannot be read; one that is away is waited for.
         """
-        return retry_first_request(self._latest)
+        return wait_for_store(self._latest)
 
     def _latest(self) -> Checkpoint | None:
         found = [(name, True) for name in _names(self._disk)]

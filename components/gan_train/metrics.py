@@ -1,7 +1,7 @@
 """What a training shows to whoever watches it from outside."""
 
 from components.core.telemetry import series
-from components.core.telemetry.live import watch
+from components.core.telemetry.live import stage_metrics
 from components.gan_train.checkpoint import Checkpoints
 from components.gan_train.trainer import GanTrainer
 from components.gan_train.training_loop import PHASES, Row
@@ -13,13 +13,13 @@ class PrometheusLogger:
     """The series of one training; its leader's, the other processes' are seen by nobody."""
 
     def __init__(self, training: GanTrainer, checkpoints: Checkpoints | None) -> None:
-        self._watch, self._checkpoints = watch(), checkpoints
+        self._watch, self._checkpoints = stage_metrics(), checkpoints
         self._device = training.device.type
         self._watch.set(series.KIMG, training.images_seen / 1000)
         self._watch.set(series.KIMG_TARGET, training.settings.kimg)
         self._watch.set(series.R_T_TARGET, training.settings.ada_target if training.settings.augment == "ada" else None)
         if checkpoints:
-            self._watch.tell(series.CHECKPOINT_AGE, checkpoints.age_s)
+            self._watch.set_function(series.CHECKPOINT_AGE, checkpoints.age_s)
 
     def show(self, kimg: float, row: Row | None) -> None:
         """Takes how far it is, and a tick's row where one ended."""

@@ -12,7 +12,7 @@ import torch
 from components.core.data.archive import CLASSES, LINEAGE, ImageArchive
 from components.core.errors import ConfigError, DataError
 from components.core.io.atomic_files import atomic_write, write_json, write_text
-from components.core.protocol.lineage import Lineage, with_start
+from components.core.protocol.lineage import Lineage, extend_lineage
 from components.core.records.stage_record import RECORDS, StageRecord
 from components.core.runtime.progress import log
 from components.core.runtime.threads import cpu_threads
@@ -159,7 +159,7 @@ def run(
         start = read_start(resume_from) if resume_from else None
         if start:
             own = Lineage.from_dict(lineage) if lineage else None
-            grown = with_start(own, start.lineage, resume_from, trust_origin)
+            grown = extend_lineage(own, start.lineage, resume_from, trust_origin)
             attached[LINEAGE] = grown.to_dict() if grown else None
         key = checkpoint_key(known.get("scheme", ""), known.get("fold", ""), tiles.digest)
         name = f"fold {known['fold']} · {known['scheme']}" if known else Path(dataset).stem

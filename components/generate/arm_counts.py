@@ -28,7 +28,7 @@ def added(arm: str, tiles: Mapping[int, int]) -> dict[int, int]:
         tiles: Training tiles of each class index.
     """
     spec, largest = ARM_SPECS[arm], max(tiles.values())
-    counts = {index: spec.added_count(n, largest) for index, n in sorted(tiles.items())}
+    counts = {index: spec.count_added(n, largest) for index, n in sorted(tiles.items())}
     return {index: count for index, count in counts.items() if count}
 
 

@@ -102,7 +102,7 @@ def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, attachments: Mapp
     """Copies the tiles of these rows, pixels stored: StyleGAN's loaders decode every tile anew in every epoch."""
     side_px = source.resolution
     form = encode_png(np.zeros((side_px, side_px, 3), np.uint8), STORED)
-    tiles = source.computed(
+    tiles = source.map_entries(
         lambda file, data: _encode_stored(data, f"{file!r} in {source.path}", side_px, form), rows["file"]
     )
     with ArchiveWriter(path) as archive:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from components.core.data.archive import Pixels
-from components.core.data.png import stored_png
+from components.core.data.png import encode_stored_png
 from components.tile.sites import REFUSE
 
 LANCZOS = Image.Resampling.LANCZOS
@@ -99,7 +99,7 @@ def encoded(pixels: Pixels, resolution: int) -> bytes:
     """A square's PNG at `resolution`."""
     if len(pixels) != resolution:
         pixels = np.asarray(Image.fromarray(pixels).resize((resolution, resolution), LANCZOS))
-    return stored_png(pixels)
+    return encode_stored_png(pixels)
 
 
 def _resized(image: Image.Image, scale: float) -> Image.Image:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from components.core.data.png import stored_png
+from components.core.data.png import encode_stored_png
 from components.core.errors import ConfigError
 from components.core.runtime.prefetch import prefetch_map
 from components.tile.coords import Crop, Tile
@@ -156,7 +156,7 @@ def _tile(look: SlidePlan, crop: Crop, band: Band | None, square: Square) -> Til
     x, y = square
     side, out = crop.tile_px / look.scale, crop.resolution
     pixels = look.slide.region(x / look.scale, y / look.scale, (side, side), (out, out))
-    return None if band and not band.holds(pixels) else Tile(x, y, stored_png(pixels))
+    return None if band and not band.holds(pixels) else Tile(x, y, encode_stored_png(pixels))
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from components.core.cache.result_cache import CachedArtifact, CachedResult, ResultCache, fetch
-from components.core.data.archive_reference import download, reference_at
+from components.core.data.archive_reference import download, read_reference
 from components.core.errors import ConfigError, DataError
 from components.core.io.atomic_files import atomic_write
 from components.core.runtime.cli import new_app
@@ -95,7 +95,7 @@ def pull(address: str, out: Path, store: str = "") -> None:
     one = _one(store, address)
     with atomic_write(out) as beside:
         fetch(one.artifact, beside)
-        if reference := reference_at(beside):
+        if reference := read_reference(beside):
             download(reference, beside)
     log(f"{one.artifact.type} of {one.result.stage}, {one.artifact.size_bytes / 1e6:.2f} MB: {out}")
 

@@ -129,7 +129,7 @@ def _check_parameters(values: dict[str, Any]) -> None:
 def _kept(store: str) -> str:
     """What the store has of this code, by stage."""
     counts: dict[str, int] = {}
-    for result in ResultCache(store).of_code(code_tag()):
+    for result in ResultCache(store).list_by_code(code_tag()):
         counts[result.stage] = counts.get(result.stage, 0) + 1
     if not counts:
         return f"{store} keeps no result of this code under {RESULTS}/: everything is to be computed"

@@ -20,7 +20,7 @@ from components.core.checkpoint.lease import ObjectLease, _Claim
 from components.core.checkpoint.state_file import _HEADER, _digest, read_state, write_state
 from components.core.classifier.frozen import CLASSIFIERS, Frozen, read_classifiers, write_classifiers
 from components.core.data.archive import ArchiveWriter, ImageArchive
-from components.core.data.archive_reference import Reference
+from components.core.data.archive_reference import ArchiveReference
 from components.core.data.content_hash import content_hash
 from components.core.data.manifest import read_manifest
 from components.core.errors import ConfigError
@@ -335,7 +335,7 @@ def _notes() -> dict[str, Format]:
 
 
 def _references() -> dict[str, Format]:
-    sound = asdict(Reference(f"s3://bucket/prefix/{64 * 'a'}.zip", 1000, 64 * "a", 64 * "b"))
+    sound = asdict(ArchiveReference(f"s3://bucket/prefix/{64 * 'a'}.zip", 1000, 64 * "a", 64 * "b"))
 
     def read(path: Path) -> None:
         """It leads nowhere: no place of archives is named."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.cluster_admin.buckets import read_buckets
-from components.cluster_admin.identities import as_secrets, draw_identities
+from components.cluster_admin.identities import build_secrets, draw_identities
 from components.gan_train.train_job import GROUP, train_job
 from pipelines.study.resources import FROM_SETTINGS, KEYS, RESOURCES, SHARED_MEMORY, USER
 
@@ -131,7 +131,7 @@ def test_no_secret_stands_in_git(objects):
 
 
 def test_what_pods_mount_and_read_is_there(objects):
-    made = {one["metadata"]["name"] for one in as_secrets(draw_identities(STORE / "policies"), "thygan")["items"]}
+    made = {one["metadata"]["name"] for one in build_secrets(draw_identities(STORE / "policies"), "thygan")["items"]}
     there = {"secret": made, "configMap": {one["metadata"]["name"] for one in of_kind(objects, "ConfigMap")}}
     there["persistentVolumeClaim"] = {one["metadata"]["name"] for one in of_kind(objects, "PersistentVolumeClaim")}
     assert made >= SYSTEM_SECRETS

@@ -9,7 +9,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 from overlays import ROOT
 
-from components.cluster_admin.identities import as_secrets, draw_identities
+from components.cluster_admin.identities import build_secrets, draw_identities
 from components.core.telemetry.series import LONG
 
 WITHOUT_KEYS = {"thygan-s3-outcome"}  # optional: it touches no bucket
@@ -32,7 +32,7 @@ def _key(entry, *names):
 def test_secrets_that_stages_read_are_those_that_the_upkeep_draws(executors):
     made = {
         one["metadata"]["name"]
-        for one in as_secrets(draw_identities(ROOT / "manifests/base/store/policies"), "x")["items"]
+        for one in build_secrets(draw_identities(ROOT / "manifests/base/store/policies"), "x")["items"]
     }
     asked = {
         _key(one, "secretName", "secretNameParameter")

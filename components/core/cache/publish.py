@@ -9,7 +9,13 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
-from components.core.data.archive_reference import Reference, archive_store, download, open_remote, reference_at
+from components.core.data.archive_reference import (
+    ArchiveReference,
+    archive_store,
+    download,
+    open_remote,
+    read_reference,
+)
 from components.core.data.content_hash import content_hash
 from components.core.data.file_names import MANIFEST
 from components.core.io.atomic_files import file_sha256, write_json
@@ -19,7 +25,7 @@ from components.core.store import Store
 RENEWED_AFTER_S = 30 * 24 * 3600.0
 
 
-def publish_or_fetch(path: Path) -> Reference | None:
+def publish_or_fetch(path: Path) -> ArchiveReference | None:
     """Makes of what lies at a path what the environment wants to be passed on.
 
     An archive goes to the place of archives and a reference takes its name; where there is no such place, a reference
@@ -35,7 +41,7 @@ def publish_or_fetch(path: Path) -> Reference | None:
         DataError: The archive in the store is another.
         StoreError: It is gone, or the store is away.
     """
-    reference, place = reference_at(path), archive_store()
+    reference, place = read_reference(path), archive_store()
     if place is None:
         if reference:
             download(reference, path)
@@ -48,9 +54,9 @@ def publish_or_fetch(path: Path) -> Reference | None:
     return reference
 
 
-def _put(place: Store, path: Path) -> Reference:
+def _put(place: Store, path: Path) -> ArchiveReference:
     sha256, size_bytes = file_sha256(path), path.stat().st_size
-    reference = Reference(f"{place.uri}/{sha256}.zip", size_bytes, sha256, content_hash(path))
+    reference = ArchiveReference(f"{place.uri}/{sha256}.zip", size_bytes, sha256, content_hash(path))
     there = place.status(reference.name)
     if there is None or (there.size_bytes, there.sha256) != (size_bytes, sha256):
         place.put(path, reference.name)
@@ -59,7 +65,7 @@ def _put(place: Store, path: Path) -> Reference:
     return reference
 
 
-def _see_to(place: Store, reference: Reference) -> None:
+def _see_to(place: Store, reference: ArchiveReference) -> None:
     """Looks that an archive is there and is the right one, and makes it young again."""
     with open_remote(reference) as archive:
         if archive.status.age_s > RENEWED_AFTER_S:

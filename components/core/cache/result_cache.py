@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from components.core.data.content_hash import content_hash, files_of
+from components.core.data.content_hash import content_hash, list_files
 from components.core.errors import DataError
 from components.core.io.atomic_files import atomic_write, file_sha256, write_text
 from components.core.store import Store, open_store
@@ -112,7 +112,7 @@ class CachedResult:
 
 def describe_artifact(path: Path, type_name: str, uri: str, metadata: Mapping[str, Any]) -> CachedArtifact:
     """An artifact with the digests of its files."""
-    files = [CachedFile(name, (path / name).stat().st_size, file_sha256(path / name)) for name in files_of(path)]
+    files = [CachedFile(name, (path / name).stat().st_size, file_sha256(path / name)) for name in list_files(path)]
     return CachedArtifact(type_name, uri, content_hash(path), files, dict(metadata))
 
 
@@ -208,7 +208,7 @@ class ResultCache:
             if entry.name.endswith(f"/{TASK}") and (note := self._store.read(entry.name)):
                 yield CachedResult.from_json(note.data, f"{self.uri}/{entry.name}")
 
-    def of_code(self, tag: str) -> Iterator[CachedResult]:
+    def list_by_code(self, tag: str) -> Iterator[CachedResult]:
         """Every result that is found again by its content and was made by this code."""
         for entry in self._store.list(f"{RESULTS}/"):
             note = self._store.read(entry.name)

@@ -26,7 +26,7 @@ from components.core.io.atomic_files import digest
 from components.core.runtime.progress import log
 from components.core.store import Store, is_bucket, local_folder, open_store
 from components.core.store.base import validate_name
-from components.core.store.retry import retry_first_request
+from components.core.store.retry import wait_for_store
 
 UPLOAD_WAIT_S = 60.0
 _RETRIES = 3  # of one request; a whole upload is repeated for as long as it takes
@@ -123,7 +123,7 @@ class CheckpointStore:
             ConfigError: It was written with another configuration.
             StoreError: The bucket cannot be read; one that does not answer is waited for.
         """
-        return retry_first_request(self._latest)
+        return wait_for_store(self._latest)
 
     def _latest(self) -> Checkpoint | None:
         candidates = [(name, True) for name in self._names(self._disk)]

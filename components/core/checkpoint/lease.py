@@ -23,7 +23,7 @@ from typing import Protocol
 from components.core.errors import StoreError
 from components.core.runtime.progress import log
 from components.core.store import SmallObject, Store, is_bucket, local_folder, open_store
-from components.core.store.retry import retry_first_request
+from components.core.store.retry import wait_for_store
 
 EXPIRY_S, _LONGEST_EXPIRY_S = 60.0, 3600.0
 _OBJECT, _LOCK = "lease.json", ".lease"
@@ -145,10 +145,8 @@ class ObjectLease:
         self._lost = ""
         self._mutex = threading.Lock()
         self._renewed_s = _now_s()
-        self._version = retry_first_request(
-            self._take
-        )  # a repeated request whose first answer was lost finds its own token
-        if retry_first_request(lambda: store.write(_OBJECT, self._claim.encode(), replaces="")) is not None:
+        self._version = wait_for_store(self._take)  # a repeated request whose first answer was lost finds its own token
+        if wait_for_store(lambda: store.write(_OBJECT, self._claim.encode(), replaces="")) is not None:
             raise StoreError(
                 f"{store.uri} ignores conditional writes (If-None-Match), so two runs could mix their files: use a "
                 "store that supports them, or a folder."

@@ -19,8 +19,8 @@ import pandas as pd
 
 from components.core.data.file_names import CLASSES, DATASET, LINEAGE, MANIFEST
 from components.core.data.images import Pixels, decode, encode_png
-from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, parse_manifest, to_csv, typed
-from components.core.data.zip_reader import Entries, Made
+from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, convert_types, parse_manifest, to_csv
+from components.core.data.zip_reader import Made, ZipReader
 from components.core.errors import DataError, one_line
 from components.core.io.atomic_files import atomic_write
 from components.core.io.os_errors import describe_os_errors
@@ -86,7 +86,7 @@ class ArchiveWriter:
             self._zip.writestr(zipfile.ZipInfo(name, _EPOCH), data)
 
     def _finish(self) -> None:
-        table = typed(pd.DataFrame(self._columns, columns=SYNTHETIC_COLUMNS if self._is_synthetic else COLUMNS))
+        table = convert_types(pd.DataFrame(self._columns, columns=SYNTHETIC_COLUMNS if self._is_synthetic else COLUMNS))
         self._store(MANIFEST, to_csv(table).encode())
         labels = None
         if len(table) and not table["label"].isna().any():
@@ -125,7 +125,7 @@ class ImageArchive:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._entries = Entries(self.path, MANIFEST)
+        self._entries = ZipReader(self.path, MANIFEST)
         is_remote = self._entries.is_remote
         data = self._entries.verified()[MANIFEST] if is_remote else self.read_bytes(MANIFEST)
         self.manifest = parse_manifest(data, f"{MANIFEST} in {self._entries.where}")
@@ -136,7 +136,7 @@ class ImageArchive:
         return len(self.manifest)
 
     def read_bytes(self, file: str) -> bytes:
-        """The bytes of one entry; see `Entries.read_bytes`."""
+        """The bytes of one entry; see `ZipReader.read_bytes`."""
         return self._entries.read_bytes(file)
 
     def read(self, file: str) -> Pixels:
@@ -146,11 +146,11 @@ class ImageArchive:
     def images(self, files: Iterable[str] | None = None) -> Iterator[Pixels]:
         """Pixels of the named entries, or of all, in order; decoded ahead on all cores, a few at a time."""
         names = self.manifest["file"] if files is None else files
-        return self.computed(lambda file, data: decode(data, f"{file!r} in {self._entries.where}"), names)
+        return self.map_entries(lambda file, data: decode(data, f"{file!r} in {self._entries.where}"), names)
 
-    def computed(self, function: Callable[[str, bytes], Made], files: Iterable[str]) -> Iterator[Made]:
-        """`function(file, bytes)` of the named entries; see `Entries.computed`."""
-        return self._entries.computed(function, files)
+    def map_entries(self, function: Callable[[str, bytes], Made], files: Iterable[str]) -> Iterator[Made]:
+        """`function(file, bytes)` of the named entries; see `ZipReader.map_entries`."""
+        return self._entries.map_entries(function, files)
 
     def attachment(self, name: str) -> Any:
         """An attached JSON file; None when there is none of that name."""

@@ -28,7 +28,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Reference:
+class ArchiveReference:
     """Stands for an archive.
 
     Attributes:
@@ -51,7 +51,7 @@ class Reference:
         return f"{self.sha256}.zip"
 
 
-def reference_at(path: Path) -> Reference | None:
+def read_reference(path: Path) -> ArchiveReference | None:
     """The reference that a file is; None where it is something else.
 
     Raises:
@@ -66,7 +66,7 @@ def reference_at(path: Path) -> Reference | None:
     if not isinstance(value, dict) or not str(value.get("format", "")).startswith(FORMAT.partition(",")[0]):
         return None
     try:
-        reference = Reference(**value)
+        reference = ArchiveReference(**value)
         is_sound = (
             reference.format == FORMAT
             and type(reference.bytes) is int
@@ -95,7 +95,7 @@ def archive_store() -> Store | None:
     return open_store(uri) if uri else None
 
 
-def open_remote(reference: Reference) -> RangedFile:
+def open_remote(reference: ArchiveReference) -> RangedFile:
     """The archive as a file to seek in.
 
     Raises:
@@ -117,7 +117,7 @@ def open_remote(reference: Reference) -> RangedFile:
     return RangedFile(store, reference.name, reference.bytes, reference.sha256)
 
 
-def download(reference: Reference, path: Path) -> None:
+def download(reference: ArchiveReference, path: Path) -> None:
     """Brings the whole archive to a file, compared with its sha256; complete or not at all.
 
     Raises:
@@ -137,7 +137,7 @@ def localize(path: str | Path, folder: Path) -> Path:
         As `opened` and `brought`.
     """
     path = Path(path)
-    if (reference := reference_at(path)) is None:
+    if (reference := read_reference(path)) is None:
         return path
     target = folder / reference.name
     if not target.exists():

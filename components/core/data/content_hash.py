@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from components.core.data.archive_reference import reference_at
+from components.core.data.archive_reference import read_reference
 from components.core.data.file_names import RECORDS
 from components.core.data.zip_safety import DAMAGED, ENCRYPTED, zip_bomb_reason
 from components.core.io.atomic_files import digest, file_sha256
@@ -26,10 +26,10 @@ def content_hash(path: str | Path) -> str:
     a file like any other.
     """
     path = Path(path)
-    if reference := reference_at(path):
+    if reference := read_reference(path):
         return reference.content
     if path.is_dir():
-        return digest([[name, content_hash(path / name)] for name in files_of(path) if Path(name).name != RECORDS])
+        return digest([[name, content_hash(path / name)] for name in list_files(path) if Path(name).name != RECORDS])
     if not zipfile.is_zipfile(path):
         return file_sha256(path)
     with suppress(OSError, *DAMAGED), zipfile.ZipFile(path) as archive:
@@ -57,7 +57,7 @@ def is_image(name: str) -> bool:
     return name.endswith(_IMAGE)
 
 
-def files_of(path: Path) -> list[str]:
+def list_files(path: Path) -> list[str]:
     """Names of a folder's files below it, sorted; of a file, one empty name."""
     if path.is_file():
         return [""]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from components.core.data.png import stored_png
+from components.core.data.png import encode_stored_png
 from components.core.errors import DataError, one_line
 
 Pixels = npt.NDArray[np.uint8]
@@ -18,7 +18,7 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 def encode_png(image: Pixels, compress_level: int = 1) -> bytes:
     """PNG bytes of an image [H, W, 3] uint8."""
     if compress_level == STORED:
-        return stored_png(image)
+        return encode_stored_png(image)
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=compress_level)
     return buffer.getvalue()

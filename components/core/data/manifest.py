@@ -41,7 +41,7 @@ def is_missing(value: object) -> bool:
     return str(value).strip().lower() in _MISSING
 
 
-def typed(table: pd.DataFrame, where: str = "The manifest") -> pd.DataFrame:
+def convert_types(table: pd.DataFrame, where: str = "The manifest") -> pd.DataFrame:
     """The table with the manifest's column types: Int64, float, str (missing text is '').
 
     Raises:
@@ -98,7 +98,7 @@ def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
             f"{where} is no manifest: it lacks the columns {', '.join(lacking)}; make it again with the stage that "
             "writes it."
         )
-    table = typed(table, where)
+    table = convert_types(table, where)
     refuse_formulas(table, where)
     if table["file"].duplicated().any():
         twice = one_line(repr(table.loc[table["file"].duplicated(), "file"].iloc[0]))

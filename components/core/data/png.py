@@ -13,7 +13,7 @@ import numpy.typing as npt
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def stored_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+def encode_stored_png(pixels: npt.NDArray[np.uint8]) -> bytes:
     """PNG bytes of an image [H, W, 3], 8 bit a channel, unfiltered and uncompressed."""
     height, width, _ = pixels.shape
     rows = np.zeros((height, 1 + 3 * width), np.uint8)  # every row begins with its filter type, 0

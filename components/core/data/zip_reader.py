@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from components.core.data.archive_reference import open_remote, reference_at
+from components.core.data.archive_reference import open_remote, read_reference
 from components.core.data.content_hash import entries_hash, is_image
 from components.core.data.zip_safety import DAMAGED, ENCRYPTED, zip_bomb_reason
 from components.core.errors import DataError, one_line
@@ -24,7 +24,7 @@ _BLOCK_BYTES, _GAP_BYTES, _FETCHERS = 8 << 20, 256 << 10, 4
 Made = TypeVar("Made")
 
 
-class Entries:
+class ZipReader:
     """Reads entries by name.
 
     Attributes:
@@ -39,7 +39,7 @@ class Entries:
     def __init__(self, path: Path, must_have: str) -> None:
         self._lock = threading.Lock()
         self._sha256: Mapping[str, str] = {}
-        reference = reference_at(path)
+        reference = read_reference(path)
         self._remote = open_remote(reference) if reference else None
         self._content = reference.content if reference else ""
         self.is_remote = reference is not None
@@ -82,7 +82,7 @@ class Entries:
         with self._remote.holding(*span, anew=True):  # bytes may have been damaged on their way
             return self._unzipped(entry)
 
-    def computed(self, function: Callable[[str, bytes], Made], files: Iterable[str]) -> Iterator[Made]:
+    def map_entries(self, function: Callable[[str, bytes], Made], files: Iterable[str]) -> Iterator[Made]:
         """`function(file, bytes)` of the named entries, in order; ahead on all cores, a few at a time.
 
         Behind a reference neighbouring entries come in large blocks, some of them ahead, too.

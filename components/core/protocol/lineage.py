@@ -116,7 +116,7 @@ class Lineage:
         return Lineage.from_dict(read_json(path), str(path))
 
 
-def with_start(own: Lineage | None, start: Lineage | None, what: str, trust_origin: str) -> Lineage | None:
+def extend_lineage(own: Lineage | None, start: Lineage | None, what: str, trust_origin: str) -> Lineage | None:
     """The lineage of a network that was trained on from another.
 
     Args:

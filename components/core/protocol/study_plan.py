@@ -33,7 +33,7 @@ class ArmSpec:
     generated_per_tile: float = 0.0
     stain: str = ""
 
-    def added_count(self, tiles: int, largest: int) -> int:
+    def count_added(self, tiles: int, largest: int) -> int:
         """Generated tiles that the arm adds to a class.
 
         Args:

@@ -56,7 +56,7 @@ class StageRecord:
     def __enter__(self) -> "StageRecord":
         self._start = time.monotonic()
         logs.set_context(**{name: str(self._values[name]) for name in ("scheme", "fold") if name in self._values})
-        live.watch().set(series.STARTED, time.time())
+        live.stage_metrics().set(series.STARTED, time.time())
         return self
 
     def set(self, results: Any) -> None:

@@ -14,9 +14,15 @@ T = TypeVar("T")
 LINE_SECONDS = 10.0
 
 
-def log(message: str, **fields: Any) -> None:
-    """One line for the person who watches, at once; `fields` reach a log collector beside it."""
-    logs.emit(message, **fields)
+def log(text: str, level: str = "info", **fields: Any) -> None:
+    """Writes one line at once, to standard output.
+
+    Args:
+        text: One sentence for a person.
+        level: "info", "warning" for what somebody should look at, or "error"; JSON lines carry it.
+        fields: Values for a log collector; JSON lines carry them.
+    """
+    logs.emit(text, level, **fields)
 
 
 def shows_bars() -> bool:

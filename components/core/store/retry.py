@@ -18,7 +18,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 15.0
 Result = TypeVar("Result")
 
 
-def retry_first_request(work: Callable[[], Result]) -> Result:
+def wait_for_store(work: Callable[[], Result]) -> Result:
     """What `work` returns, once its store answers; says that it waits.
 
     Args:

@@ -21,11 +21,11 @@ POD_PORT = 9400
 _PORTS_TRIED = 32
 
 
-class Watch:
+class StageMetrics:
     """Values of series, with COMMON labels as log lines carry them.
 
-    watch().set(KIMG, 12.8)
-    watch().add(NONFINITE, 1, phase="g_main")
+    stage_metrics().set(KIMG, 12.8)
+    stage_metrics().add(NONFINITE, 1, phase="g_main")
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Watch:
         """Adds to a counter, or to a gauge."""
         self._child(series, labels).inc(amount)
 
-    def tell(self, series: Series, value: Callable[[], float], **labels: str) -> None:
+    def set_function(self, series: Series, value: Callable[[], float], **labels: str) -> None:
         """Has a gauge computed whenever somebody asks."""
         self._gauge(series, labels).set_function(value)
 
@@ -50,7 +50,7 @@ class Watch:
         self.set(ITEMS, items, unit=unit)
         self.set(ITEMS_DONE, 0, unit=unit)
 
-    def done(self, unit: str, items: int = 1) -> None:
+    def count_done(self, unit: str, items: int = 1) -> None:
         """Says that more items are done."""
         self.add(ITEMS_DONE, items, unit=unit)
 
@@ -68,27 +68,27 @@ class Watch:
         return self._collectors[series.name].labels(**{name: known.get(name, "") for name in COMMON}, **labels)
 
 
-_current = [Watch()]  # the innermost last; the first one is seen by nobody
+_current = [StageMetrics()]  # the innermost last; the first one is seen by nobody
 
 
-def watch() -> Watch:
+def stage_metrics() -> StageMetrics:
     """The watch of the stage that this process runs."""
     return _current[-1]
 
 
 def count_items(images: Iterable[T], total: int) -> Iterator[T]:
     """Yields images and shows how many there are to do, how many are done, and how many a second."""
-    seen, began = watch(), time.monotonic()
+    seen, began = stage_metrics(), time.monotonic()
     seen.add(ITEMS, total, unit="images")
-    seen.done("images", 0)
+    seen.count_done("images", 0)
     for number, image in enumerate(images, 1):
         yield image
-        seen.done("images")
+        seen.count_done("images")
         seen.set(IMAGES_PER_SECOND, number / max(time.monotonic() - began, 1e-9))
 
 
 @contextmanager
-def watching(serves: bool = True) -> Iterator[Watch]:
+def serve_metrics(serves: bool = True) -> Iterator[StageMetrics]:
     """A watch for the block; where it `serves` and that is wanted, a server shows it at /metrics.
 
     THYGAN_METRICS_PORT says on which port, 0 = on none; where it is not set, on 9400 in a pod and on none elsewhere. A
@@ -97,7 +97,7 @@ def watching(serves: bool = True) -> Iterator[Watch]:
     Raises:
         ConfigError: The variable holds no port.
     """
-    port, own = _port(), Watch()
+    port, own = _port(), StageMetrics()
     server = _serve(own, port) if serves and port else None
     _current.append(own)
     try:
@@ -116,7 +116,7 @@ def _port() -> int:
     return int(given)
 
 
-def _serve(own: Watch, port: int) -> WSGIServer | None:
+def _serve(own: StageMetrics, port: int) -> WSGIServer | None:
     host = "" if logs.is_pod() else "127.0.0.1"
     for candidate in range(port, min(port + _PORTS_TRIED, 65536)):
         try:

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from components.core.runtime import logs
-from components.core.telemetry.live import watching
+from components.core.telemetry.live import serve_metrics
 from components.core.telemetry.outcome import gateway_of_environment, publish_outcome
 from components.core.telemetry.series import LONG
 
@@ -32,7 +32,7 @@ def instrumented(run: Callable[P, R]) -> Callable[P, R]:
                 return run(*given, **named)
             gateway, began, succeeded = gateway_of_environment(), time.monotonic(), False
             try:
-                with watching(stage in LONG):
+                with serve_metrics(stage in LONG):
                     result = run(*given, **named)
                 succeeded = True
             finally:

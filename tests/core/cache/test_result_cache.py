@@ -87,8 +87,8 @@ def test_a_second_run_refers_to_what_is_there(store, made):
     second = ResultCache(store).keep(result(store, made, run="p/2"), made, upload=True)
     assert second.artifacts["generator"].uri == f"{store}/p/1/fid-select/0/generator"
     assert [one.run for one in ResultCache(store).results()] == ["p/1", "p/2"]
-    assert [one.key for one in ResultCache(store).of_code("src-1")] == ["k1"]
-    assert list(ResultCache(store).of_code("src-2")) == []
+    assert [one.key for one in ResultCache(store).list_by_code("src-1")] == ["k1"]
+    assert list(ResultCache(store).list_by_code("src-2")) == []
 
 
 def test_a_name_that_climbs_out_is_refused(store, made, tmp_path):

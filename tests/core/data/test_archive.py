@@ -12,7 +12,7 @@ from PIL import Image
 
 from components.core.data.archive import ArchiveWriter, ImageArchive, decode, encode_png
 from components.core.data.content_hash import content_hash
-from components.core.data.manifest import COLUMNS, typed
+from components.core.data.manifest import COLUMNS, convert_types
 from components.core.errors import DataError, ThyganError
 from components.core.runtime.prefetch import prefetch_map
 
@@ -231,7 +231,7 @@ def test_work_ahead_keeps_order_and_stays_a_few_items_ahead():
 
 
 def test_missing_values_are_typed_as_missing():
-    table = typed(pd.DataFrame([dict.fromkeys(COLUMNS, value) for value in ("", None, np.nan, "nan", "NA")]))
+    table = convert_types(pd.DataFrame([dict.fromkeys(COLUMNS, value) for value in ("", None, np.nan, "nan", "NA")]))
     assert table["label"].isna().all()
     assert table["mpp"].isna().all()
     assert (str(table["label"].dtype), str(table["mpp"].dtype)) == ("Int64", "float64")

@@ -16,7 +16,13 @@ from components.core.cache import publish
 from components.core.cache.publish import publish_or_fetch
 from components.core.cache.result_cache import ARCHIVE, ARCHIVE_BYTES, CachedResult, ResultCache, describe_artifact
 from components.core.data.archive import ArchiveWriter, ImageArchive
-from components.core.data.archive_reference import ARCHIVES_VARIABLE, Reference, download, localize, reference_at
+from components.core.data.archive_reference import (
+    ARCHIVES_VARIABLE,
+    ArchiveReference,
+    download,
+    localize,
+    read_reference,
+)
 from components.core.data.content_hash import content_hash
 from components.core.errors import ConfigError, DataError, StoreError
 from components.core.store import open_store
@@ -62,7 +68,7 @@ def referred(archives, whole, tmp_path):
 
 
 def key_of(path):
-    return reference_at(path).archive.removeprefix(f"s3://{BUCKET}/")
+    return read_reference(path).archive.removeprefix(f"s3://{BUCKET}/")
 
 
 def test_a_reference_reads_as_the_file_does(referred, whole):
@@ -117,11 +123,11 @@ def test_the_same_archive_lies_there_once_and_is_made_young_again(referred, whol
         while s3.client().stat_object(BUCKET, key_of(referred)).last_modified == before:
             publish_or_fetch(again)  # stamps are whole seconds
         assert len(list(reader.images())) == TILES, "a reader goes on over a renewal"
-    assert store.status(entry.name).sha256 == reference_at(referred).sha256
+    assert store.status(entry.name).sha256 == read_reference(referred).sha256
 
 
 def test_a_reference_comes_back_as_its_archive(referred, whole, monkeypatch, tmp_path):
-    download(reference_at(referred), tmp_path / "back.zip")
+    download(read_reference(referred), tmp_path / "back.zip")
     assert (tmp_path / "back.zip").read_bytes() == whole.read_bytes()
     (tmp_path / "scratch").mkdir()
     assert localize(whole, tmp_path / "scratch") == whole
@@ -150,7 +156,7 @@ def changed(path, **values):
 
 
 def test_a_forged_reference_is_not_followed(referred, archives, monkeypatch, tmp_path, s3):
-    true = reference_at(referred)
+    true = read_reference(referred)
     elsewhere = f"s3://{BUCKET}/elsewhere-{secrets.token_hex(3)}/{true.name}"
     for address in (elsewhere, f"s3://thygan-nowhere/{true.name}", f"{archives}/../x/{true.name}"):
         changed(referred, archive=address)
@@ -191,7 +197,7 @@ def write_other(folder):
 def test_an_archive_that_becomes_another(referred, tmp_path, s3):
     """Same name, another's bytes: refused when it is opened, and while it is read."""
     other, name = write_other(tmp_path), key_of(referred)
-    true = reference_at(referred)
+    true = read_reference(referred)
     with ImageArchive(referred) as reader:
         files = list(reader.manifest["file"])
         reader.read(files[0])
@@ -213,7 +219,7 @@ def test_a_forged_image_behind_the_true_checksum(referred, whole, s3):
     with zipfile.ZipFile(whole) as opened:
         entry = opened.infolist()[5]
     data[entry.header_offset + 2000] ^= 1
-    true = {"sha256": reference_at(referred).sha256}
+    true = {"sha256": read_reference(referred).sha256}
     s3.client().put_object(BUCKET, key_of(referred), BytesIO(bytes(data)), len(data), metadata=true)
     with ImageArchive(referred) as reader:
         reader.read(reader.manifest["file"][4])
@@ -224,7 +230,7 @@ def test_a_forged_image_behind_the_true_checksum(referred, whole, s3):
 
 
 def test_an_archive_that_is_gone(referred, archives):
-    open_store(archives).delete(reference_at(referred).name)
+    open_store(archives).delete(read_reference(referred).name)
     for use in (ImageArchive, publish_or_fetch):
         with pytest.raises(StoreError, match=r"zip is not there: correct the bucket .* or run the stage again"):
             use(referred)
@@ -295,7 +301,7 @@ def test_hostile_zips_in_a_place_of_archives(archives, tmp_path, s3):
         file.write_bytes(data)
         sha256 = hashlib.sha256(data).hexdigest()
         store.put(file, f"{sha256}.zip")
-        forged = Reference(f"{store.uri}/{sha256}.zip", len(data), sha256, "0" * 64)
+        forged = ArchiveReference(f"{store.uri}/{sha256}.zip", len(data), sha256, "0" * 64)
         file.write_text(json.dumps(asdict(forged)))
         with pytest.raises(DataError, match="is no image archive"):
             ImageArchive(file)
@@ -303,7 +309,7 @@ def test_hostile_zips_in_a_place_of_archives(archives, tmp_path, s3):
 
 def test_a_result_whose_archive_is_gone_is_none(referred, archives, bucket, tmp_path):
     """Rules of a bucket may take an archive; what named it is made again."""
-    reference = reference_at(referred)
+    reference = read_reference(referred)
     known = {ARCHIVE: reference.archive, ARCHIVE_BYTES: reference.bytes}
     artifact = describe_artifact(referred, "system.TileSet", f"{bucket}/p/1/tile/0/tiles", known)
     assert artifact.content == reference.content

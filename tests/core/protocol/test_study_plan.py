@@ -19,7 +19,7 @@ TILES = {"PTC": 40, "FTC": 10, "FA": 25}
     ],
 )
 def test_added_counts(arm: str, expected: dict[str, int]):
-    assert {name: ARM_SPECS[arm].added_count(n, max(TILES.values())) for name, n in TILES.items()} == expected
+    assert {name: ARM_SPECS[arm].count_added(n, max(TILES.values())) for name, n in TILES.items()} == expected
 
 
 def test_every_arm_with_a_generator_grows_and_no_other_does():

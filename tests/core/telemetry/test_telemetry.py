@@ -9,7 +9,7 @@ import pytest
 
 from components.core.errors import ConfigError, DataError
 from components.core.telemetry import series
-from components.core.telemetry.live import count_items, watch
+from components.core.telemetry.live import count_items, stage_metrics
 from components.core.telemetry.outcome import publish_outcome
 from components.core.telemetry.stage import instrumented
 
@@ -51,9 +51,9 @@ def test_a_stage_shows_its_series_while_it_works_and_not_longer(port, monkeypatc
     monkeypatch.setenv("THYGAN_RUN_ID", "r7")
 
     def work():
-        watch().set(series.KIMG, 12.5)
-        watch().set(series.GAN_LOSS, None, network="G")
-        watch().add(series.NONFINITE, 2, phase="g_main")
+        stage_metrics().set(series.KIMG, 12.5)
+        stage_metrics().set(series.GAN_LOSS, None, network="G")
+        stage_metrics().add(series.NONFINITE, 2, phase="g_main")
         for _ in count_items(range(3), 5):
             pass
         return page(port)
