@@ -1,31 +1,31 @@
-"""What can go wrong, drawn once.
+"""The errors of thygan, one class for each kind of cause.
 
-    ThyganError            one clear sentence: what, where, what to do
-    ├── ConfigError        a parameter that cannot be meant
+    ThyganError            base class; the message says what, where and what to do
+    ├── ConfigError        an option outside its range or choices
     ├── DataError          images, labels, manifests, archives
     ├── LeakageError       a patient on both sides of a split
     ├── WeightsError       a network's weights: missing, unverified, unfit
-    ├── TrainingError      a training that cannot go on
-    └── StoreError         a folder or bucket that cannot be used, or is in another run's use
-        └── StoreAwayError a bucket that does not answer, or asks to come later
+    ├── TrainingError      a training that cannot continue
+    └── StoreError         a folder or bucket that cannot be used, or is in use by another run
+        └── StoreAwayError a bucket that does not answer, or asks for a later retry
 
-Every message is a sentence for the person who gave the input. A shell prints it and exits with 1.
+Every message is for the person who gave the input. The command line prints it and exits with 1.
 """
 
 import re
 
-_OF_MEMORY = re.compile(
+_OUT_OF_MEMORY = re.compile(
     r"OutOfMemoryError|can't allocate memory|could not create a (primitive|memory)$|can't start new thread"
     r"|failed to map segment"
 )
 
 
 class ThyganError(Exception):
-    """Base of all errors that are the input's and not the program's."""
+    """Base of all errors that the input, not the program, has caused."""
 
 
 class ConfigError(ThyganError):
-    """A parameter outside what it may be."""
+    """An option or environment variable outside its range or choices."""
 
 
 class DataError(ThyganError):
@@ -33,32 +33,35 @@ class DataError(ThyganError):
 
 
 class LeakageError(ThyganError):
-    """A patient that a network has seen stands where only unseen ones may."""
+    """A patient whom a network has seen is in a validation or test set."""
 
 
 class WeightsError(ThyganError):
-    """Weights that are missing, are not what they claim, or do not fit."""
+    """Weights that are missing, unverified, or of another architecture."""
 
 
 class TrainingError(ThyganError):
-    """A training that cannot go on."""
+    """A training that cannot continue."""
 
 
 class StoreError(ThyganError):
-    """A folder or bucket that cannot be reached, read, written, or had for oneself."""
+    """A folder or bucket that cannot be reached, read, written or locked."""
 
 
 class StoreAwayError(StoreError):
-    """A bucket that does not answer, or asks to come later: waiting may help."""
+    """A bucket that does not answer, or asks for a later retry: waiting may help."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was not enough: Python's own error, a GPU's (which torch derives from RuntimeError), torch's and
-    oneDNN's words about a CPU's, a thread that found none for its stack, or a library for itself."""
-    return isinstance(error, MemoryError) or bool(_OF_MEMORY.search(f"{type(error).__name__}: {error}".strip()))
+    """Whether an error says that memory was not enough.
+
+    That is Python's MemoryError; the RuntimeErrors of torch for a GPU and of torch and oneDNN for the CPU; a thread
+    without memory for its stack; and a shared library that could not be mapped.
+    """
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}".strip()))
 
 
-def one_line(reason: object, longest: int = 160) -> str:
-    """What a library says, or a stranger wrote, as a part of a sentence: on one line, and no longer than so much."""
-    text = " ".join(str(reason).split()).rstrip(".")
-    return text if len(text) <= longest else f"{text[:longest]} …"
+def one_line(text: object, max_chars: int = 160) -> str:
+    """A foreign text, for example a library's message, as part of a sentence: one line of limited length."""
+    line = " ".join(str(text).split()).rstrip(".")
+    return line if len(line) <= max_chars else f"{line[:max_chars]} …"

@@ -85,7 +85,7 @@ def test_tensors_without_memory_are_one_sentence(capsys):
     with pytest.raises(SystemExit) as ended:
         execute(app, [])
     assert ended.value.code == 1
-    assert "Memory is not enough" in capsys.readouterr().err
+    assert "Out of memory (" in capsys.readouterr().err
 
 
 def test_one_of_the_processes_that_train_is_killed(study, tmp_path):

@@ -1,4 +1,4 @@
-"""Files that are complete or absent."""
+"""Atomic writes: files that are complete or absent; JSON and digests."""
 
 import errno
 import hashlib
@@ -20,10 +20,10 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write a file or a folder to; it takes `path`'s name only on success.
+    """Yields a temporary path beside `path` for a file or a folder, which is renamed to `path` on success.
 
-    On an exception what was written is removed and `path` is left as it was. What a killed writer of the same output
-    left beside it is removed first. An error that tells of no room names `path`.
+    On an exception the temporary file is removed and `path` is unchanged. Temporary files of killed writers of the same
+    path are removed first. An error about a full disk names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,25 +37,25 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         beside.replace(path)
     except OSError as error:
         if error.errno in NO_ROOM:
-            error.filename = str(path)  # which the system names at opening only, and by its hidden name
+            error.filename = str(path)  # the system names it only on opening, and then by the temporary name
         raise
     finally:
         remove(beside)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text, complete or not at all."""
+    """Writes UTF-8 text atomically."""
     with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Writes JSON with sorted keys; NaN and infinity are refused, they are not JSON."""
+    """Writes JSON with sorted keys, atomically; NaN and infinity, which JSON lacks, raise ValueError."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Reads a JSON file; raises DataError where there is none or it is torn."""
+    """Reads a JSON file; raises DataError if it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -67,10 +67,10 @@ def read_json(path: str | Path) -> Any:
 
 
 def npy_bytes(array: npt.NDArray[Any]) -> bytes:
-    """An array as the bytes of a .npy file: numpy's own writing to a disk does not say why it fails."""
-    held = io.BytesIO()
-    np.save(held, array, allow_pickle=False)
-    return held.getvalue()
+    """An array as the bytes of a .npy file, because `np.save` to a full disk does not say why it fails."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def digest(value: Any) -> str:

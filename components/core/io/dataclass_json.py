@@ -1,4 +1,4 @@
-"""Dataclasses out of JSON that somebody else may have written: the fields that there are, each of its own type."""
+"""Dataclasses from untrusted JSON, with the names and types of all fields checked."""
 
 import types
 from dataclasses import MISSING, fields
@@ -10,32 +10,32 @@ T = TypeVar("T")
 
 
 def from_json(kind: type[T], value: Any, where: str) -> T:
-    """A dataclass of JSON values.
+    """A dataclass from JSON values.
 
     Args:
-        kind: The dataclass; its fields are texts, numbers, booleans, and lists, tuples and dicts of these.
-        value: What `json.loads` gave.
-        where: Opens the sentence of an error.
+        kind: A dataclass with fields of texts, numbers, booleans, and lists, tuples and dicts of these.
+        value: Value from `json.loads`.
+        where: Subject of an error message, for example the path.
 
     Raises:
         DataError: A field is missing, unknown, or of another type.
     """
     hints = get_type_hints(kind)
     if not isinstance(value, dict):
-        raise _odd(where, kind, "it is no object of fields")
-    for one in fields(kind):  # type: ignore[arg-type]
-        if one.name not in value and one.default is MISSING and one.default_factory is MISSING:
-            raise _odd(where, kind, f"it lacks {one.name!r}")
-    for name, found in value.items():
+        raise _error(where, kind, "it is not a JSON object")
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.name not in value and item.default is MISSING and item.default_factory is MISSING:
+            raise _error(where, kind, f"it lacks {item.name!r}")
+    for name, field_value in value.items():
         if name not in hints:
-            raise _odd(where, kind, f"it has {name[:40]!r}, which is not known")
-        if not _fits(found, hints[name]):
-            raise _odd(where, kind, f"its {name!r} is of another type")
+            raise _error(where, kind, f"it has {name[:40]!r}, which is unknown")
+        if not _fits(field_value, hints[name]):
+            raise _error(where, kind, f"its {name!r} is of another type")
     return kind(**value)
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value is of a field's type; a whole number is a float, too."""
+    """Whether a JSON value has the type of a field; a whole number counts as a float."""
     origin, inside = get_origin(hint), get_args(hint)
     if origin in (types.UnionType, Union):
         return any(_fits(value, one) for one in inside)
@@ -48,7 +48,5 @@ def _fits(value: Any, hint: Any) -> bool:
     return hint is Any or type(value) is hint
 
 
-def _odd(where: str, kind: type, reason: str) -> DataError:
-    return DataError(
-        f"{where} is no {kind.__name__} of thygan ({reason}): make it again with the stage that writes it."
-    )
+def _error(where: str, kind: type, reason: str) -> DataError:
+    return DataError(f"{where} is not a valid {kind.__name__} ({reason}): run the stage that writes it again.")

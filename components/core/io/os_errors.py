@@ -1,4 +1,4 @@
-"""What a destination may do to a stage: be read-only, be full, be no folder."""
+"""Errors of the operating system on writing, as sentences."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ from components.core.errors import StoreError
 
 @contextmanager
 def describe_os_errors(path: str | Path) -> Iterator[None]:
-    """Turns an operating system's refusal of what is written here into a sentence about `path`.
+    """Turns an OSError of the block into a StoreError about `path`, for example a read-only or full disk.
 
     Raises:
-        StoreError: The body raised an OSError.
+        StoreError: The block raised an OSError.
     """
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"{path} cannot be written ({error.strerror or error}): give a place that can be written and has room; "
-            "nothing of it was left there."
+            f"{path} cannot be written ({error.strerror or error}). No partial output was left. Choose a "
+            "writable folder with enough space."
         ) from None

@@ -1,9 +1,9 @@
-"""What is being written, beside the name that it will take: `.NAME.PLACE-PROCESS-START.part`.
+"""Temporary names of unfinished files: `.NAME.HOST-PROCESS-START.part`, beside NAME.
 
-A kill leaves it there, and the next writer of the same output removes it once its writer is known to be gone. Process
-numbers say that only where they count: PLACE stands for one boot of one host and one container, whose numbers no other
-pod on the same volume shares, and START tells a process from a later one of the same number. What another place left is
-removed when nothing of it was written for a week.
+A killed process leaves one behind. The next writer of the same output removes it once its process is known to have
+ended. HOST identifies one boot of one host and one container, in which process numbers are unique; START tells a
+process from a later one with the same number. A file of another host is removed when nothing was written to it for a
+week.
 """
 
 import hashlib
@@ -17,43 +17,43 @@ from functools import cache
 from glob import escape
 from pathlib import Path
 
-OTHERS_KEEP_S = 7 * 86400.0
+OTHER_HOST_KEEP_S = 7 * 86400.0
 _ENDING = re.compile(r"\.([0-9a-f]{8})-(\d+)-(\d+)\.part")
 
 
 def partial_path(path: Path) -> Path:
-    """Where this process writes what will be `path`."""
-    return path.with_name(f".{path.name}.{_place()}-{os.getpid()}-{_start(os.getpid())}.part")
+    """The temporary path of this process for `path`."""
+    return path.with_name(f".{path.name}.{_host_id()}-{os.getpid()}-{_start_ticks(os.getpid())}.part")
 
 
 def remove_stale_partials(path: Path) -> None:
-    """Removes what writers of `path` left who are gone; what cannot be removed stays."""
+    """Removes the temporary files of ended writers of `path`, as far as the system allows."""
     for part in path.parent.glob(f".{escape(path.name)}.*.part"):
-        told = _ENDING.fullmatch(part.name, len(path.name) + 1)
-        if told and _is_left(part, *told.groups()):
+        match = _ENDING.fullmatch(part.name, len(path.name) + 1)
+        if match and _is_stale(part, *match.groups()):
             with suppress(OSError):
                 remove(part)
 
 
 def remove(path: Path) -> None:
-    """Has no file and no folder lie there."""
+    """Removes a file or a folder, if there is one."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def _is_left(part: Path, place: str, process: str, start: str) -> bool:
-    if place == _place():
-        return not _lives(int(process)) or _start(int(process)) != int(start)
+def _is_stale(part: Path, host: str, process: str, start: str) -> bool:
+    if host == _host_id():
+        return not _is_running(int(process)) or _start_ticks(int(process)) != int(start)
     try:
-        newest = max(one.lstat().st_ctime for one in (part, *part.rglob("*")))
-    except OSError:  # its writer is at it
+        newest = max(path.lstat().st_ctime for path in (part, *part.rglob("*")))
+    except OSError:  # its writer is changing it now
         return False
-    return time.time() - newest > OTHERS_KEEP_S
+    return time.time() - newest > OTHER_HOST_KEEP_S
 
 
-def _lives(process: int) -> bool:
+def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -63,17 +63,17 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _start(process: int) -> int:
-    """When a process began, in ticks since the boot; 0 where the system does not tell."""
+def _start_ticks(process: int) -> int:
+    """Start of a process, clock ticks since the boot; 0 = unknown."""
     try:
-        told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
-    return int(told.rpartition(")")[2].split()[19])
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 @cache
-def _place() -> str:
+def _host_id() -> str:
     facts = [platform.node()]
     with suppress(OSError):
         facts += [

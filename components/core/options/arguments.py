@@ -1,7 +1,7 @@
-"""Options as arguments of a command: what a shell offers for an options dataclass, and the values that it states.
+"""Options as arguments of a command line: its parameters from an options dataclass, and the dataclass from its values.
 
-A mapping is written SITE=VALUE, a tuple as several values, a boolean as --flag or --no-flag. An option that is not
-stated does not appear in the values, so that its default stays the dataclass's or a profile's.
+A mapping is written SITE=VALUE, a tuple as several values, a boolean as --flag or --no-flag. An option that is
+left out does not appear in the values, so that its default stays the dataclass's or a profile's.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from components.core.options.parse import parse
 
 
 def flag(name: str) -> str:
-    """The name of an option in a shell, for example --checkpoint-minutes."""
+    """The name of an option on a command line, for example --checkpoint-minutes."""
     return "--" + name.replace("_", "-")
 
 
@@ -47,12 +47,12 @@ def option_parameters(infos: Iterable[OptionInfo], group: cyclopts.Group, prefix
     ]
 
 
-def stated_options(kind: type, values: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, Any]:
-    """The options of one dataclass among a command's values, mappings read.
+def select_options(kind: type, values: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, Any]:
+    """The values of one dataclass's options, mappings parsed; options that were left out (None) are absent.
 
     Args:
         kind: The options dataclass.
-        values: Name -> what the shell stated, for options of this and other dataclasses.
+        values: Name -> value from the command line, of this and other dataclasses.
         only: Options of `kind` that the command offers; None = all.
     """
     infos = {info.name: info for info in describe_options(kind) if only is None or info.name in only}
@@ -63,18 +63,18 @@ def stated_options(kind: type, values: Mapping[str, Any], only: Collection[str] 
     }
 
 
-def parse_stated(kind: type, values: Mapping[str, Any], only: Collection[str] | None = None) -> Any:
-    """An options dataclass from a command's values; messages call an option as the shell does, for example --kimg.
+def parse_arguments(kind: type, values: Mapping[str, Any], only: Collection[str] | None = None) -> Any:
+    """An options dataclass from a command's values; messages name an option as the command does, for example --kimg.
 
     Args:
         kind: The options dataclass.
-        values: Name -> what the shell stated, for options of this and other dataclasses.
+        values: Name -> value from the command line, of this and other dataclasses.
         only: Options of `kind` that the command offers; None = all.
 
     Raises:
         ConfigError: A value is out of its range.
     """
-    return parse(kind, stated_options(kind, values, only), "The command", only, label=flag)
+    return parse(kind, select_options(kind, values, only), "The command", only, label=flag)
 
 
 def parse_mapping(name: str, pairs: Sequence[str]) -> dict[str, str]:

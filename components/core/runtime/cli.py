@@ -1,4 +1,4 @@
-"""A stage's `run` as a command: options from its signature, help from its docstring, one sentence on bad input."""
+"""Command lines: a stage's `run` as a command, and errors as one sentence and an exit status."""
 
 import inspect
 import signal
@@ -12,7 +12,7 @@ import cyclopts
 
 from components.core.errors import ThyganError, is_out_of_memory, one_line
 from components.core.io.atomic_files import NO_ROOM
-from components.core.options.arguments import option_parameters, parse_mapping, parse_stated
+from components.core.options.arguments import option_parameters, parse_arguments, parse_mapping
 from components.core.options.fields import describe_options
 from components.core.options.shared import SharedOptions
 from components.core.runtime import logs
@@ -21,21 +21,25 @@ Names = tuple[str, ...]
 
 
 def new_app(name: str, text: str | None = None) -> cyclopts.App:
-    """An app in the house's style: `--external a b` takes several values, mappings are written SITE=VALUE."""
+    """An app in the project's style: `--external a b` takes several values, mappings are written SITE=VALUE."""
     style = cyclopts.Parameter(consume_multiple=True, negative_iterable=())
     return cyclopts.App(name=name, help=text, help_format="markdown", version_flags=[], default_parameter=style)
 
 
 class Terminated(BaseException):
-    """SIGTERM; nothing that handles errors takes it for one, and what is half-written is removed on its way."""
+    """SIGTERM as an exception that no `except Exception` catches, so that partial files are removed on the way out."""
 
 
 def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
-    """Runs an app in the main thread; what ends it becomes a sentence on standard error and an exit status.
+    """Runs an app in the main thread; an error becomes a sentence on standard error and an exit status.
 
-    That is 1 for a ThyganError and where memory is not enough, and 143 for SIGTERM.
+    The status is 1 for a ThyganError, a full disk and a lack of memory, 143 for SIGTERM.
+
+    Args:
+        app: The app.
+        arguments: Its arguments; None = those of the process.
     """
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app(arguments, result_action="return_value")
     except ThyganError as error:
@@ -44,25 +48,30 @@ def execute(app: cyclopts.App, arguments: Sequence[str] | None = None) -> None:
         if error.errno not in NO_ROOM:
             raise
         _fail(
-            f"{error.filename or _unnamed()} has no room ({error.strerror}): nothing half-written is left; free "
-            "some, or give another place."
+            f"{error.filename or _describe_temporary_file()} cannot be written ({error.strerror}). No partial "
+            "output was left. Free some space, or choose another folder."
         )
     except (MemoryError, RuntimeError, ImportError) as error:
         if not is_out_of_memory(error):
             raise
         _fail(
-            f"Memory is not enough ({one_line(error) or type(error).__name__}): nothing half-written is left; give the "
-            "process more, or less to hold at once (a smaller batch, fewer or smaller tiles)."
+            f"Out of memory{_describe_stage(error)} ({one_line(error) or type(error).__name__}). No partial output was "
+            "left. Give the process more memory, or less to hold at once (a smaller batch, fewer or smaller tiles)."
         )
     except KeyboardInterrupt:
-        sys.exit("interrupted")
+        sys.exit("Interrupted.")
     except Terminated:
-        _fail("Told to end: nothing half-written is left, and the same command starts again.", 128 + signal.SIGTERM)
+        _fail("Stopped by SIGTERM. No partial output was left. Start the same command again.", 128 + signal.SIGTERM)
 
 
-def _unnamed() -> str:
-    """A file that was written when the disk was full, of which the system tells no name."""
-    return f"What is written, or its temporary files in {tempfile.tempdir}," if tempfile.tempdir else "What is written"
+def _describe_temporary_file() -> str:
+    """The subject of a sentence about a full disk where the system does not name the file."""
+    return f"The output, or a temporary file in {tempfile.tempdir}," if tempfile.tempdir else "The output"
+
+
+def _describe_stage(error: BaseException) -> str:
+    stage = logs.error_context(error).get("stage")
+    return f" in {stage}" if stage else ""
 
 
 def _fail(sentence: str, status: int = 1) -> NoReturn:
@@ -73,8 +82,8 @@ def _fail(sentence: str, status: int = 1) -> NoReturn:
     sys.exit(status)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # whoever sends it twice must not break what the first one began
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second signal must not break the cleaning up of the first
     raise Terminated
 
 
@@ -109,9 +118,9 @@ def stage_app(
         arguments = {key: value for key, value in values.items() if key in signature}
         arguments |= {key: parse_mapping(key, arguments[key]) for key in mappings if key in arguments}
         if options:
-            arguments["options"] = parse_stated(options, values)
+            arguments["options"] = parse_arguments(options, values)
         if "shared" in signature:
-            arguments["shared"] = parse_stated(SharedOptions, values, shared)
+            arguments["shared"] = parse_arguments(SharedOptions, values, shared)
         run(**arguments)
 
     app = new_app(f"python -m components.{name}")
@@ -122,7 +131,13 @@ def stage_app(
 def with_options(
     command: Callable[..., None], options: Sequence[inspect.Parameter], text: str | None
 ) -> Callable[..., None]:
-    """Gives a function of `**given` its options and its help."""
+    """Gives a function of `**values` a signature and a help text.
+
+    Args:
+        command: Function to change.
+        options: Its parameters.
+        text: Its docstring.
+    """
     command.__doc__ = text
     command.__signature__ = inspect.Signature(list(options))  # type: ignore[attr-defined]
     command.__annotations__ = {option.name: option.annotation for option in options}

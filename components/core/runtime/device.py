@@ -1,4 +1,4 @@
-"""Where tensors are computed."""
+"""The torch devices that an option names."""
 
 import torch
 
@@ -6,10 +6,10 @@ from components.core.errors import ConfigError
 
 
 def pick_device(name: str) -> torch.device:
-    """The torch device of that name; "auto" = the GPU when there is one, "cuda" = the current GPU.
+    """The torch device of that name; "auto" = the GPU if there is one, "cuda" = the current GPU.
 
     Raises:
-        ConfigError: Not a device, or not one of this machine.
+        ConfigError: The name is not a device, or this machine does not have it.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -20,17 +20,17 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_devices(text: str) -> list[torch.device]:
-    """The torch devices of a list, in its order, for stages that work on several at once.
+    """The torch devices of a list, in its order, for stages that use several at once.
 
     Args:
         text: "cuda" = every GPU; "auto" = every GPU, or the CPU on a machine without one; one device such as "cpu" or
-            "cuda:1"; or several with commas. A device that is named twice is in the list twice.
+            "cuda:1"; or several with commas. A device listed twice is returned twice.
 
     Raises:
-        ConfigError: An empty name, not a device, or not one of this machine.
+        ConfigError: A name is empty, is not a device, or this machine does not have it.
     """
     devices: list[torch.device] = []
-    for name in (one.strip() for one in text.split(",")):
+    for name in (part.strip() for part in text.split(",")):
         if not name:
             raise ConfigError(f"{text!r} has an empty device name: use auto, cpu, cuda, cuda:0 or cuda:0,cuda:1.")
         if name in ("auto", "cuda") and torch.cuda.device_count():

@@ -1,10 +1,10 @@
-"""What a run says: one line an event, for a person on a terminal, as JSON for a log collector in a pod.
+"""Log lines of a run: text for a person on a terminal, one JSON object a line for a log collector in a pod.
 
-    THYGAN_LOG       json or text; where it is not set: json in a pod, text elsewhere
-    THYGAN_RUN_ID    the run that this process is part of
-    THYGAN_PIPELINE  the pipeline's name
+    THYGAN_LOG       json or text; unset = json in a pod, text elsewhere
+    THYGAN_RUN_ID    id of the run that this process is part of
+    THYGAN_PIPELINE  name of the pipeline
 
-No line carries a secret: values of variables whose names say that they are one are struck out, whoever writes them.
+No line carries a secret: the values of environment variables with names such as *_TOKEN are replaced by ***.
 """
 
 import json
@@ -23,10 +23,10 @@ LOG_VARIABLE, RUN_VARIABLE, PIPELINE_VARIABLE = "THYGAN_LOG", "THYGAN_RUN_ID", "
 DEFAULT_PIPELINE = "thygan-study"
 _POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
 _SECRET_NAMES = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|_KEY$|CREDENTIAL")
-_SHORTEST_SECRET = 6  # a shorter value would strike out ordinary words
-_STRUCK = "***"
-_ORIGIN = "thygan_origin"
-_bound: dict[str, str] = {}  # of the whole process: one runs one stage, and its threads speak as it does
+_MIN_SECRET_CHARS = 6  # a shorter value would redact ordinary words
+_REDACTED = "***"
+_ERROR_CONTEXT = "thygan_context"  # attribute of an exception
+_context: dict[str, str] = {}  # of the whole process: it runs one stage, whose threads share it
 
 
 def is_json() -> bool:
@@ -40,43 +40,48 @@ def is_pod() -> bool:
 
 
 def current_context() -> dict[str, str]:
-    """Which run, pipeline and stage this is, as far as it is known."""
+    """The run, pipeline, stage, scheme and fold of this process, as far as they are known."""
     known = {
         "run": os.environ.get(RUN_VARIABLE, ""),
         "pipeline": os.environ.get(PIPELINE_VARIABLE, DEFAULT_PIPELINE),
-        **_bound,
+        **_context,
     }
     return {name: value for name, value in known.items() if value}
 
 
 @contextmanager
 def log_context(**known: str) -> Iterator[None]:
-    """Adds to what every line inside the block carries."""
-    before = dict(_bound)
-    _bound.update(known)
+    """Adds fields to every line inside the block."""
+    before = dict(_context)
+    _context.update(known)
     try:
         yield
     except BaseException as error:
-        error.__dict__.setdefault(_ORIGIN, current_context())  # it may be told after the block
+        error.__dict__.setdefault(_ERROR_CONTEXT, current_context())  # for a line after the block
         raise
     finally:
-        _bound.clear()
-        _bound.update(before)
+        _context.clear()
+        _context.update(before)
 
 
 def set_context(**known: str) -> None:
-    """Adds to what every line carries until the innermost `bound` ends."""
-    _bound.update(known)
+    """Adds fields to every line until the innermost `log_context` ends."""
+    _context.update(known)
+
+
+def error_context(error: BaseException) -> dict[str, Any]:
+    """The context in which an exception left its `log_context`; empty = it left none."""
+    return dict(getattr(error, _ERROR_CONTEXT, {}))
 
 
 def emit(message: str, level: str = "info", *, to: TextIO | None = None, **fields: Any) -> None:
-    """One event.
+    """Writes one line.
 
     Args:
-        message: For a person.
-        level: info, warning or error.
-        to: Where to; None = standard output.
-        fields: What a machine may want beside it; JSON only.
+        message: Text for a person.
+        level: "info", "warning" or "error"; JSON lines carry it.
+        to: Stream to write to; None = standard output.
+        fields: Values for a log collector; JSON lines carry them.
     """
     if not is_json():
         print(redact(message), file=to, flush=True)
@@ -87,16 +92,16 @@ def emit(message: str, level: str = "info", *, to: TextIO | None = None, **field
 
 
 def redact(text: str) -> str:
-    """A text without the values of secret variables."""
+    """A text with the values of secret environment variables replaced by ***."""
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET_NAMES.search(name) and "FILE" not in name:
-            text = text.replace(value, _STRUCK)
+        if len(value) >= _MIN_SECRET_CHARS and _SECRET_NAMES.search(name) and "FILE" not in name:
+            text = text.replace(value, _REDACTED)
     return text
 
 
 def install() -> None:
-    """Strikes secrets out of an unforeseen end as well; where lines are JSON, it and what libraries say become such."""
-    sys.excepthook = _write_end
+    """Redacts uncaught exceptions; where lines are JSON, exceptions and messages of libraries become JSON too."""
+    sys.excepthook = _write_exception
     if is_json():
         logging.captureWarnings(True)
         logging.basicConfig(handlers=[_Handler()], level=logging.WARNING, force=True)
@@ -107,9 +112,9 @@ class _Handler(logging.Handler):
         emit(record.getMessage().strip(), record.levelname.lower(), logger=record.name)
 
 
-def _write_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _write_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     lines = "".join(traceback.format_exception(kind, error, trace))
     if not is_json():
         print(redact(lines), end="", file=sys.stderr, flush=True)
         return
-    emit(f"{kind.__name__}: {error}", "error", **getattr(error, _ORIGIN, {}), traceback=lines)
+    emit(f"{kind.__name__}: {error}", "error", traceback=lines, **error_context(error))

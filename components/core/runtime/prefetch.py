@@ -1,4 +1,4 @@
-"""Work that runs ahead of whoever needs its results."""
+"""A map over threads that computes a few results ahead."""
 
 import os
 from collections import deque
@@ -10,20 +10,26 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 2  # results per thread that may wait
+_LEAD = 2  # computed ahead, at most
 
 
 def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 0) -> Iterator[Result]:
-    """`map(function, items)` by a thread per core (or `workers`), in order, a few results ahead: memory does not grow
-    with the items.
+    """`map(function, items)` on several threads, in order; memory does not grow with the number of items.
 
-    It pays where `function` waits or leaves Python's lock, as decoding images does.
+    It is faster where `function` waits or releases Python's lock, as decoding images does.
+
+    Args:
+        function: Applied to each item.
+        items: Read lazily.
+        workers: Threads; 0 = one per core.
     """
     workers = workers or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(workers) as pool:
-        rest = iter(items)
-        waiting: deque[Future[Result]] = deque(pool.submit(function, one) for one in islice(rest, _AHEAD * workers))
+        remaining = iter(items)
+        waiting: deque[Future[Result]] = deque(
+            pool.submit(function, item) for item in islice(remaining, _LEAD * workers)
+        )
         while waiting:
             done = waiting.popleft().result()
-            waiting.extend(pool.submit(function, one) for one in islice(rest, 1))
+            waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
             yield done

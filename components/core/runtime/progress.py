@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, lines anywhere else."""
+"""Progress of a loop: a bar on a terminal, log lines elsewhere; and the log line itself."""
 
 import sys
 import time
@@ -26,18 +26,18 @@ def log(text: str, level: str = "info", **fields: Any) -> None:
 
 
 def shows_bars() -> bool:
-    """Whether somebody watches a terminal."""
+    """Whether standard error is a terminal and lines are text."""
     return sys.stderr.isatty() and not logs.is_json()
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "") -> Iterator[T]:
-    """Yields `items` and shows how far it is.
+    """Yields `items` and shows the progress.
 
     Args:
-        items: What is worked through.
-        what: A short phrase, for example "fold 0 · none: training".
-        total: How many items; taken from `len(items)` when it has one.
-        unit: What one item is, for example "tiles".
+        items: The items to yield.
+        what: A short name of the work, for example "fold 0 · none: training".
+        total: Number of items; None = `len(items)` where there is one.
+        unit: Name of the items, for example "tiles".
     """
     if total is None and isinstance(items, Sized):
         total = len(items)

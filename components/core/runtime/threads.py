@@ -1,4 +1,4 @@
-"""PyTorch's CPU threads: sums depend on their number, so it changes for a block at most."""
+"""The number of PyTorch's CPU threads, which sums depend on, so that it changes inside a block only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,14 @@ from components.core.errors import ConfigError
 
 @contextmanager
 def cpu_threads(threads: int = 0) -> Iterator[None]:
-    """PyTorch's threads inside the block; 0 leaves them. After it they are as before, whoever changed them."""
+    """Sets the number of PyTorch's CPU threads inside the block; the number before it is restored.
+
+    Args:
+        threads: Number of threads; 0 = unchanged.
+
+    Raises:
+        ConfigError: The number is negative.
+    """
     if threads < 0:
         raise ConfigError(f"threads is {threads}: give a number of CPU threads, or 0.")
     before = torch.get_num_threads()

@@ -77,6 +77,6 @@ def test_what_another_pod_writes_on_the_volume_is_judged_by_its_age(tmp_path, mo
     partial_files.remove_stale_partials(tmp_path / "out")
     assert theirs.exists()
     now = time.time()
-    monkeypatch.setattr("time.time", lambda: now + partial_files.OTHERS_KEEP_S + 60)
+    monkeypatch.setattr("time.time", lambda: now + partial_files.OTHER_HOST_KEEP_S + 60)
     partial_files.remove_stale_partials(tmp_path / "out")
     assert not hidden(tmp_path)

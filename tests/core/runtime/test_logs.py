@@ -17,11 +17,11 @@ import logging, sys, threading, warnings
 from components.core.runtime import logs
 from components.core.errors import DataError
 from components.core.runtime.progress import log, track
-from components.core.records.stage_record import Record
+from components.core.records.stage_record import StageRecord
 from components.core.telemetry.stage import instrumented
 
 def run(*, metrics, fails):
-    with Record(metrics, "gan_train", fold="1", scheme="binary"):
+    with StageRecord(metrics, "gan_train", fold="1", scheme="binary"):
         log("begun")
         for _ in track(range(3), "looking", unit="tiles"):
             pass
@@ -32,7 +32,7 @@ def run(*, metrics, fails):
             raise DataError("the key s3cret-of-the-bucket is no reason to print it")
 
 run.__module__ = "components.gan_train.stage"
-watched(run)(metrics=sys.argv[1], fails=sys.argv[2] == "fails")
+instrumented(run)(metrics=sys.argv[1], fails=sys.argv[2] == "fails")
 """
 
 
