@@ -7,8 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from components.core.html.css import PAGE_CSS
-from components.core.html.number_format import fraction
-from components.core.html.page import significant
+from components.core.html.number_format import fraction, significant
 from components.core.html.plots import plotly_script
 
 _HERE = Path(__file__).parent

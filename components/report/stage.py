@@ -6,7 +6,7 @@ from typing import Any
 from components.core.data.archive import ImageArchive
 from components.core.data.manifest import read_manifest
 from components.core.html.embedding import embedding_html
-from components.core.html.page import gap_table
+from components.core.html.gap_table import gap_table
 from components.core.io.atomic_files import read_json, write_text
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan

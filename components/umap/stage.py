@@ -1,18 +1,14 @@
 """UMAP of source, external and synthetic tiles, and the domain gap in numbers."""
 
-import html
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from PIL import Image
 
 from components.core.data.archive import ImageArchive
 from components.core.features.extract import features_of
-from components.core.features.extractors import Extractor, load_extractor
-from components.core.html.embedding import embedding_html
-from components.core.html.page import document, gap_table
+from components.core.features.extractors import load_extractor
 from components.core.html.pictures import thumbnail
 from components.core.io.atomic_files import atomic_write, write_json, write_text
 from components.core.records.stage_record import RECORDS, StageRecord
@@ -20,6 +16,7 @@ from components.core.telemetry.stage import instrumented
 from components.umap.domain_gap import domain_gap
 from components.umap.domains import SYNTHETIC, Tiles, gather
 from components.umap.layouts import projected
+from components.umap.page import page_html
 from components.umap.picture import map_picture
 
 BATCH = 32
@@ -93,7 +90,7 @@ def run(
             write_json(folder / "umap.json", {**about, "points": points})
             Image.fromarray(map_picture(points)).save(folder / "umap2d.png")
             write_json(folder / RECORDS, record.chain())
-        write_text(page, _page(points, table, network))
+        write_text(page, page_html(points, table, network))
 
 
 def _layouts(
@@ -130,21 +127,3 @@ def _points(tiles: Tiles, axes: dict[str, npt.NDArray[np.float32]]) -> list[dict
         }
         for place, row, image in zip(places, tiles.table.to_dict("records"), tiles.images(), strict=True)
     ]
-
-
-def _page(points: list[dict[str, object]], gap: pd.DataFrame, extractor: Extractor) -> str:
-    tone = "" if extractor.trained else ' class="bad"'
-    return document(
-        "Domains and synthetic tiles",
-        "<h1>Domains and synthetic tiles</h1>"
-        f"<p>{len(points)} tiles by features of <b{tone}>{html.escape(extractor.title)}</b>. "
-        "The map is fitted on real tiles, and synthetic ones are placed on it afterwards: they cannot bring domains "
-        "together that lie apart. Where it is fitted with them, too, they can; the buttons show both. Dots are source "
-        "tiles, diamonds external ones, rings synthetic ones. Point at one to see the tile.</p>"
-        f"{embedding_html(points, 'umap')}"
-        "<h2>Domain gap</h2>"
-        "<p>Source to each external site, alone and with each arm's synthetic tiles in the training's proportion. The "
-        "gap falls when Fréchet distance, KID or the domain classifier's AUC shrink, or kNN mixing (1 = mixed as by "
-        "chance) grows; the word stands where the change's 95 % interval leaves out zero.</p>"
-        f"{gap_table(gap)}",
-    )

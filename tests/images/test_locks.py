@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "images" / "requirements"
 STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/stage.py"))
 GUESTS = {"outcome": "split"}  # stages in the image of another
-SHARED = {"kfp_stage", "kfp_work", "artifacts"}
-ON_THE_COMPILER = {"kfp_stage", "component"}  # never imported in an image: KFP brings a component's text there
+SHARED = {"kfp_component", "kfp_runtime", "artifacts"}
+ON_THE_COMPILER = {"kfp_component", "component"}  # never imported in an image: KFP brings a component's text there
 ON_REQUEST = {"torch_fidelity"}  # an extractor that says how to install it
 # Arguments: the top-level modules that are absent, the modules to import without them; JSON lists.
 CONFINED = """

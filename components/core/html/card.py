@@ -1,17 +1,21 @@
-"""A card, from nested values: its sections as tables, and the JSON itself to take away."""
+"""A card, from nested values: its sections as lists of names and values, and the JSON itself to take away."""
 
 import base64
-import html
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
+from components.core.html.number_format import integer
+from components.core.html.render import render_part
+
 Card = Mapping[str, Mapping[str, Any]]
 
-_DIGEST_SHOWN = 16
+_DIGEST_CHARACTERS = 16
 
 
-def card_section(card: Card, file: str) -> str:
+def card_section(card: Card, file: str) -> Markup:
     """The card as part of a page, and a link that saves it as `file`.
 
     Args:
@@ -19,32 +23,27 @@ def card_section(card: Card, file: str) -> str:
         file: Name of the JSON file.
     """
     data = base64.b64encode(json.dumps(card, sort_keys=True, allow_nan=False).encode()).decode()
-    link = f'<a download="{html.escape(file)}" href="data:application/json;base64,{data}">The same as JSON</a>'
-    sections = "".join(f"<h3>{_words(name)}</h3>{_table(values)}" for name, values in card.items())
-    return f"<h2>Card</h2><p class='small soft'>{link}</p>{sections}"
-
-
-def _table(values: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td class=soft>{_words(name)}</td><td>{_cell(name, one)}</td></tr>" for name, one in values.items()
-    )
-    return f'<table class="card">{rows}</table>'
+    sections = {
+        _words(section): {_words(name): _text(name, value) for name, value in values.items()}
+        for section, values in card.items()
+    }
+    return render_part(__package__, "card.html.j2", sections=sections, file=file, data=data)
 
 
 def _words(name: str) -> str:
-    words = html.escape(name.replace("_", " "))
+    words = name.replace("_", " ")
     return words[:1].upper() + words[1:]
 
 
-def _cell(name: str, value: Any) -> str:
+def _text(name: str, value: Any) -> str | Markup:
     if value is None or value == "" or value == []:
-        return "<span class=soft>not stated</span>"
+        return Markup('<span class="soft">not stated</span>')
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return f"{value:,}" if isinstance(value, int) and "seed" not in name else f"{value:.5g}"
+        return integer(value) if isinstance(value, int) and "seed" not in name else f"{value:.5g}"
     if isinstance(value, list | tuple):
-        return "<br>".join(_cell(name, one) for one in value)
+        return Markup("<br>").join(_text(name, one) for one in value)
     if name.endswith("sha256"):
-        return f"<code title={html.escape(str(value))}>{html.escape(str(value)[:_DIGEST_SHOWN])}…</code>"
-    return html.escape(str(value))
+        return Markup('<code title="{}">{}…</code>').format(value, str(value)[:_DIGEST_CHARACTERS])
+    return str(value)

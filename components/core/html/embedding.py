@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from components.core.html.palette import colours
+from components.core.html.render import render_part
 
 # layout -> the point's coordinates
 LAYOUTS = {
@@ -21,7 +24,7 @@ COLOURINGS = ("domain", "class", "diagnosis", "patient", "arm")
 _HERE = Path(__file__).parent
 
 
-def embedding_html(points: Sequence[dict[str, Any]], name: str, layouts: Sequence[str] = tuple(LAYOUTS)) -> str:
+def embedding_html(points: Sequence[dict[str, Any]], name: str, layouts: Sequence[str] = tuple(LAYOUTS)) -> Markup:
     """The map as a fragment for a page that holds `plots.plotly_script()`.
 
     Args:
@@ -31,7 +34,7 @@ def embedding_html(points: Sequence[dict[str, Any]], name: str, layouts: Sequenc
         layouts: Names out of LAYOUTS; those that the points lack are left out.
     """
     if not points:
-        return "<p>No tiles to show.</p>"
+        return Markup("<p>No tiles to show.</p>")
     value = {
         "layouts": {
             layout: [[point[axis] for point in points] for axis in LAYOUTS[layout]]
@@ -44,12 +47,18 @@ def embedding_html(points: Sequence[dict[str, Any]], name: str, layouts: Sequenc
     }
     # "<" never stands in the JSON, so no text in it can end the script element
     data = json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    return (
-        f"<style>{(_HERE / 'embedding.css').read_text()}</style>"
-        f'<div class="embedding" id="{name}"><script type="application/json">{data}</script></div>'
-        f"<script>{(_HERE / 'embedding.js').read_text()}\nshowEmbedding(document.getElementById({json.dumps(name)}));"
-        "</script>"
+    return render_part(
+        __package__,
+        "embedding.html.j2",
+        name=name,
+        data=Markup(data),  # noqa: S704
+        style=_file("embedding.css"),
+        script=_file("embedding.js"),
     )
+
+
+def _file(name: str) -> Markup:
+    return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - a file of ours
 
 
 def _colouring(points: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:

@@ -1,17 +1,20 @@
 """Line charts as inline SVG: small enough for a page that is kept with every artifact, and no script."""
 
-import html
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
 
 from components.core.html.palette import colours
+from components.core.html.render import render_part
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 230, 54, 14, 26, 24
 _ROUND, _STEPS = (1, 2, 2.5, 5, 10), 5
 Line = Sequence[tuple[float, float | None]]
 
 
-def line_chart(title: str, lines: Mapping[str, Line], unit: str, *, chosen: float | None = None) -> str:
+def line_chart(title: str, lines: Mapping[str, Line], unit: str, *, chosen: float | None = None) -> Markup:
     """Values in the order of a training, one line per name; both axes hold zero and have round numbers.
 
     Args:
@@ -31,32 +34,24 @@ def line_chart(title: str, lines: Mapping[str, Line], unit: str, *, chosen: floa
         down = _TOP + (levels[-1] - y) / (levels[-1] - levels[0]) * (_HEIGHT - _TOP - _BOTTOM)
         return round(across, 1), round(down, 1)
 
-    parts = []
-    for value in levels:
-        y = at(0, value)[1]
-        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}" stroke="#e3e6ea"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{value:.10g}</text>')
-    for x in _axis(0.0, last):
-        if x < 0.93 * last:  # the unit stands at the end
-            parts.append(f'<text x="{at(x, 0)[0]}" y="{_HEIGHT - 6}" text-anchor="middle">{x:.10g}</text>')
-    parts.append(f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 6}" text-anchor="end">{last:.4g} {unit}</text>')
-    if chosen is not None:
-        x = at(chosen, 0)[0]
-        parts.append(
-            f'<line x1="{x}" x2="{x}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" stroke="#22272e" stroke-dasharray="4 3"/>'
-        )
-    left = float(_LEFT)
+    left, legend = float(_LEFT), list[dict[str, Any]]()
     for name, colour in colours(list(known)).items():
         points = [at(*point) for point in known[name]]
-        path = " ".join(f"{across},{down}" for across, down in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.7"/>')
-        if len(points) <= _WIDTH / 16:
-            parts += [f'<circle cx="{across}" cy="{down}" r="2.4" fill="{colour}"/>' for across, down in points]
-        parts.append(f'<text x="{left:.0f}" y="14" style="fill:{colour}">● {html.escape(name)}</text>')
+        legend.append({"name": name, "colour": colour, "left": round(left), "points": points})
         left += 28 + 6.4 * len(name)
-    return (
-        f'<figure class="chart"><figcaption>{html.escape(title)}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'role="img" aria-label="{html.escape(title)}">{"".join(parts)}</svg></figure>'
+    return render_part(
+        __package__,
+        "line_chart.html.j2",
+        title=title,
+        size=(_WIDTH, _HEIGHT),
+        frame={"left": _LEFT, "right": _WIDTH - _RIGHT, "top": _TOP, "bottom": _HEIGHT - _BOTTOM},
+        levels=[(at(0, value)[1], f"{value:.10g}") for value in levels],
+        # the unit stands at the end
+        ticks=[(at(x, 0)[0], f"{x:.10g}") for x in _axis(0.0, last) if x < 0.93 * last],
+        end=f"{last:.4g} {unit}",
+        chosen=None if chosen is None else at(chosen, 0)[0],
+        lines=legend,
+        with_dots=[line["name"] for line in legend if len(line["points"]) <= _WIDTH / 16],
     )
 
 

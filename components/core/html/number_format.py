@@ -1,6 +1,6 @@
 """Numbers as people read them: nothing rounds to what it is not."""
 
-_EXACT = 9  # decimals
+_EXACT = 9  # decimals, and significant digits
 _WIDE = 1.0  # of an AUROC difference's interval: half of all that is possible
 
 
@@ -12,6 +12,31 @@ def fraction(value: float | None, digits: int = 3) -> str:
     while float(text := f"{value:.{digits}f}") in (0, 1) and value not in (0, 1) and digits < _EXACT:
         digits += 1
     return text
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number to so many significant digits, large ones in full; a dash where there is none.
+
+    What is below 1 is not written as 1: a share or an AUC of 0.9996 isn't perfect, so it gets the digits that say so.
+    """
+    if value is None or value != value:
+        return "–"
+    if abs(value) >= 10**digits:
+        return f"{value:.0f}"
+    text = f"{value:.{digits}g}"
+    return significant(value, digits + 1) if abs(value) < 1 == abs(float(text)) and digits < _EXACT else text
+
+
+def integer(value: int | None) -> str:
+    """A whole number with commas between thousands; a dash where there is none."""
+    return "–" if value is None else f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that people say it in: seconds, minutes or hours."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def p_value(p: float | None) -> str:

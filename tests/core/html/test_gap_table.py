@@ -1,7 +1,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from components.core.html.page import document, gap_table, significant
+from components.core.html.gap_table import gap_table
+from components.core.html.number_format import significant
 from components.core.html.plots import figure_html, plain, style_figure
 
 
@@ -48,12 +49,6 @@ def test_what_is_below_one_is_never_written_as_one():
 
 def test_no_sites_no_table():
     assert "<table" not in gap_table(pd.DataFrame())
-
-
-def test_document_escapes_its_title_and_brings_plotly():
-    page = document("a < b", "<p>body</p>")
-    assert "<title>a &lt; b</title>" in page and "<p>body</p>" in page
-    assert 'src="http' not in page and len(page) > 1_000_000
 
 
 def test_figures_are_repeatable_fragments():
