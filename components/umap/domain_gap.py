@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.core.runtime.progress import track
-from components.umap.domains import EXTERNAL, SOURCE, Tiles
-from components.umap.measures import SCALES, Array, Domain, Weights, measures
+from components.umap.domain_distances import SCALES, Array, DomainFeatures, TileCounts, domain_distances
+from components.umap.map_tiles import EXTERNAL, SOURCE, MapTiles
 
 REPLICATES = 200
 MOST_COMPONENTS = 64
@@ -33,7 +33,7 @@ COLUMNS = [
 ]
 
 
-def domain_gap(tiles: Tiles, features: npt.NDArray[np.float32], neighbors: int, seed: int) -> pd.DataFrame:
+def domain_gap(tiles: MapTiles, features: npt.NDArray[np.float32], neighbors: int, seed: int) -> pd.DataFrame:
     """One row per site, measure and arm; `with_arm` is '' for the source alone.
 
     `change` is the value with the arm's tiles minus the value without, measured on as many tiles: some source tiles
@@ -41,10 +41,10 @@ def domain_gap(tiles: Tiles, features: npt.NDArray[np.float32], neighbors: int, 
     change's interval leaves out 0, else "not shown".
 
     Args:
-        tiles: What the features are of.
-        features: [n, d].
-        neighbors: For the kNN mixing.
-        seed: Of every draw.
+        tiles: Tiles of all domains.
+        features: Their features, [n, d].
+        neighbors: Size of the neighbourhood of the kNN mixing, tiles.
+        seed: Seed of every draw.
     """
     table = tiles.table
     sites = sorted(set(table.loc[table["role"] == EXTERNAL, "domain"]))
@@ -53,11 +53,13 @@ def domain_gap(tiles: Tiles, features: npt.NDArray[np.float32], neighbors: int, 
     domains = {site: mask for site, mask in domains.items() if min(mask.sum(), is_source.sum()) >= FEWEST_TILES}
     if not domains:
         return pd.DataFrame(columns=COLUMNS)
-    reduced = reduce(features, is_source | np.any(list(domains.values()), axis=0), [is_source, *domains.values()])
+    reduced = reduce_features(
+        features, is_source | np.any(list(domains.values()), axis=0), [is_source, *domains.values()]
+    )
     groups = table["group"].to_numpy(object)
 
-    def domain(mask: npt.NDArray[np.bool_]) -> Domain:
-        return Domain(features[mask].astype(np.float64), reduced[mask], groups[mask])
+    def domain(mask: npt.NDArray[np.bool_]) -> DomainFeatures:
+        return DomainFeatures(features[mask].astype(np.float64), reduced[mask], groups[mask])
 
     source = domain(is_source)
     arms = {}
@@ -68,11 +70,13 @@ def domain_gap(tiles: Tiles, features: npt.NDArray[np.float32], neighbors: int, 
     name = " + ".join(sorted(set(table.loc[is_source, "domain"])))
     rows: list[dict[str, Any]] = []
     for site, mask in track(domains.items(), "domain gap", unit="sites"):
-        rows += [{"source": name, "target": site, **row} for row in gap_to(source, domain(mask), arms, neighbors, seed)]
+        rows += [
+            {"source": name, "target": site, **row} for row in gap_rows(source, domain(mask), arms, neighbors, seed)
+        ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def reduce(features: npt.NDArray[np.float32], fitted: npt.NDArray[np.bool_], sides: list[Any]) -> Array:
+def reduce_features(features: npt.NDArray[np.float32], fitted: npt.NDArray[np.bool_], sides: list[Any]) -> Array:
     """Features on the leading principal components of the real tiles, [n, k].
 
     k is at most 64 and at most half of the tiles of the smallest domain: a covariance needs more tiles than
@@ -82,11 +86,16 @@ def reduce(features: npt.NDArray[np.float32], fitted: npt.NDArray[np.bool_], sid
     real = features[fitted].astype(np.float64)
     centre = real.mean(axis=0)
     axes = np.linalg.svd(real - centre, full_matrices=False)[2][:most]
-    return (features - centre) @ axes.T
+    reduced: Array = (features - centre) @ axes.T
+    return reduced
 
 
-def gap_to(
-    source: Domain, target: Domain, arms: dict[str, tuple[Domain, float]], neighbors: int, seed: int
+def gap_rows(
+    source: DomainFeatures,
+    target: DomainFeatures,
+    arms: dict[str, tuple[DomainFeatures, float]],
+    neighbors: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """The rows of one site.
 
@@ -94,15 +103,17 @@ def gap_to(
         source: The source's tiles.
         target: The site's tiles.
         arms: Arm -> (its synthetic tiles, their share of the arm's training tiles).
-        neighbors: For the kNN mixing.
-        seed: Of every draw.
+        neighbors: Size of the neighbourhood of the kNN mixing, tiles.
+        seed: Seed of every draw.
     """
     rng = np.random.default_rng(seed)
     mixes = {arm: _mix(source, synthetic, share, rng) for arm, (synthetic, share) in arms.items()}
-    prepared = {"": measures(source, target, neighbors, seed)}
-    prepared |= {arm: measures(mix, target, neighbors, seed) for arm, (mix, _) in mixes.items()}
+    prepared = {"": domain_distances(source, target, neighbors, seed)}
+    prepared |= {arm: domain_distances(mix, target, neighbors, seed) for arm, (mix, _) in mixes.items()}
 
-    def values(of_source: Weights, of_target: Weights, synthetic: dict[str, Weights]) -> dict[tuple[str, str], float]:
+    def values(
+        of_source: TileCounts, of_target: TileCounts, synthetic: dict[str, TileCounts]
+    ) -> dict[tuple[str, str], float]:
         weights = {"": of_source} | {
             arm: np.concatenate([of_source[kept], synthetic[arm]]) for arm, (_, kept) in mixes.items()
         }
@@ -128,15 +139,15 @@ def gap_to(
 
 def _row(arm: str, metric: str, value: dict[tuple[str, str], float], resampled: pd.DataFrame) -> dict[str, Any]:
     sign, least, greatest = SCALES[metric]
-    own, bare = value[arm, metric], value["", metric]
-    low, high = np.clip(_interval(own, resampled[arm, metric]), least, greatest)
-    row = {"metric": metric, "value": own, "low": low, "high": high, "with_arm": arm}
+    with_arm, bare = value[arm, metric], value["", metric]
+    low, high = np.clip(_interval(with_arm, resampled[arm, metric]), least, greatest)
+    row = {"metric": metric, "value": with_arm, "low": low, "high": high, "with_arm": arm}
     if not arm:
         return {**row, "gap": ""}
-    change_low, change_high = _interval(own - bare, resampled[arm, metric] - resampled["", metric])
+    change_low, change_high = _interval(with_arm - bare, resampled[arm, metric] - resampled["", metric])
     grown = sorted((sign * change_low, sign * change_high))
     gap = "fell" if grown[1] < 0 else "rose" if grown[0] > 0 else "not shown"
-    return {**row, "change": own - bare, "change_low": change_low, "change_high": change_high, "gap": gap}
+    return {**row, "change": with_arm - bare, "change_low": change_low, "change_high": change_high, "gap": gap}
 
 
 def _interval(value: float, resampled: "pd.Series[float]") -> tuple[float, float]:
@@ -146,19 +157,21 @@ def _interval(value: float, resampled: "pd.Series[float]") -> tuple[float, float
     return value + low - middle, value + high - middle
 
 
-def _mix(source: Domain, synthetic: Domain, share: float, rng: np.random.Generator) -> tuple[Domain, Any]:
+def _mix(
+    source: DomainFeatures, synthetic: DomainFeatures, share: float, rng: np.random.Generator
+) -> tuple[DomainFeatures, Any]:
     """As many tiles as the source has, `share` of them synthetic; and which source tiles stay."""
     count = min(max(round(share * len(source)), 1), len(synthetic), len(source) - 1)
     kept = np.sort(rng.choice(len(source), len(source) - count, replace=False))
     chosen = np.sort(rng.choice(len(synthetic), count, replace=False))
-    return Domain(
+    return DomainFeatures(
         np.concatenate([source.features[kept], synthetic.features[chosen]]),
         np.concatenate([source.reduced[kept], synthetic.reduced[chosen]]),
         np.concatenate([source.groups[kept], synthetic.groups[chosen]]),
     ), kept
 
 
-def _draw(groups: npt.NDArray[Any], rng: np.random.Generator) -> Weights:
+def _draw(groups: npt.NDArray[Any], rng: np.random.Generator) -> TileCounts:
     """How often each tile counts when its groups are drawn with replacement, [n]."""
-    names, place = np.unique(groups.astype(str), return_inverse=True)
-    return rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[place]
+    names, index = np.unique(groups.astype(str), return_inverse=True)
+    return rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[index]

@@ -11,10 +11,10 @@ Array = npt.NDArray[np.float32]
 FEWEST = 10
 
 
-def projected(
+def project(
     fitted: Array, others: Array, components: int, neighbors: int, min_dist: float, seed: int
 ) -> tuple[Array, Array]:
-    """Coordinates of the tiles that the map is fitted on, and of others that are only placed on it.
+    """Fits UMAP on some tiles, and projects others on the same map.
 
     Args:
         fitted: Features [n, d].
@@ -22,13 +22,13 @@ def projected(
         components: Dimensions of the map.
         neighbors: Size of a neighbourhood; lowered where there are fewer tiles.
         min_dist: Least distance of two points on the map.
-        seed: Of the random draws.
+        seed: Seed of the random draws.
 
     Returns:
         Coordinates [n, components] and [m, components].
     """
     if len(fitted) < FEWEST:
-        return _principal(fitted, others, components)
+        return _principal_components(fitted, others, components)
     from umap import UMAP  # compiles for half a minute on its first import
 
     size = min(neighbors, len(fitted) - 1)
@@ -42,11 +42,11 @@ def projected(
         n_jobs=1,
     )
     with cpu_threads():  # Numba, when it first runs in parallel, sets OpenMP's number, which is PyTorch's
-        placed = umap.fit_transform(fitted)
-        return placed, umap.transform(others) if len(others) else others[:, :components]
+        coordinates = umap.fit_transform(fitted)
+        return coordinates, umap.transform(others) if len(others) else others[:, :components]
 
 
-def _principal(fitted: Array, others: Array, components: int) -> tuple[Array, Array]:
+def _principal_components(fitted: Array, others: Array, components: int) -> tuple[Array, Array]:
     centre = fitted.mean(axis=0)
     axes = np.linalg.svd(fitted - centre, full_matrices=False)[2][:components]
     axes = np.pad(axes, ((0, components - len(axes)), (0, 0)))

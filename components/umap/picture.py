@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from components.core.data.archive import Pixels
 from components.core.html.palette import colours
-from components.umap.domains import EXTERNAL, SYNTHETIC
+from components.umap.map_tiles import EXTERNAL, SYNTHETIC
 
 PANEL_PX, MARGIN_PX, LEGEND_PX = 720, 48, 30
 # Drawn larger and reduced: Pillow's own edges are hard.
@@ -26,24 +27,24 @@ def map_picture(points: Sequence[dict[str, Any]]) -> Pixels:
     panels = [("by domain", "domain"), ("by class", "class")]
     fits = [("fitted on real tiles", ("x", "y")), ("fitted with synthetic tiles", ("xs", "ys"))]
     fits = [fit for fit in fits if points and fit[1][0] in points[0]]
-    named = {key: colours(sorted({point[key] for point in points if point[key]})) for _, key in panels}
+    colour_of = {key: colours(sorted({point[key] for point in points if point[key]})) for _, key in panels}
     row = PANEL_PX + MARGIN_PX
     legend = MARGIN_PX + len(fits) * row
-    height = legend + MARGIN_PX + LEGEND_PX * max(len(names) for names in named.values()) + 16
+    height = legend + MARGIN_PX + LEGEND_PX * max(len(names) for names in colour_of.values()) + 16
     width = len(panels) * row + MARGIN_PX
     image = Image.new("RGB", (width * SCALE, height * SCALE), "white")
     draw = ImageDraw.Draw(image)
     for line, (fit, axes) in enumerate(fits):
-        places = _placed(points, axes)
+        positions = _pixel_positions(points, axes)
         for column, (title, key) in enumerate(panels):
             marks = [
-                (place, point["role"], named[key].get(point[key], GREY))
-                for place, point in zip(places, points, strict=True)
+                (position, point["role"], colour_of[key].get(point[key], GREY))
+                for position, point in zip(positions, points, strict=True)
             ]
             _panel(draw, MARGIN_PX + column * row, MARGIN_PX + line * row, f"{fit}, {title}", marks)
     for column, (_, key) in enumerate(panels):
         left = MARGIN_PX + column * row
-        for line, (name, colour) in enumerate(named[key].items()):
+        for line, (name, colour) in enumerate(colour_of[key].items()):
             top = legend + MARGIN_PX // 2 + LEGEND_PX * line
             role = next(point["role"] for point in points if point[key] == name) if key == "domain" else ""
             _mark(draw, left + 10, top, role, colour, 7)
@@ -51,7 +52,7 @@ def map_picture(points: Sequence[dict[str, Any]]) -> Pixels:
     return np.array(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _placed(points: Sequence[dict[str, Any]], axes: Sequence[str]) -> np.ndarray:
+def _pixel_positions(points: Sequence[dict[str, Any]], axes: Sequence[str]) -> npt.NDArray[np.float64]:
     """Coordinates within a panel in pixels, both axes at the same scale, [n, 2]."""
     xy = np.array([[point[axis] for axis in axes] for point in points], float).reshape(-1, 2)
     if not len(xy):
@@ -60,7 +61,8 @@ def _placed(points: Sequence[dict[str, Any]], axes: Sequence[str]) -> np.ndarray
     span = max((high - low).max(), 1e-9)
     inset = 24
     centred = (xy - (low + high) / 2) / span * (PANEL_PX - 2 * inset)
-    return centred * [1, -1] + PANEL_PX / 2
+    positions: npt.NDArray[np.float64] = centred * [1, -1] + PANEL_PX / 2
+    return positions
 
 
 def _panel(draw: ImageDraw.ImageDraw, left: int, top: int, title: str, marks: list[tuple[Any, str, str]]) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from components.core.features.extract import features_of
 from components.core.features.extractors import load_extractor
-from components.umap.domain_gap import domain_gap, gap_to, reduce
-from components.umap.domains import Tiles
-from components.umap.measures import FRECHET, KERNEL, MIXING, SEPARABILITY, Domain
+from components.umap.domain_distances import FRECHET, KERNEL, MIXING, SEPARABILITY, DomainFeatures
+from components.umap.domain_gap import domain_gap, gap_rows, reduce_features
+from components.umap.map_tiles import MapTiles
 from pipelines.demo import HOSPITAL_A, HOSPITAL_B, PatientEffect, render_field
 
 PATIENTS, TILES = 8, 8
@@ -40,9 +40,9 @@ def tissue():
 @pytest.fixture(scope="module")
 def domains(tissue):
     features = np.concatenate([features for features, _ in tissue.values()])
-    reduced = np.split(reduce(features, np.ones(len(features), bool), [np.ones(64, bool)]), len(tissue))
+    reduced = np.split(reduce_features(features, np.ones(len(features), bool), [np.ones(64, bool)]), len(tissue))
     return {
-        name: Domain(own.astype(float), reduced[place], np.array(patients, object))
+        name: DomainFeatures(own.astype(float), reduced[place], np.array(patients, object))
         for place, (name, (own, patients)) in enumerate(tissue.items())
     }
 
@@ -50,11 +50,11 @@ def domains(tissue):
 @pytest.fixture(scope="module")
 def to_hospital_b(domains):
     arms = {"like-source": (domains["twin"], 0.5), "like-target": (domains["more"], 0.5)}
-    return pd.DataFrame(gap_to(domains["source"], domains["target"], arms, 10, 0)).set_index(["metric", "with_arm"])
+    return pd.DataFrame(gap_rows(domains["source"], domains["target"], arms, 10, 0)).set_index(["metric", "with_arm"])
 
 
 def test_another_hospital_is_farther_than_more_of_the_same(domains, to_hospital_b):
-    alike = pd.DataFrame(gap_to(domains["source"], domains["twin"], {}, 10, 0)).set_index("metric")["value"]
+    alike = pd.DataFrame(gap_rows(domains["source"], domains["twin"], {}, 10, 0)).set_index("metric")["value"]
     apart = to_hospital_b["value"].xs("", level="with_arm")
     assert (apart[[FRECHET, KERNEL, SEPARABILITY]] > alike[[FRECHET, KERNEL, SEPARABILITY]]).all()
     assert apart[MIXING] < alike[MIXING]
@@ -79,8 +79,8 @@ def test_intervals_hold_their_values(to_hospital_b):
 
 
 def test_one_patient_gives_numbers_without_intervals(domains):
-    lonely = Domain(domains["target"].features, domains["target"].reduced, np.full(64, "one", object))
-    rows = pd.DataFrame(gap_to(domains["source"], lonely, {}, 10, 0)).set_index("metric")
+    lonely = DomainFeatures(domains["target"].features, domains["target"].reduced, np.full(64, "one", object))
+    rows = pd.DataFrame(gap_rows(domains["source"], lonely, {}, 10, 0)).set_index("metric")
     assert rows["low"].isna().all() and rows.loc[[FRECHET, KERNEL, MIXING], "value"].notna().all()
 
 
@@ -102,7 +102,7 @@ def frame(tissue, names):
 
 
 def test_every_site_gets_its_rows_and_the_same_draws(tissue):
-    tiles = Tiles(frame(tissue, ["source", "target", "twin"]), [], 64, {})
+    tiles = MapTiles(frame(tissue, ["source", "target", "twin"]), [], 64, {})
     features = np.concatenate([tissue[name][0] for name in ("source", "target", "twin")])
     first, second = domain_gap(tiles, features, 10, 0), domain_gap(tiles, features, 10, 0)
     assert first.groupby("target").size().to_dict() == {"target": 4, "twin": 4}
@@ -110,4 +110,4 @@ def test_every_site_gets_its_rows_and_the_same_draws(tissue):
 
 
 def test_without_external_tiles_there_is_no_gap(tissue):
-    assert domain_gap(Tiles(frame(tissue, ["source"]), [], 64, {}), tissue["source"][0], 10, 0).empty
+    assert domain_gap(MapTiles(frame(tissue, ["source"]), [], 64, {}), tissue["source"][0], 10, 0).empty

@@ -6,11 +6,11 @@ import sys
 
 THREADS = """
 import numpy, torch
-from components.umap.layouts import projected
+from components.umap.layouts import project
 torch.set_num_threads(3)
 assert torch.get_num_threads() == 3  # which is settled when it is first asked for
 features = numpy.random.default_rng(0).random((40, 5), numpy.float32)
-projected(features, features[:2], 2, 5, 0.1, 0)
+project(features, features[:2], 2, 5, 0.1, 0)
 print(torch.get_num_threads())
 """
 

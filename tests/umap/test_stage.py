@@ -8,14 +8,20 @@ from fixture_study import build, variant
 from PIL import Image
 
 from components.core.data.archive import ArchiveWriter
-from components.umap.layouts import projected
+from components.core.options.shared import SharedOptions
+from components.umap.layouts import project
+from components.umap.options import UmapOptions
 from components.umap.stage import run
 
-OPTIONS = {"extractor": "efficientnet_lite0", "extractor_px": 32, "device": "cpu"}
+SHARED = SharedOptions(extractor_px=32, device="cpu")
 
 
 def outputs(folder):
-    return {"page": str(folder / "umap.html"), "gap": str(folder / "gap"), "metrics": str(folder / "umap.json")}
+    return {
+        "umap_page": str(folder / "umap.html"),
+        "gap": str(folder / "gap"),
+        "umap_record": str(folder / "umap.json"),
+    }
 
 
 def inputs(study):
@@ -26,7 +32,7 @@ def inputs(study):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("umap")
     study = build(folder / "study", variant(patients_per_diagnosis=2))
-    run(**inputs(study), **outputs(folder), **OPTIONS, max_tiles=90)
+    run(**inputs(study), **outputs(folder), options=UmapOptions(max_tiles=90), shared=SHARED)
     return folder
 
 
@@ -85,7 +91,7 @@ def test_no_external_tiles_and_fewer_tiles_than_neighbours(tmp_path):
         run(
             **{**inputs(study), "tiles": str(tmp_path / "few.zip"), "external_tiles": external, "synthetic": []},
             **outputs(tmp_path),
-            **OPTIONS,
+            shared=SHARED,
         )
         assert pd.read_csv(tmp_path / "gap/domain_gap.csv").empty
         assert len(json.loads((tmp_path / "gap/umap.json").read_text())["points"]) == 4
@@ -94,7 +100,7 @@ def test_no_external_tiles_and_fewer_tiles_than_neighbours(tmp_path):
 
 def test_a_few_tiles_are_laid_out_by_principal_components():
     features = np.array([[0, 0, 5], [2, 0, 5], [4, 0.1, 5]], np.float32)
-    placed, others = projected(features, features[:1], 2, 15, 0.1, 0)
+    placed, others = project(features, features[:1], 2, 15, 0.1, 0)
     assert np.linalg.norm(placed[0] - placed[2]) == pytest.approx(np.linalg.norm(features[0] - features[2]), rel=1e-5)
     assert others[0] == pytest.approx(placed[0], abs=1e-5)
-    assert projected(features[:1], features[:0], 3, 15, 0.1, 0)[0].shape == (1, 3)
+    assert project(features[:1], features[:0], 3, 15, 0.1, 0)[0].shape == (1, 3)

@@ -1,6 +1,6 @@
-"""Four measures of how far two domains of tiles lie apart, each a function of how often every tile counts.
+"""Four distances between two domains of tiles, each a function of how often every tile counts.
 
-A measure is prepared once on both domains' features; resampling then only changes the weights. A tile that a
+A distance is prepared once on both domains' features; resampling then only changes the weights. A tile that a
 resampling draws twice is never compared with itself, so what is measured between pairs is not biased by it; the
 distribution distance is, and its interval is moved for that (see `domain_gap`).
 """
@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from components.core.fidelity.fid import frechet_distance
 
 Array = npt.NDArray[np.float64]
-Weights = npt.NDArray[np.int64]
-Measure = Callable[[Weights, Weights], float]
+TileCounts = npt.NDArray[np.int64]
+DomainDistance = Callable[[TileCounts, TileCounts], float]
 
 FRECHET, KERNEL, MIXING, SEPARABILITY = "Fréchet domain distance", "KID", "kNN mixing", "domain-classifier AUC"
 # measure -> (sign of a growing gap, least value, greatest value)
@@ -33,7 +33,7 @@ SCALES = {
 
 
 @dataclass(frozen=True)
-class Domain:
+class DomainFeatures:
     """Tiles of one domain.
 
     Attributes:
@@ -49,13 +49,13 @@ class Domain:
     def __len__(self) -> int:
         return len(self.features)
 
-    def ones(self) -> Weights:
+    def ones(self) -> TileCounts:
         """Every tile once."""
         return np.ones(len(self), np.int64)
 
 
-def measures(a: Domain, b: Domain, neighbors: int, seed: int) -> dict[str, Measure]:
-    """The four measures between two domains, by name."""
+def domain_distances(a: DomainFeatures, b: DomainFeatures, neighbors: int, seed: int) -> dict[str, DomainDistance]:
+    """The four distances between two domains, by name."""
     return {
         FRECHET: frechet(a, b),
         KERNEL: kernel(a, b),
@@ -64,32 +64,32 @@ def measures(a: Domain, b: Domain, neighbors: int, seed: int) -> dict[str, Measu
     }
 
 
-def frechet(a: Domain, b: Domain) -> Measure:
+def frechet(a: DomainFeatures, b: DomainFeatures) -> DomainDistance:
     """Fréchet distance of the two Gaussians (arXiv 2405.09934), on the principal components."""
 
-    def value(of_a: Weights, of_b: Weights) -> float:
+    def value(of_a: TileCounts, of_b: TileCounts) -> float:
         return frechet_distance(np.repeat(a.reduced, of_a, axis=0), np.repeat(b.reduced, of_b, axis=0))
 
     return value
 
 
-def kernel(a: Domain, b: Domain) -> Measure:
+def kernel(a: DomainFeatures, b: DomainFeatures) -> DomainDistance:
     """Unbiased squared MMD with the cubic kernel of KID (arXiv 1801.01401), on all features."""
     within_a, within_b = _cubic(a.features, a.features), _cubic(b.features, b.features)
     across = _cubic(a.features, b.features)
 
-    def within(gram: Array, weights: Weights) -> float:
+    def within(gram: Array, weights: TileCounts) -> float:
         squares = weights**2
-        return (weights @ gram @ weights - squares @ gram.diagonal()) / (weights.sum() ** 2 - squares.sum())
+        return float((weights @ gram @ weights - squares @ gram.diagonal()) / (weights.sum() ** 2 - squares.sum()))
 
-    def value(of_a: Weights, of_b: Weights) -> float:
+    def value(of_a: TileCounts, of_b: TileCounts) -> float:
         mean_across = of_a @ across @ of_b / (of_a.sum() * of_b.sum())
-        return within(within_a, of_a) + within(within_b, of_b) - 2 * mean_across
+        return float(within(within_a, of_a) + within(within_b, of_b) - 2 * mean_across)
 
     return value
 
 
-def mixing(a: Domain, b: Domain, neighbors: int) -> Measure:
+def mixing(a: DomainFeatures, b: DomainFeatures, neighbors: int) -> DomainDistance:
     """Share of a tile's nearest tiles that are of the other domain, over the share that chance gives: 1 = mixed.
 
     Tiles of its own patient are no neighbours, they are near in any case. The graph stays when patients are resampled.
@@ -107,14 +107,14 @@ def mixing(a: Domain, b: Domain, neighbors: int) -> Measure:
     expected = (other & reachable).sum(1) / np.maximum(reachable.sum(1), 1)
     ratio = found / np.maximum(expected, 1e-12)
 
-    def value(of_a: Weights, of_b: Weights) -> float:
+    def value(of_a: TileCounts, of_b: TileCounts) -> float:
         return float((np.average(ratio[~in_b], weights=of_a) + np.average(ratio[in_b], weights=of_b)) / 2)
 
     return value
 
 
-def separability(a: Domain, b: Domain, seed: int) -> Measure:
-    """AUC of a logistic regression that tells the domains apart, on patients that it was not fitted on.
+def separability(a: DomainFeatures, b: DomainFeatures, seed: int) -> DomainDistance:
+    """AUC of a logistic regression that separates the domains, on patients that it was not fitted on.
 
     NaN where a domain has a single patient: there is nobody left to test on. Scores stay when patients are resampled.
     """
@@ -131,11 +131,12 @@ def separability(a: Domain, b: Domain, seed: int) -> Measure:
         method="decision_function",
     )
 
-    def value(of_a: Weights, of_b: Weights) -> float:
+    def value(of_a: TileCounts, of_b: TileCounts) -> float:
         return float(roc_auc_score(truth, scores, sample_weight=np.concatenate([of_a, of_b])))
 
     return value
 
 
 def _cubic(a: Array, b: Array) -> Array:
-    return (a @ b.T / a.shape[1] + 1) ** 3
+    gram: Array = (a @ b.T / a.shape[1] + 1) ** 3
+    return gram

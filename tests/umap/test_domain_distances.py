@@ -7,15 +7,15 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from components.core.fidelity.kid import kernel_distance
-from components.umap.measures import (
+from components.umap.domain_distances import (
     FRECHET,
     KERNEL,
     MIXING,
     SEPARABILITY,
-    Domain,
+    DomainFeatures,
+    domain_distances,
     frechet,
     kernel,
-    measures,
     mixing,
     separability,
 )
@@ -24,12 +24,12 @@ from components.umap.measures import (
 def domain(rng, count=60, shift=0.0, patients=12, width=6):
     features = rng.normal(shift, 1, (count, width))
     groups = np.array([f"{shift} {place % patients}" for place in range(count)], object)
-    return Domain(features, features, groups)
+    return DomainFeatures(features, features, groups)
 
 
 def alone(one):
     """The same tiles, each its own group."""
-    return Domain(one.features, one.reduced, np.array([uuid4().hex for _ in range(len(one))], object))
+    return DomainFeatures(one.features, one.reduced, np.array([uuid4().hex for _ in range(len(one))], object))
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_a_tile_drawn_twice_is_not_compared_with_itself(rng):
 def test_frechet_counts_a_tile_as_often_as_its_weight(rng):
     a, b = domain(rng), domain(rng, shift=1.0)
     weights = rng.integers(0, 3, 60)
-    written_out = Domain(np.repeat(a.features, weights, 0), np.repeat(a.reduced, weights, 0), np.array([], object))
+    written_out = DomainFeatures(
+        np.repeat(a.features, weights, 0), np.repeat(a.reduced, weights, 0), np.array([], object)
+    )
     assert frechet(a, b)(weights, b.ones()) == frechet(written_out, b)(written_out.ones(), b.ones())
 
 
@@ -74,18 +76,22 @@ def test_mixing_equals_a_search_without_groups(rng):
 def test_mixing_passes_over_tiles_of_the_same_patient(rng):
     a, b = domain(rng, patients=6), domain(rng, patients=6)
     # every patient's tiles lie on one spot: without the rule each tile would only have itself for company
-    a, b = (Domain(one.features, one.reduced[np.arange(60) % 6], one.groups) for one in (a, b))
-    b = Domain(b.features, b.reduced, np.char.add(b.groups.astype(str), " of b").astype(object))
+    a, b = (DomainFeatures(one.features, one.reduced[np.arange(60) % 6], one.groups) for one in (a, b))
+    b = DomainFeatures(b.features, b.reduced, np.char.add(b.groups.astype(str), " of b").astype(object))
     assert mixing(a, b, 5)(a.ones(), b.ones()) > 0.5
     assert mixing(alone(a), alone(b), 5)(a.ones(), b.ones()) < 0.1
 
 
 def test_equal_domains_and_distant_ones_are_told_apart(rng):
     equal = domain(rng), domain(rng)
-    equal = equal[0], Domain(equal[1].features, equal[1].reduced, equal[1].groups + " b")
+    equal = equal[0], DomainFeatures(equal[1].features, equal[1].reduced, equal[1].groups + " b")
     distant = equal[0], domain(rng, shift=4.0)
-    near = {name: measure(np.ones(60, int), np.ones(60, int)) for name, measure in measures(*equal, 10, 0).items()}
-    far = {name: measure(np.ones(60, int), np.ones(60, int)) for name, measure in measures(*distant, 10, 0).items()}
+    near = {
+        name: measure(np.ones(60, int), np.ones(60, int)) for name, measure in domain_distances(*equal, 10, 0).items()
+    }
+    far = {
+        name: measure(np.ones(60, int), np.ones(60, int)) for name, measure in domain_distances(*distant, 10, 0).items()
+    }
     assert abs(near[KERNEL]) < 0.5 < 5 < far[KERNEL]
     assert near[FRECHET] < 1 < 90 < far[FRECHET] < 102  # 6 * 4^2 = 96 and what sampling adds
     assert far[MIXING] < 0.02 < 0.85 < near[MIXING] < 1.15
@@ -97,7 +103,7 @@ def test_the_classifier_is_tested_on_other_patients(rng):
     def patchy(name):
         centre = rng.normal(0, 5, (4, 6))
         features = centre[np.arange(60) % 4] + rng.normal(0, 0.1, (60, 6))
-        return Domain(features, features, np.array([f"{name} {place % 4}" for place in range(60)], object))
+        return DomainFeatures(features, features, np.array([f"{name} {place % 4}" for place in range(60)], object))
 
     fair, unfair = [], []
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""The tiles that are put on the map: source, external sites, synthetic; named, pseudonymised and sampled."""
+"""Tiles of the map: source, external sites, synthetic; with names, pseudonyms and a sample of them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,27 +9,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.core.data.archive import CLASSES, LINEAGE, ImageArchive, Pixels
+from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.file_names import ARM_COUNTS, CLASSES, LINEAGE
+from components.core.data.labels import join_labels
 from components.core.data.manifest import read_manifest
 from components.core.errors import DataError
 from components.core.protocol.pseudonyms import patient_pseudonyms
 from components.core.protocol.study_plan import BINARY, is_control
 
-ARMS = "arms.json"
 SOURCE, EXTERNAL, SYNTHETIC = "source", "external", "synthetic"
 
 
 @dataclass(frozen=True)
-class Tiles:
+class MapTiles:
     """Tiles of all domains.
 
     Attributes:
-        table: One row per tile: `archive` (place in `archives`), `file`, `role`, `domain`, `class`, `diagnosis`,
+        table: One row per tile: `archive` (index in `archives`), `file`, `role`, `domain`, `class`, `diagnosis`,
             `patient` (pseudonym), `group` (what is resampled together: the patient, or the tile itself),
             `arms` (tuple of the arms that use it).
-        archives: Where the tiles lie.
-        source_tiles: Source tiles there are, before sampling.
-        added: Arm -> synthetic tiles that it adds.
+        archives: Archives of the tiles.
+        source_tiles: Number of source tiles before sampling.
+        added: Arm -> number of synthetic tiles that it adds.
     """
 
     table: pd.DataFrame
@@ -43,13 +44,14 @@ class Tiles:
         for archive, group in groupby(places, itemgetter(0)):
             yield from self.archives[archive].images([file for _, file in group])
 
-    def sampled(self, most: int, rng: np.random.Generator, synthetic_each: int = 0) -> "Tiles":
-        """At most `most` tiles, the same number from every domain where it has as many.
+    def sample(self, most: int, rng: np.random.Generator, synthetic_each: int | None = None) -> "MapTiles":
+        """Draws at most `most` tiles, the same number of every domain where it has as many.
 
         Args:
-            most: Tiles.
-            rng: Draws them.
-            synthetic_each: Above 0, `most` counts real tiles, and so many synthetic ones of each class come besides.
+            most: Largest number of tiles.
+            rng: Source of randomness.
+            synthetic_each: Number of synthetic tiles of each class besides `most` real ones; None = synthetic tiles
+                count among `most`, as any domain's.
         """
         counted, besides = self.table, self.table[:0]
         if synthetic_each:
@@ -63,8 +65,18 @@ class Tiles:
         return replace(self, table=self.table.iloc[places].reset_index(drop=True))
 
 
-def gather(tiles: str, external_tiles: str, external_labels: str, synthetic: Sequence[str]) -> Tiles:
-    """Reads the manifests; `external_tiles` may be '' or hold no tile."""
+def read_map_tiles(tiles: str, external_tiles: str, external_labels: str, synthetic: Sequence[str]) -> MapTiles:
+    """Reads the manifests of all domains.
+
+    Args:
+        tiles: TileSet (zip) of the source.
+        external_tiles: Blind TileSet (zip) of the external sites; '' or an empty one = no external sites.
+        external_labels: Manifest (CSV) of the external tiles, with labels.
+        synthetic: SyntheticTiles (zip), one per label scheme.
+
+    Raises:
+        DataError: No source tiles, or labels that are not those of the external tiles.
+    """
     generated = [ImageArchive(path) for path in synthetic]
     names = _class_names(generated)
     source = ImageArchive(tiles)
@@ -73,7 +85,8 @@ def gather(tiles: str, external_tiles: str, external_labels: str, synthetic: Seq
     added: dict[str, int] = {}
     external = ImageArchive(external_tiles) if external_tiles else None
     if external is not None and len(external):
-        parts.append(_real(_labelled(external.manifest, external_labels), EXTERNAL, names, set(sources["domain"])))
+        labelled = join_labels(external.manifest, read_manifest(external_labels))
+        parts.append(_real(labelled, EXTERNAL, names, set(sources["domain"])))
         archives.append(external)
     for archive in generated:
         rows, counts = _generated(archive, names)
@@ -82,37 +95,25 @@ def gather(tiles: str, external_tiles: str, external_labels: str, synthetic: Seq
         archives.append(archive)
     table = pd.concat([part.assign(archive=place) for place, part in enumerate(parts)], ignore_index=True)
     if not len(sources):
-        raise DataError(f"{tiles} holds no tiles: there is no source domain to map.")
+        raise DataError(
+            f"{tiles} has no tiles, so there is no source domain to map: give the tile set of the study's own site."
+        )
     pseudonyms = patient_pseudonyms(table["identity"])
     patient = table["identity"].map(pseudonyms).fillna("")
     alone = "tile " + table["archive"].astype(str) + "/" + table["file"]
     table = table.assign(patient=patient, group=patient.where(patient != "", alone))
-    return Tiles(table, archives, len(sources), added)
-
-
-def _labelled(manifest: pd.DataFrame, labels: str) -> pd.DataFrame:
-    """The blind external manifest with the labels that travel apart."""
-    stated = read_manifest(labels).drop_duplicates("file").set_index("file")
-    unknown = manifest.loc[~manifest["file"].isin(stated.index), "file"]
-    if len(unknown):
-        raise DataError(
-            f"{labels} has no row for {len(unknown)} external tile(s), the first is {unknown.iloc[0]}: "
-            "give the Manifest that was made together with these tiles."
-        )
-    return manifest.assign(
-        label=manifest["file"].map(stated["label"]), diagnosis=manifest["file"].map(stated["diagnosis"])
-    )
+    return MapTiles(table, archives, len(sources), added)
 
 
 def _real(
-    manifest: pd.DataFrame, role: str, names: dict[int, str], taken: Collection[str] = frozenset()
+    manifest: pd.DataFrame, role: str, names: dict[int, str], source_domains: Collection[str] = frozenset()
 ) -> pd.DataFrame:
     site = manifest["site"].where(manifest["site"] != "", role)
     return pd.DataFrame(
         {
             "file": manifest["file"],
             "role": role,
-            "domain": [f"{one} ({role})" if one in taken else one for one in site],
+            "domain": [f"{name} ({role})" if name in source_domains else name for name in site],
             "class": [_class_name(label, names) for label in manifest["label"]],
             "diagnosis": manifest["diagnosis"],
             "identity": manifest["identity"],
@@ -123,7 +124,7 @@ def _real(
 
 def _generated(archive: ImageArchive, names: dict[int, str]) -> tuple[pd.DataFrame, dict[str, int]]:
     manifest = archive.manifest
-    arms = {arm: counts for arm, counts in (archive.attachment(ARMS) or {}).items() if not is_control(arm)}
+    arms = {arm: counts for arm, counts in (archive.attachment(ARM_COUNTS) or {}).items() if not is_control(arm)}
     place = manifest.groupby("class").cumcount()
     used = {
         arm: (place < manifest["class"].map({int(index): n for index, n in counts.items()}).fillna(0)).to_numpy()
@@ -144,7 +145,7 @@ def _generated(archive: ImageArchive, names: dict[int, str]) -> tuple[pd.DataFra
 
 
 def _scheme(archive: ImageArchive) -> str:
-    return (archive.attachment(LINEAGE) or {}).get("scheme", "")
+    return str((archive.attachment(LINEAGE) or {}).get("scheme", ""))
 
 
 def _class_names(archives: list[ImageArchive]) -> dict[int, str]:

@@ -6,7 +6,7 @@ from fixture_study import build
 from components.core.data.archive import ImageArchive
 from components.core.data.manifest import write_manifest
 from components.core.errors import DataError
-from components.umap.domains import gather
+from components.umap.map_tiles import read_map_tiles
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def everything(study):
-    return gather(study["tiles"], study["external_tiles"], study["external_labels"], study["synthetic"])
+    return read_map_tiles(study["tiles"], study["external_tiles"], study["external_labels"], study["synthetic"])
 
 
 def test_every_tile_is_there_with_its_domain(study, everything):
@@ -58,18 +58,18 @@ def test_an_arm_uses_the_first_images_of_each_class(study, everything):
 
 
 def test_sampling_takes_the_same_number_of_every_domain(everything):
-    sample = everything.sampled(100, np.random.default_rng(0)).table
+    sample = everything.sample(100, np.random.default_rng(0)).table
     counts = sample["domain"].value_counts()
     assert len(sample) == 100
     assert counts["Turin"] == 16  # all there are
     assert counts.drop("Turin").between(21, 21 + 1).all()
-    again = everything.sampled(100, np.random.default_rng(0)).table
+    again = everything.sample(100, np.random.default_rng(0)).table
     assert sample["file"].tolist() == again["file"].tolist()
-    assert len(everything.sampled(10_000, np.random.default_rng(0)).table) == len(everything.table)
+    assert len(everything.sample(10_000, np.random.default_rng(0)).table) == len(everything.table)
 
 
 def test_synthetic_tiles_may_be_counted_apart_and_by_class(everything):
-    sample = everything.sampled(60, np.random.default_rng(0), synthetic_each=7).table
+    sample = everything.sample(60, np.random.default_rng(0), synthetic_each=7).table
     synthetic = sample["role"] == "synthetic"
     assert (~synthetic).sum() == 60
     assert (sample[synthetic].groupby(["domain", "class"]).size() == 7).all()
@@ -79,10 +79,10 @@ def test_synthetic_tiles_may_be_counted_apart_and_by_class(everything):
 def test_an_external_tile_without_a_row_is_refused(study, tmp_path):
     labels = pd.read_csv(study["external_labels"], dtype=str, keep_default_na=False)
     write_manifest(tmp_path / "short.csv", labels.iloc[1:])
-    with pytest.raises(DataError, match="no row for 1 external"):
-        gather(study["tiles"], study["external_tiles"], str(tmp_path / "short.csv"), [])
+    with pytest.raises(DataError, match="not the same"):
+        read_map_tiles(study["tiles"], study["external_tiles"], str(tmp_path / "short.csv"), [])
 
 
 def test_an_external_site_of_the_source_s_name_stays_apart(study):
-    twice = gather(study["tiles"], study["tiles"], study["manifest"], [])
+    twice = read_map_tiles(study["tiles"], study["tiles"], study["manifest"], [])
     assert set(twice.table["domain"]) == {"Altstadt", "Altstadt (external)"}
