@@ -52,7 +52,7 @@ def test_a_source_reaches_nowhere_else(address, listener, tmp_path):
 @pytest.mark.parametrize("address", ELSEWHERE[:5])
 def test_nor_do_checkpoints(address, listener):
     host, came = listener
-    with pytest.raises(ConfigError, match="is no store"):
+    with pytest.raises(ConfigError, match="is not the address of a store"):
         open_store(address.format(host))
     assert came == []
 

@@ -227,7 +227,7 @@ def test_tiles_that_images_share_are_no_matter(manifest, split):
 @pytest.mark.parametrize(
     ("label", "message"),
     [(2, "has the label 2: a label is 0 or 1"), (-1, "has the label -1"), ("nan", "tiles without a label"),
-     ("PTC", "has the label 'PTC' in row 1, which is no whole number"), ("0.5", "has the label '0.5' in row 1")],
+     ("PTC", "has the label 'PTC' in row 1, which is not a whole number"), ("0.5", "has the label '0.5' in row 1")],
 )  # fmt: skip
 def test_labels_that_are_no_class_are_one_sentence(manifest, split, label, message):
     with pytest.raises(ThyganError, match=message):
@@ -237,10 +237,10 @@ def test_labels_that_are_no_class_are_one_sentence(manifest, split, label, messa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no manifest"),
+        (b"", "is not a manifest"),
         (b"file,label\n1.png,0\n", "lacks the columns patient"),
-        (b"\x89PNG\r\n", "is no manifest"),
-        (b'file,"label\n', "is no manifest"),
+        (b"\x89PNG\r\n", "is not a manifest"),
+        (b'file,"label\n', "is not a manifest"),
     ],
 )
 def test_what_is_no_manifest_is_one_sentence(tmp_path, split, content, message):

@@ -327,8 +327,8 @@ BAD = {
     "filter of nothing": (None, {"slide_filter": "reference-band"}, "give the study's tile set by --reference"),
     "tiles of a slide": (None, {"slide_tiles": -1}, "--slide-tiles -1 is no number of tiles"),
     "share of tissue": (None, {"min_tissue": 50.0}, "--min-tissue 50 is no share"),
-    "store of another kind": (None, {"sources": ["gs://bucket/x"]}, "'gs://bucket/x' is no store"),
-    "bucket without name": (None, {"sources": ["s3://"]}, "names no bucket"),
+    "store of another kind": (None, {"sources": ["gs://bucket/x"]}, "'gs://bucket/x' is not the address of a store"),
+    "bucket without name": (None, {"sources": ["s3://"]}, "has no bucket name"),
     "pages": (as_pages, {}, "holds 2 images, not one"),
     "nothing left": (None, {"tile_px": 64, "small": {"*": "skip"}}, "No image of site 'Hospital' gave a tile"),
 }  # fmt: skip

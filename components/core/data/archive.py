@@ -1,8 +1,8 @@
-"""The image archive: one zip of stored PNGs with `manifest.csv` and `dataset.json`, for StyleGAN tools and for us.
+"""The image archive: one zip of PNGs with `manifest.csv` and, for StyleGAN tools, `dataset.json`.
 
-Further files (`lineage.json`, `classes.json`, …) may lie in it by name. Entry names are the StyleGAN data-set form,
-`00000/img00000000.png`; entries carry a fixed date, so equal content gives equal bytes. Nothing is ever extracted to a
-file system, so an entry's name is a key and no path.
+It may hold further JSON files (`lineage.json`, `classes.json`, …). Images are named as in StyleGAN data sets,
+`00000/img00000000.png`; entries have a fixed date, so equal content gives equal bytes. Nothing is extracted to a file
+system, so the name of an entry is a key, never a path.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import pandas as pd
 from components.core.data.file_names import CLASSES, DATASET, LINEAGE, MANIFEST
 from components.core.data.images import Pixels, decode, encode_png
 from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, convert_types, parse_manifest, to_csv
-from components.core.data.zip_reader import Made, ZipReader
+from components.core.data.zip_reader import Result, ZipReader
 from components.core.errors import DataError, one_line
 from components.core.io.atomic_files import atomic_write
 from components.core.io.os_errors import describe_os_errors
@@ -41,7 +41,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ArchiveWriter:
-    """Writes an archive entry by entry, in constant memory apart from the manifest; complete or absent.
+    """Writes an archive atomically, entry by entry, in constant memory apart from the manifest.
 
     with ArchiveWriter("tiles.zip") as archive:
         archive.add(pixels, {"label": 1, "patient": "7", ...})
@@ -60,13 +60,18 @@ class ArchiveWriter:
 
     def __enter__(self) -> "ArchiveWriter":
         with describe_os_errors(self._path):
-            beside = self._open.enter_context(atomic_write(self._path))
-            self._zip = zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED)
+            partial = self._open.enter_context(atomic_write(self._path))
+            self._zip = zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED)
             self._open.callback(self._release)
         return self
 
     def add(self, image: Pixels | bytes, row: dict[str, Any]) -> str:
-        """Adds one image (pixels [H, W, 3] uint8, or finished PNG bytes) and its manifest row; returns its name."""
+        """Adds an image and its manifest row; returns the name of its entry.
+
+        Args:
+            image: Pixels [H, W, 3] uint8, or PNG bytes.
+            row: Column -> value of the manifest, without `file` and `sha256`.
+        """
         data = image if isinstance(image, bytes) else encode_png(image, self._compress_level)
         index = len(self._columns["file"])
         name = f"{index // 1000:05d}/img{index:08d}.png"
@@ -109,25 +114,25 @@ class ArchiveWriter:
 
 
 class ImageArchive:
-    """Reads an archive, or of one that lies in a bucket, behind a reference, what is asked for.
+    """Reads an archive; through a reference, ranges of an archive in a bucket.
 
-    What is read behind a reference is what was put: every entry that is no image is compared with the reference's
-    content when it is opened, and each image with its sha256 in the manifest.
+    Bytes of a remote archive are verified: all entries but images against the reference when the archive is opened, and
+    each image against its sha256 in the manifest.
 
     Attributes:
-        path: Where it, or the reference, lies.
-        manifest: Its table, typed, in stored order.
+        path: The archive or its reference.
+        manifest: Its table with the column types of `convert_types`, in the order of the entries.
 
     Raises:
-        DataError: It is absent, no archive, or damaged; each entry is checked when it is read.
-        StoreError: It lies in a store that is away or refuses.
+        DataError: The archive is missing, damaged or of another kind; an entry is checked when it is read.
+        StoreError: The store of a remote archive cannot be reached or denies access.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._entries = ZipReader(self.path, MANIFEST)
         is_remote = self._entries.is_remote
-        data = self._entries.verified()[MANIFEST] if is_remote else self.read_bytes(MANIFEST)
+        data = self._entries.read_verified()[MANIFEST] if is_remote else self.read_bytes(MANIFEST)
         self.manifest = parse_manifest(data, f"{MANIFEST} in {self._entries.where}")
         if is_remote:
             self._entries.expect(dict(zip(self.manifest["file"], self.manifest["sha256"], strict=True)))
@@ -144,23 +149,23 @@ class ImageArchive:
         return decode(self.read_bytes(file), f"{file!r} in {self._entries.where}")
 
     def images(self, files: Iterable[str] | None = None) -> Iterator[Pixels]:
-        """Pixels of the named entries, or of all, in order; decoded ahead on all cores, a few at a time."""
+        """Pixels of some entries (None = all), in order; decoded on all cores, a few ahead."""
         names = self.manifest["file"] if files is None else files
         return self.map_entries(lambda file, data: decode(data, f"{file!r} in {self._entries.where}"), names)
 
-    def map_entries(self, function: Callable[[str, bytes], Made], files: Iterable[str]) -> Iterator[Made]:
+    def map_entries(self, function: Callable[[str, bytes], Result], files: Iterable[str]) -> Iterator[Result]:
         """`function(file, bytes)` of the named entries; see `ZipReader.map_entries`."""
         return self._entries.map_entries(function, files)
 
     def attachment(self, name: str) -> Any:
-        """An attached JSON file; None when there is none of that name."""
+        """The value of a JSON file in the archive; None = there is no such file."""
         if name not in self._entries:
             return None
         try:
             return json.loads(self.read_bytes(name))
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{name} in {self._entries.where} is not valid JSON ({one_line(error)}): make the archive again."
+                f"{name} in {self._entries.where} is not valid JSON ({one_line(error)}): write the archive again."
             ) from None
 
     @cached_property
@@ -169,7 +174,7 @@ class ImageArchive:
         return self.read(self.manifest["file"].iloc[0]).shape[0] if len(self) else 0
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the archive."""
         self._entries.close()
 
     def __enter__(self) -> "ImageArchive":

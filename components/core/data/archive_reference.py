@@ -1,12 +1,10 @@
-"""A reference: the small file that stands for an image archive which lies in a bucket, where every stage reads of it
-what it needs.
+"""References: small JSON files that stand for image archives in a bucket, of which stages read the ranges they need.
 
-    THYGAN_ARCHIVES      s3://bucket/prefix or minio://bucket/prefix; none = archives are passed on as they are
+    THYGAN_ARCHIVES      s3://bucket/prefix or minio://bucket/prefix; unset = archives are passed on as files
 
-    <THYGAN_ARCHIVES>/<sha256>.zip      the archive, under what it holds: the same twice lies there once
+    <THYGAN_ARCHIVES>/<sha256>.zip      an archive, stored once for equal bytes
 
-A reference is read wherever an archive is; it holds no right to read anything: an address that is not in the place of
-the environment is refused before anything is asked of it.
+A reference can be read wherever an archive can. An address outside THYGAN_ARCHIVES is refused before any request.
 """
 
 import json
@@ -23,20 +21,20 @@ from components.core.store.range_reader import RangedFile
 
 ARCHIVES_VARIABLE = "THYGAN_ARCHIVES"
 FORMAT = "thygan image archive elsewhere, 1"
-_LONGEST_BYTES = 4096
+_MAX_BYTES = 4096
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class ArchiveReference:
-    """Stands for an archive.
+    """An archive in a bucket.
 
     Attributes:
-        archive: Where it lies.
-        bytes: Its size.
-        sha256: Of its bytes.
-        content: Digest of what it holds, `content.content`'s.
-        format: This file's.
+        archive: Address of the archive.
+        bytes: Size of the archive, bytes.
+        sha256: sha256 of the archive (hex).
+        content: Its `content_hash`.
+        format: Format of the reference itself.
     """
 
     archive: str
@@ -47,17 +45,17 @@ class ArchiveReference:
 
     @property
     def name(self) -> str:
-        """Of the archive, in its place."""
+        """Name of the archive below THYGAN_ARCHIVES."""
         return f"{self.sha256}.zip"
 
 
 def read_reference(path: Path) -> ArchiveReference | None:
-    """The reference that a file is; None where it is something else.
+    """The reference in a file; None = the file is something else.
 
     Raises:
-        DataError: It is one that cannot be meant.
+        DataError: The reference is damaged or forged.
     """
-    if not path.is_file() or path.stat().st_size > _LONGEST_BYTES:
+    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
         return None
     try:
         value = json.loads(path.read_bytes())
@@ -67,74 +65,78 @@ def read_reference(path: Path) -> ArchiveReference | None:
         return None
     try:
         reference = ArchiveReference(**value)
-        is_sound = (
+        is_valid = (
             reference.format == FORMAT
             and type(reference.bytes) is int
             and reference.bytes > 0
-            and all(_SHA256.fullmatch(one) for one in (reference.sha256, reference.content))
+            and all(_SHA256.fullmatch(digest) for digest in (reference.sha256, reference.content))
             and is_bucket(reference.archive)
             and reference.archive.endswith(f"/{reference.name}")
             and not re.search(r"[\x00-\x20\\]", reference.archive)
         )
     except (TypeError, ValueError):
-        is_sound = False
-    if not is_sound:
-        raise DataError(f"{path} is no sound reference to an archive: make it again with the stage that writes it.")
+        is_valid = False
+    if not is_valid:
+        raise DataError(f"{path} is not a valid reference to an archive: run the stage that writes it again.")
     return reference
 
 
 def archive_store() -> Store | None:
-    """The store that the environment names; None = archives are passed on as they are.
+    """The store at THYGAN_ARCHIVES; None = the variable is unset.
 
     Raises:
-        ConfigError: It names no bucket.
+        ConfigError: The variable is not the address of a bucket.
     """
     uri = os.environ.get(ARCHIVES_VARIABLE, "")
     if uri and not is_bucket(uri):
-        raise ConfigError(f"{ARCHIVES_VARIABLE} is {uri!r}: write s3://bucket/prefix, or leave it empty.")
+        raise ConfigError(f"{ARCHIVES_VARIABLE} is {uri!r}: write s3://bucket/prefix, or unset it.")
     return open_store(uri) if uri else None
 
 
 def open_remote(reference: ArchiveReference) -> RangedFile:
-    """The archive as a file to seek in.
+    """The archive as a seekable file.
 
     Raises:
-        ConfigError: The environment names no place of archives.
-        DataError: The reference leads out of it, or to something else.
-        StoreError: The archive is gone, or the store is away.
+        ConfigError: THYGAN_ARCHIVES is unset.
+        DataError: The archive is outside THYGAN_ARCHIVES, or its size or sha256 differs.
+        StoreError: The archive is missing, or the store cannot be reached.
     """
     store = archive_store()
     if store is None:
         raise ConfigError(
             f"This is a reference to {reference.archive}: set {ARCHIVES_VARIABLE} to the place of your archives, or "
-            "bring it here by `thygan artifacts pull`."
+            "download it with `thygan artifacts pull`."
         )
     if reference.archive != f"{store.uri}/{reference.name}":
         raise DataError(
-            f"A reference leads to {reference.archive}, which is not in {store.uri} ({ARCHIVES_VARIABLE}): it is not "
-            "followed; make it again with the stage that writes it."
+            f"A reference points to {reference.archive}, which is not in {store.uri} ({ARCHIVES_VARIABLE}): it is not "
+            "followed. Run the stage that writes it again."
         )
     return RangedFile(store, reference.name, reference.bytes, reference.sha256)
 
 
 def download(reference: ArchiveReference, path: Path) -> None:
-    """Brings the whole archive to a file, compared with its sha256; complete or not at all.
+    """Downloads the whole archive atomically and verifies its sha256.
 
     Raises:
-        DataError: What lies there is another.
-        StoreError: It is gone, or the store is away.
+        DataError: The sha256 differs.
+        StoreError: The archive is missing, or the store cannot be reached.
     """
     store = open_store(reference.archive.rpartition("/")[0])
-    with atomic_write(path) as beside:
-        store.get(reference.name, beside)
-        verify(beside, reference.sha256, reference.archive)
+    with atomic_write(path) as partial:
+        store.get(reference.name, partial)
+        verify(partial, reference.sha256, reference.archive)
 
 
 def localize(path: str | Path, folder: Path) -> Path:
-    """An archive as a file on this disk, which several processes read: itself, or brought to a folder.
+    """Path of an archive on this disk, for several processes: the archive itself, or a download of a reference.
+
+    Args:
+        path: An archive or a reference.
+        folder: Folder for the download.
 
     Raises:
-        As `opened` and `brought`.
+        ConfigError, DataError, StoreError: As `open_remote` and `download`.
     """
     path = Path(path)
     if (reference := read_reference(path)) is None:

@@ -1,7 +1,7 @@
-"""What a file or a folder holds, as a digest that does not change when the same is made again.
+"""Content hashes: digests of files and folders that stay equal when a stage runs again on the same input.
 
-Every artifact carries the records of its chain, and records carry seconds. They tell how something was made, not what
-it is, so they are left out: a stage that is run again on the same input gives other bytes and the same content.
+Every artifact holds the records of its chain, and records hold run times. Records are left out, so that a repeated run
+gives other bytes and the same content hash.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ _IMAGE = ".png"
 def content_hash(path: str | Path) -> str:
     """sha256 (hex) over the content of a file, an image archive or a folder, without its records.
 
-    An archive's images are taken by name, size and checksum, its other entries (the manifest names each image's sha256)
-    by their bytes: a large archive costs a look at its directory. A reference has its archive's. A damaged archive is
-    a file like any other.
+    Images of an archive count by name, size and CRC-32, other entries (among them the manifest with the sha256 of each
+    image) by their bytes, so that only the directory of a large archive is read. A reference has the hash of its
+    archive. A damaged archive is hashed as a plain file.
     """
     path = Path(path)
     if reference := read_reference(path):
@@ -40,7 +40,12 @@ def content_hash(path: str | Path) -> str:
 
 
 def entries_hash(entries: Iterable[zipfile.ZipInfo], read: Callable[[str], bytes]) -> str:
-    """`content` of a zip, by its directory and what reads an entry that is no image."""
+    """`content_hash` of a zip.
+
+    Args:
+        entries: Its directory.
+        read: Returns the bytes of an entry; called for all entries but images and records.
+    """
     return digest(
         [
             [one.filename, one.file_size, one.CRC]
@@ -53,12 +58,12 @@ def entries_hash(entries: Iterable[zipfile.ZipInfo], read: Callable[[str], bytes
 
 
 def is_image(name: str) -> bool:
-    """Whether an archive's entry is an image."""
+    """Whether an entry of an archive is an image."""
     return name.endswith(_IMAGE)
 
 
 def list_files(path: Path) -> list[str]:
-    """Names of a folder's files below it, sorted; of a file, one empty name."""
+    """Relative paths of all files in a folder, sorted; for a file, one empty path."""
     if path.is_file():
         return [""]
     return sorted(one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file())

@@ -1,4 +1,4 @@
-"""Pixels to image bytes and back."""
+"""Encoding pixels as PNG, and decoding images."""
 
 import io
 
@@ -11,7 +11,7 @@ from components.core.errors import DataError, one_line
 
 Pixels = npt.NDArray[np.uint8]
 
-STORED = 0  # the level that keeps pixels as they are
+STORED = 0  # compression level without deflation
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
@@ -27,15 +27,19 @@ def encode_png(image: Pixels, compress_level: int = 1) -> bytes:
 def decode(data: bytes, name: str = "The image") -> Pixels:
     """Pixels [H, W, 3] uint8 of an encoded 8-bit RGB or grey image.
 
+    Args:
+        data: Bytes of the image file.
+        name: Name of the image, the subject of an error message.
+
     Raises:
-        DataError: Another kind of image, or bytes that are none; `name` opens the sentence.
+        DataError: The bytes are damaged, or not an 8-bit RGB or grey image.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode not in ("RGB", "L"):
-                raise DataError(f"{name} is of mode {image.mode}, not 8-bit RGB: make it again from an RGB image.")
+                raise DataError(f"{name} has the mode {image.mode}, not 8-bit RGB: convert it to RGB.")
             return np.array(image.convert("RGB"))
     except UnidentifiedImageError:
-        raise DataError(f"{name} is no image: get a sound copy.") from None
+        raise DataError(f"{name} is not an image: replace it by an intact copy.") from None
     except _UNREADABLE as error:
-        raise DataError(f"{name} cannot be decoded ({one_line(error)}): get a sound copy.") from None
+        raise DataError(f"{name} cannot be decoded ({one_line(error)}): replace it by an intact copy.") from None

@@ -1,8 +1,8 @@
-"""The manifest: one row per tile, and the rules that patients and cases keep.
+"""The manifest, a table with one row per tile, and its rules for patients and cases.
 
 `patient` is the unit of splitting, leakage and resampling; `case` (default: the patient) is the unit of the vote and
-of the label, because one person may have a benign and a malignant case. `identity` is what travels in place of the
-patient (see `lineage`).
+of the label, because one person may have a benign and a malignant case. `identity` replaces the patient outside the
+manifest (see `lineage`).
 """
 
 import io
@@ -16,7 +16,7 @@ from components.core.io.atomic_files import atomic_write
 
 COLUMNS = [
     "file",  # name inside the archive
-    "label",  # class of the scheme: 0/1 for a tile set, class index in a GanDataset; empty where labels travel apart
+    "label",  # class of the scheme: 0/1 for a tile set, class index in a GanDataset; empty in a blind tile set
     "patient",
     "case",
     "diagnosis",
@@ -37,15 +37,19 @@ _MISSING = {"", "unknown", "nan", "none", "na", "n/a"}
 
 
 def is_missing(value: object) -> bool:
-    """True for what stands for no patient: empty, `unknown`, NaN."""
+    """Whether a value means that the patient is unknown: empty, `unknown`, NaN."""
     return str(value).strip().lower() in _MISSING
 
 
 def convert_types(table: pd.DataFrame, where: str = "The manifest") -> pd.DataFrame:
-    """The table with the manifest's column types: Int64, float, str (missing text is '').
+    """The table with the manifest's column types: Int64, float, str (missing text = '').
+
+    Args:
+        table: Rows of a manifest.
+        where: Name of the table, the subject of an error message.
 
     Raises:
-        DataError: Text or a fraction where a whole number stands, or an infinity; `where` opens the sentence.
+        DataError: A number column holds a text, an infinity or, for whole numbers, a fraction.
     """
     table = table.copy()
     for column in table.columns:
@@ -57,22 +61,22 @@ def convert_types(table: pd.DataFrame, where: str = "The manifest") -> pd.DataFr
 
 
 def _numbers(column: pd.Series, whole: bool, where: str) -> pd.Series:
-    stated = column.mask(column.map(is_missing).astype(bool))
-    numbers = pd.to_numeric(stated, errors="coerce").astype(float)
-    odd = stated.notna() & ~np.isfinite(numbers)
+    present = column.mask(column.map(is_missing).astype(bool))
+    numbers = pd.to_numeric(present, errors="coerce").astype(float)
+    wrong = present.notna() & ~np.isfinite(numbers)
     if whole:
-        odd |= stated.notna() & (numbers % 1 != 0)
-    if odd.any():
-        row = int(np.flatnonzero(odd)[0])
+        wrong |= present.notna() & (numbers % 1 != 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"{where} has the {column.name} {one_line(repr(str(column.iloc[row])))} in row {row + 1}, which is no "
+            f"{where} has the {column.name} {one_line(repr(str(column.iloc[row])))} in row {row + 1}, which is not a "
             f"{'whole ' if whole else ''}number: correct it, or leave it empty."
         )
     return numbers.astype("Int64") if whole else numbers
 
 
 def read_manifest(path: str | Path) -> pd.DataFrame:
-    """Reads and types a manifest CSV; raises DataError for one that cannot be used."""
+    """Reads a manifest CSV with its column types; raises DataError for a missing or invalid one."""
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -85,34 +89,33 @@ def read_manifest(path: str | Path) -> pd.DataFrame:
 
 
 def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
-    """A manifest CSV's bytes as a typed table; `where` opens the sentence of a DataError."""
+    """The bytes of a manifest CSV as a table with its column types; `where` is the subject of a DataError."""
     try:
         table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
     except ValueError as error:
-        raise DataError(
-            f"{where} is no manifest ({one_line(error)}): make it again with the stage that writes it."
-        ) from None
+        raise DataError(f"{where} is not a manifest ({one_line(error)}): run the stage that writes it again.") from None
     lacking = [column for column in COLUMNS if column not in table.columns]
     if lacking:
         raise DataError(
-            f"{where} is no manifest: it lacks the columns {', '.join(lacking)}; make it again with the stage that "
-            "writes it."
+            f"{where} is not a manifest: it lacks the columns {', '.join(lacking)}. Run the stage that writes it again."
         )
     table = convert_types(table, where)
     refuse_formulas(table, where)
     if table["file"].duplicated().any():
         twice = one_line(repr(table.loc[table["file"].duplicated(), "file"].iloc[0]))
-        raise DataError(
-            f"{where} names {twice} twice: a tile has one row; make it again with the stage that writes it."
-        )
+        raise DataError(f"{where} lists {twice} twice: a tile has one row. Run the stage that writes it again.")
     return table
 
 
 def refuse_formulas(table: pd.DataFrame, where: str) -> None:
-    """Refuses text that a spreadsheet would run, or that breaks a line; `where` opens the sentence of a DataError.
+    """Raises DataError for text that a spreadsheet would run as a formula, or that breaks a line.
 
-    What a person called a patient or a site stands in files that others open in a spreadsheet: there a cell that begins
-    with one of = + - @ is a formula.
+    Names of patients and sites reach files that people open in a spreadsheet, where a cell that begins with one of
+    = + - @ is a formula.
+
+    Args:
+        table: Rows of a manifest.
+        where: Name of the table, the subject of the message.
     """
     for column in table.columns:
         if table[column].dtype.kind in "iuf" or column in (*_INTEGERS, *_FLOATS):
@@ -127,19 +130,19 @@ def refuse_formulas(table: pd.DataFrame, where: str) -> None:
 
 
 def write_manifest(path: str | Path, table: pd.DataFrame) -> None:
-    """Writes a manifest CSV, complete or not at all."""
-    with atomic_write(path) as beside:
-        beside.write_text(to_csv(table), encoding="utf-8")
+    """Writes a manifest CSV atomically."""
+    with atomic_write(path) as partial:
+        partial.write_text(to_csv(table), encoding="utf-8")
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """The manifest as CSV text, columns in their order."""
+    """The manifest as CSV text, with the columns in their order."""
     columns = SYNTHETIC_COLUMNS if "seed" in table.columns else COLUMNS
     return table.reindex(columns=columns).to_csv(index=False, lineterminator="\n")
 
 
 def check_labels(table: pd.DataFrame, where: str) -> None:
-    """Refuses tiles without a label, and labels that are no binary class; `where` opens the sentence."""
+    """Raises DataError for a tile without a label or with another label than 0 and 1; `where` names the table."""
     if table["label"].isna().any():
         raise DataError(f"{where} has tiles without a label: take the labelled one, not a blind one.")
     if outside := sorted(set(table["label"]) - {0, 1}):
@@ -150,10 +153,10 @@ def check_labels(table: pd.DataFrame, where: str) -> None:
 
 
 def check_cases(table: pd.DataFrame) -> None:
-    """Refuses a case with two classes or two patients, naming it and the way out.
+    """Raises DataError for a case with two classes or two patients.
 
     Args:
-        table: Rows with `patient`, `case`, `label`; rows without a patient are left out.
+        table: Rows with `patient`, `case`, `label`; rows without a patient are ignored.
     """
     known = table[~table["patient"].map(is_missing).astype(bool)]
     for case, rows in known.groupby("case", sort=True):
@@ -177,7 +180,7 @@ def check_cases(table: pd.DataFrame) -> None:
 
 
 def class_map(table: pd.DataFrame) -> dict[str, int]:
-    """Diagnosis -> binary class, as the labels state it; a diagnosis in both classes is an error."""
+    """Diagnosis -> binary class, from the labels; raises DataError for a diagnosis in both classes."""
     found: dict[str, int] = {}
     pairs = table.dropna(subset=["label"])[["diagnosis", "label"]].drop_duplicates().sort_values(["diagnosis", "label"])
     for diagnosis, label in zip(pairs["diagnosis"], pairs["label"], strict=True):

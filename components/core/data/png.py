@@ -1,6 +1,6 @@
-"""PNG without compression, written in one pass: what is read thousands of times is best not deflated.
+"""PNG without compression, written in one pass, for images that are read thousands of times.
 
-Pillow tries five filters on every row, at level 0 too; that takes ten times as long as everything here together.
+Pillow tries five filters on every row even at level 0, which takes ten times as long.
 The format: W3C PNG (third edition), §5 (chunks), §9 (filter type 0), §10 (zlib stream of stored blocks).
 """
 
@@ -14,7 +14,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def encode_stored_png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """PNG bytes of an image [H, W, 3], 8 bit a channel, unfiltered and uncompressed."""
+    """PNG bytes of an image [H, W, 3], 8 bits per channel, unfiltered and uncompressed."""
     height, width, _ = pixels.shape
     rows = np.zeros((height, 1 + 3 * width), np.uint8)  # every row begins with its filter type, 0
     rows[:, 1:] = pixels.reshape(height, 3 * width)

@@ -1,4 +1,4 @@
-"""Object stores: whole objects by name, in an S3 bucket or a folder."""
+"""Object stores: S3 buckets and folders of whole objects by name; opening one by its address."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,16 +13,16 @@ _BUCKET_SCHEMES = ("s3", "minio")  # KFP writes minio:// for any S3
 
 
 def open_store(uri: str | Path, *, retries: int = 5, timeout_s: float = 60.0) -> Store:
-    """The store at an address; nothing is asked of it yet.
+    """The store at an address; no request is sent yet.
 
     Args:
-        uri: `s3://bucket/prefix`, `minio://bucket/prefix`, `file:///folder` or a folder. `s3.py` names the environment
+        uri: `s3://bucket/prefix`, `minio://bucket/prefix`, `file:///folder` or a folder. `s3.py` lists the environment
             variables for buckets.
-        retries: How often a failed request to a bucket is repeated, after 0, 1, 2, 4 … seconds.
-        timeout_s: After which a bucket's silence is a failure.
+        retries: Number of repetitions of a failed request to a bucket, after 0, 1, 2, 4 … seconds.
+        timeout_s: Longest wait for an answer of a bucket, seconds.
 
     Raises:
-        ConfigError: The address or the environment cannot be meant.
+        ConfigError: The address or an environment variable is invalid.
     """
     if not is_bucket(uri):
         return FolderStore(local_folder(uri))
@@ -32,13 +32,13 @@ def open_store(uri: str | Path, *, retries: int = 5, timeout_s: float = 60.0) ->
         raise ConfigError(f"{uri}: buckets need the package minio: pip install thygan.") from None
     address = urlsplit(str(uri))
     if not address.netloc:
-        raise ConfigError(f"{uri} names no bucket: write s3://bucket/prefix.")
+        raise ConfigError(f"{uri} has no bucket name: write s3://bucket/prefix.")
     client, endpoint = client_of_environment(retries, timeout_s)
     return S3Store(client, endpoint, address.netloc, address.path.strip("/"))
 
 
 def is_bucket(uri: str | Path) -> bool:
-    """Whether an address is a bucket's; the others are folders'."""
+    """Whether an address is that of a bucket; any other is that of a folder."""
     return urlsplit(str(uri)).scheme in _BUCKET_SCHEMES
 
 
@@ -46,11 +46,13 @@ def local_folder(uri: str | Path) -> Path:
     """The folder of `file:///folder` or of a plain path.
 
     Raises:
-        ConfigError: It is another address, or none.
+        ConfigError: The address is empty or has another scheme.
     """
     address = urlsplit(str(uri))
     if address.scheme == "file" and address.netloc in ("", "localhost") and address.path:
         return Path(unquote(address.path))
     if "://" in str(uri) or not str(uri):
-        raise ConfigError(f"{str(uri)!r} is no store: give a folder, file:///folder or s3://bucket/prefix.")
+        raise ConfigError(
+            f"{str(uri)!r} is not the address of a store: write a folder, file:///folder or s3://bucket/prefix."
+        )
     return Path(uri)

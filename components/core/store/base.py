@@ -1,4 +1,4 @@
-"""What a store does, be it a folder or a bucket."""
+"""The protocol of a store, which folders and buckets implement, and the types of its answers."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from components.core.io.atomic_files import file_sha256
 
 @dataclass(frozen=True)
 class Entry:
-    """An object of a store.
+    """An object in a listing.
 
     Attributes:
-        name: Below the store's address, with slashes.
-        size_bytes: Its length.
-        version: Changes when the object is written anew.
+        name: Name below the store's address, with slashes.
+        size_bytes: Length, bytes.
+        version: Text that changes whenever the object is written.
     """
 
     name: str
@@ -29,9 +29,9 @@ class SmallObject:
     """A small object, read whole.
 
     Attributes:
-        data: Its bytes.
-        version: Changes with the data; what `Store.write` can insist on.
-        age_s: Since it was written, by the store's own clock: no clock of ours has a part in it.
+        data: Bytes of the object.
+        version: Text that changes with the data; a condition of `Store.write`.
+        age_s: Seconds since it was written, by the clock of the store alone.
     """
 
     data: bytes
@@ -41,13 +41,13 @@ class SmallObject:
 
 @dataclass(frozen=True)
 class Status:
-    """What a store says of an object without sending it.
+    """Metadata of an object.
 
     Attributes:
-        size_bytes: Its length.
-        version: Changes when the object is written anew.
-        sha256: That it was put with; '' where nobody noted one.
-        age_s: Since it was written or renewed.
+        size_bytes: Length, bytes.
+        version: Text that changes whenever the object is written.
+        sha256: sha256 (hex) from its upload; '' = unknown.
+        age_s: Seconds since it was written or renewed.
     """
 
     size_bytes: int
@@ -57,85 +57,90 @@ class Status:
 
 
 class Store(Protocol):
-    """Objects by name. Each is whole or absent, whatever dies while it is written.
+    """Objects by name, each complete or absent even if a writer is killed.
 
-    Every method raises StoreError where the store cannot be reached or refuses.
+    Every method raises StoreError if the store cannot be reached or denies access.
 
     Attributes:
-        uri: The store's address, without a slash at its end.
+        uri: Address of the store, without a slash at its end.
     """
 
     uri: str
 
     def put(self, path: Path, name: str) -> None:
-        """Stores a file with its sha256."""
+        """Uploads a file with its sha256."""
 
     def get(self, name: str, path: Path) -> None:
-        """Brings an object to a file, complete or not at all; DataError where it is not what was put."""
+        """Downloads an object to a file, atomically; DataError if its sha256 differs from the upload."""
 
     def read(self, name: str) -> SmallObject | None:
-        """A small object; None where there is none."""
+        """A small object; None = there is none of that name."""
 
     def write(self, name: str, data: bytes, *, replaces: str | None = None) -> str | None:
-        """Writes a small object, if a condition holds; of several who try at once, one succeeds.
+        """Writes a small object, if a condition holds; of several concurrent writers, one succeeds.
 
         Args:
-            name: Of the object.
-            data: Its new bytes. Make them unlike any other's: a request may be repeated after its answer was lost,
-                and only the data tell then whose they are.
-            replaces: The version that must be there; '' = none may be; None = no condition.
+            name: Name of the object.
+            data: Its new bytes. They must be unique to the writer: a request may be repeated after its answer was
+                lost, and only the data show then whose write succeeded.
+            replaces: Version that the object must have; '' = there must be no object; None = no condition.
 
         Returns:
-            The new version, or None where the condition did not hold.
+            The new version; None = the condition did not hold.
         """
 
     def list(self, prefix: str = "") -> list[Entry]:
-        """All objects whose name begins so, by name."""
+        """All objects whose names begin with `prefix`, sorted by name."""
 
     def exists(self, name: str) -> bool:
-        """Whether there is such an object."""
+        """Whether there is an object of that name."""
 
     def status(self, name: str) -> Status | None:
-        """What there is to know of an object; None where there is none."""
+        """Metadata of an object; None = there is none of that name."""
 
     def read_range(self, name: str, start: int, length: int, version: str) -> bytes | None:
-        """A part of an object, as long as it was asked for; several threads may ask at once.
+        """A range of an object; safe to call from several threads.
 
         Args:
-            name: Of the object.
+            name: Name of the object.
             start: First byte.
-            length: How many, at least 1; all of them must be there.
-            version: The status's.
+            length: Number of bytes, at least 1; a shorter object is an error.
+            version: Version that the object must have, from `status`.
 
         Returns:
-            The bytes, or None where the object has another version by now.
+            The bytes; None = the object has another version.
         """
 
     def renew(self, name: str) -> None:
-        """Makes an object as young as if it had been put now: rules of a bucket count from there."""
+        """Resets the age of an object to 0, so that expiration rules of a bucket count from now."""
 
     def delete(self, name: str) -> None:
-        """Removes an object, if it is there."""
+        """Removes an object, if there is one."""
 
 
 def validate_name(name: str) -> str:
-    """The name, if it stays below the store's address.
+    """The name, if it is a relative path below the store's address.
 
     Raises:
-        StoreError: It is empty, absolute, or climbs out.
+        StoreError: The name is empty, absolute, or contains `..`.
     """
     if any(part in ("", ".", "..") for part in name.split("/")) or re.search(r"[\x00-\x1f\\]", name):
-        raise StoreError(f"{name!r} cannot be the name of an object: give words with single slashes between them.")
+        raise StoreError(f"{name!r} cannot be the name of an object: write words with single slashes between them.")
     return name
 
 
 def verify(path: Path, expected: str | None, what: str) -> None:
-    """Compares a file that arrived with the sha256 that it was put with; None = nobody noted one.
+    """Compares a downloaded file with the sha256 of its upload.
+
+    Args:
+        path: The file.
+        expected: sha256 (hex); None or '' = unknown, nothing is compared.
+        what: Name of the object, the subject of the message.
 
     Raises:
-        DataError: They differ.
+        DataError: The sha256 differs.
     """
-    if expected and (found := file_sha256(path)) != expected:
+    if expected and (actual := file_sha256(path)) != expected:
         raise DataError(
-            f"{what} is torn: its sha256 begins with {found[:12]} and not with {expected[:12]}; put it there again."
+            f"{what} is damaged: its sha256 begins with {actual[:12]}, not with {expected[:12]}. Upload it again."
         )

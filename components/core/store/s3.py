@@ -1,14 +1,14 @@
 """A bucket as a store, through the minio client.
 
-The environment says where and who, in the names that AWS's own tools and KFP use:
+Address and credentials come from environment variables with the names that the tools of AWS and KFP use:
 
-    THYGAN_S3_ENDPOINT, else AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL    http://host:port; none = AWS itself
-    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN            or a file, AWS_SHARED_CREDENTIALS_FILE,
-                                                                           or a pod's role
+    THYGAN_S3_ENDPOINT, else AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL    http://host:port; unset = AWS
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN            or the file AWS_SHARED_CREDENTIALS_FILE,
+                                                                           or the role of a pod
     AWS_REGION, else AWS_DEFAULT_REGION
 
-Objects carry their sha256 as metadata. What an upload that was killed left behind is invisible, and removed by the
-bucket's lifecycle rule for unfinished multipart uploads.
+Objects carry their sha256 as metadata. The remains of a killed upload are invisible, and the bucket's lifecycle rule
+for unfinished multipart uploads removes them.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.commonconfig import ComposeSource
-from minio.credentials import AWSConfigProvider, ChainedProvider, EnvAWSProvider, IamAwsProvider
+from minio.credentials.providers import AWSConfigProvider, ChainedProvider, EnvAWSProvider, IamAwsProvider
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTimeoutError
 
@@ -41,32 +41,33 @@ REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _ROLES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _AWS = "https://s3.amazonaws.com"
 _PART_BYTES, _CHUNK_BYTES = 16 << 20, 1 << 20
-_CONNECTIONS = 8  # that are kept open, for threads that read at once
-_SKEW_S = 900.0  # from which on S3 refuses a signature
+_CONNECTIONS = 8  # kept open, for concurrent reads
+_SKEW_S = 900.0  # beyond it S3 rejects a signature
 _BACKOFF_S, _DOWNLOAD_PAUSES_S = 0.5, (0.5, 1.0, 2.0)
-_LATER = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout")
+_RETRY_LATER = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout")
 _CREDENTIALS = (
-    "the store refuses these credentials ({code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do"
+    "the store denies access with these credentials ({code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+    "their permissions"
 )
 _SENTENCES = {
-    "NoSuchBucket": "there is no such bucket, so create it or correct the address",
-    "NoSuchKey": "it is not there",
-    "RequestTimeTooSkewed": "this machine's clock is too far from the store's, so set it",
+    "NoSuchBucket": "there is no such bucket: create it or correct the address",
+    "NoSuchKey": "it does not exist",
+    "RequestTimeTooSkewed": "the clocks of this machine and the store differ by more than 15 minutes: set them",
     **dict.fromkeys(("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"), _CREDENTIALS),
     **dict.fromkeys(("XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"), "the store is full ({code})"),
 }
 
 
 def client_of_environment(retries: int, timeout_s: float) -> tuple[Minio, str]:
-    """A client for the endpoint and the credentials that the environment names, and the endpoint's address.
+    """A client for the endpoint and the credentials in the environment, and the endpoint's address.
 
     Raises:
-        ConfigError: The endpoint is no address.
+        ConfigError: The endpoint is not an http address.
     """
-    given = _first(ENDPOINTS)
-    endpoint = urlsplit(given or _AWS)
+    address = _first(ENDPOINTS)
+    endpoint = urlsplit(address or _AWS)
     if endpoint.scheme not in ("http", "https") or not endpoint.hostname or "@" in endpoint.netloc or endpoint.query:
-        raise ConfigError(f"The S3 endpoint in {' or '.join(ENDPOINTS)} is no address: write http://host:port.")
+        raise ConfigError(f"The S3 endpoint in {' or '.join(ENDPOINTS)} is not an address: write http://host:port.")
     providers = [EnvAWSProvider(), AWSConfigProvider(), *([IamAwsProvider()] if _first(_ROLES) else [])]
     http = urllib3.PoolManager(
         maxsize=_CONNECTIONS,
@@ -77,7 +78,7 @@ def client_of_environment(retries: int, timeout_s: float) -> tuple[Minio, str]:
     client = Minio(
         endpoint.netloc,
         secure=endpoint.scheme == "https",
-        region=_first(REGIONS) or ("us-east-1" if given else None),
+        region=_first(REGIONS) or ("us-east-1" if address else None),
         credentials=ChainedProvider(providers),
         http_client=http,
     )
@@ -93,85 +94,85 @@ class S3Store:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def put(self, path: Path, name: str) -> None:
-        """Uploads a file, a large one in parts; S3 shows it only when all of it is there."""
+        """Uploads a file, a large one in parts; S3 shows an object only when it is complete."""
         key = self._key(name)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
             file.seek(0)
-            with self._explained("written", name):
+            with self._describe_errors("written", name):
                 self._client.put_object(
                     self._bucket, key, file, size, metadata={"sha256": sha256}, part_size=_PART_BYTES
                 )
                 arrived = self._client.stat_object(self._bucket, key).size
         if arrived != size:
-            raise StoreError(f"{self.uri}/{name} arrived with {arrived} of {size} bytes: do not rely on this store.")
+            raise StoreError(f"{self.uri}/{name} arrived with {arrived} of {size} bytes: use another store.")
 
     def get(self, name: str, path: Path) -> None:
-        """Downloads an object; one that is cut short or arrives torn is asked for again."""
-        with self._explained("read", name):
-            _again(lambda: self._download(name, path))
+        """Downloads an object; the request is repeated for a truncated or damaged answer."""
+        with self._describe_errors("read", name):
+            _retry(lambda: self._download(name, path))
 
     def read(self, name: str) -> SmallObject | None:
-        """A small object; its version is its ETag, its age is told by the clock that the answer carries."""
-        with self._explained("read", name), _allowed("NoSuchKey"):
+        """A small object; its version is its ETag, its age that of the clock in the answer."""
+        with self._describe_errors("read", name), _suppress_codes("NoSuchKey"):
             response = self._client.get_object(self._bucket, self._key(name))
             with closing(response):
                 return SmallObject(response.data, _etag(response.headers), _age_s(response.headers))
         return None
 
     def write(self, name: str, data: bytes, *, replaces: str | None = None) -> str | None:
-        """Writes a small object, if a condition holds (If-None-Match, If-Match)."""
+        """Writes a small object, if a condition (If-None-Match, If-Match) holds."""
         headers: dict[str, Any] = {}
         if replaces is not None:
             headers = {"If-Match": f'"{replaces}"'} if replaces else {"If-None-Match": "*"}
         unmet = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey") if headers else ()
-        with self._explained("written", name), _allowed(*unmet):
-            # The client's public methods know no conditions; this is the request beneath them.
+        with self._describe_errors("written", name), _suppress_codes(*unmet):
+            # No public method of the client takes conditions; this is the request that they send.
             response = self._client._execute("PUT", self._bucket, self._key(name), body=data, headers=headers)
             return _etag(response.headers)
         return None
 
     def list(self, prefix: str = "") -> list[Entry]:
         """All objects below the store's prefix."""
-        with self._explained("listed"):
-            found = list(self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True))
+        with self._describe_errors("listed"):
+            objects = list(self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True))
         entries = [
-            Entry(one.object_name.removeprefix(self._prefix), one.size or 0, one.etag or "")
-            for one in found
-            if one.object_name
+            Entry(item.object_name.removeprefix(self._prefix), item.size or 0, item.etag or "")
+            for item in objects
+            if item.object_name
         ]
-        return sorted(entries, key=lambda one: one.name)
+        return sorted(entries, key=lambda entry: entry.name)
 
     def exists(self, name: str) -> bool:
-        """Whether there is such an object."""
+        """Whether there is an object of that name."""
         return self.status(name) is not None
 
     def status(self, name: str) -> Status | None:
-        """Of an object; its version is its ETag."""
-        with self._explained("read", name), _allowed("NoSuchKey"):
-            found = self._client.stat_object(self._bucket, self._key(name))
-            headers = found.metadata or {}
-            return Status(found.size or 0, found.etag or "", headers.get("x-amz-meta-sha256", ""), _age_s(headers))
+        """Metadata of an object; its version is its ETag."""
+        with self._describe_errors("read", name), _suppress_codes("NoSuchKey"):
+            stat = self._client.stat_object(self._bucket, self._key(name))
+            headers = stat.metadata or {}
+            return Status(stat.size or 0, stat.etag or "", headers.get("x-amz-meta-sha256", ""), _age_s(headers))
         return None
 
     def read_range(self, name: str, start: int, length: int, version: str) -> bytes | None:
-        """A part of an object (Range, If-Match); one that is cut short is asked for again."""
-        with self._explained("read", name), _allowed("PreconditionFailed"):
-            return _again(lambda: self._range(name, start, length, version))
+        """A range of an object (Range, If-Match); the request is repeated for a truncated answer."""
+        with self._describe_errors("read", name), _suppress_codes("PreconditionFailed"):
+            return _retry(lambda: self._range(name, start, length, version))
         return None
 
     def renew(self, name: str) -> None:
-        """Has the store copy an object onto itself, with what is noted of it."""
+        """Has the store copy an object onto itself, metadata included."""
         if (status := self.status(name)) is None:
-            raise StoreError(f"{self.uri}/{name} cannot be renewed: it is not there.")
-        with self._explained("renewed", name):
+            raise StoreError(f"{self.uri}/{name} cannot be renewed: it does not exist.")
+        with self._describe_errors("renewed", name):
             source = ComposeSource(self._bucket, self._key(name), match_etag=status.version)
             self._client.compose_object(self._bucket, self._key(name), [source], metadata={"sha256": status.sha256})
 
     def delete(self, name: str) -> None:
         """Removes an object."""
-        with self._explained("deleted", name):
+        with self._describe_errors("deleted", name):
             self._client.remove_object(self._bucket, self._key(name))
 
     def _key(self, name: str) -> str:
@@ -182,58 +183,58 @@ class S3Store:
         response = self._client.get_object(self._bucket, self._key(name), start, length, request_headers=pinned)
         with closing(response):
             data = bytes(response.data)
-            if _etag(response.headers) != version:  # of a store that knows no condition here
+            if _etag(response.headers) != version:  # the store ignores the condition
                 return None
         if len(data) != length:
-            raise ProtocolError(f"{len(data)} bytes came of {length}")
+            raise ProtocolError(f"{len(data)} of {length} bytes arrived")
         return data
 
     def _download(self, name: str, path: Path) -> None:
         response = self._client.get_object(self._bucket, self._key(name))
-        with closing(response), atomic_write(path) as beside:
-            with beside.open("wb") as file:
-                for chunk in response.stream(_CHUNK_BYTES):  # raises where fewer bytes come than were promised
+        with closing(response), atomic_write(path) as partial:
+            with partial.open("wb") as file:
+                for chunk in response.stream(_CHUNK_BYTES):  # raises for fewer bytes than announced
                     file.write(chunk)
-            verify(beside, response.headers.get("x-amz-meta-sha256"), f"{self.uri}/{name}")
+            verify(partial, response.headers.get("x-amz-meta-sha256"), f"{self.uri}/{name}")
 
     @contextmanager
-    def _explained(self, doing: str, name: str = "") -> Iterator[None]:
-        """What the client raises, as a sentence without what could hold a secret."""
+    def _describe_errors(self, action: str, name: str = "") -> Iterator[None]:
+        """Turns errors of the client into sentences without anything that could hold a secret."""
         where = f"{self.uri}/{name}" if name else self.uri
         try:
             yield
         except S3Error as error:
-            code = "RequestTimeTooSkewed" if _is_of_the_clock(error) else error.code
-            said = _SENTENCES.get(code or "", "the store answers {code}").format(code=code)
-            kind = StoreAwayError if error.code in _LATER else StoreError
-            raise kind(f"{where} cannot be {doing}: {said}.") from None
+            code = "RequestTimeTooSkewed" if _is_clock_skew(error) else error.code
+            sentence = _SENTENCES.get(code or "", "the store answers {code}").format(code=code)
+            kind = StoreAwayError if error.code in _RETRY_LATER else StoreError
+            raise kind(f"{where} cannot be {action}: {sentence}.") from None
         except HTTPError as error:
             reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
             raise StoreAwayError(
-                f"{where} cannot be {doing}: the store at {self._endpoint} does not answer as it should "
-                f"({str(reason).rpartition(': ')[2]}); see to it, to the network, or to {ENDPOINTS[0]}."
+                f"{where} cannot be {action}: the store at {self._endpoint} does not answer as it should "
+                f"({str(reason).rpartition(': ')[2]}). Check the store, the network and {ENDPOINTS[0]}."
             ) from None
         except (MinioException, ParseError):
             raise StoreError(
-                f"{where} cannot be {doing}: what answers at {self._endpoint} is no S3 store; correct {ENDPOINTS[0]}."
+                f"{where} cannot be {action}: the server at {self._endpoint} is not an S3 store. Set {ENDPOINTS[0]}."
             ) from None
         except OSError as error:
-            raise StoreError(f"{where} cannot be {doing} ({error.strerror}): see to the disk.") from None
+            raise StoreError(f"{where} cannot be {action} ({error.strerror}): check the disk.") from None
         except ValueError as error:
-            raise StoreError(f"{where} cannot be {doing}: {_own_words(str(error))}.") from None
+            raise StoreError(f"{where} cannot be {action}: {_describe_value_error(str(error))}.") from None
 
 
-def _again(ask: Callable[[], Answer]) -> Answer:
-    """What `ask` gives; an answer that is cut short or arrives torn is asked for again."""
+def _retry(request: Callable[[], Answer]) -> Answer:
+    """The result of `request`, which is repeated for a truncated or damaged answer."""
     for pause_s in _DOWNLOAD_PAUSES_S:
         with suppress(ProtocolError, ReadTimeoutError, DataError):
-            return ask()
+            return request()
         time.sleep(pause_s)
-    return ask()
+    return request()
 
 
 @contextmanager
-def _allowed(*codes: str) -> Iterator[None]:
+def _suppress_codes(*codes: str) -> Iterator[None]:
     try:
         yield
     except S3Error as error:
@@ -241,17 +242,17 @@ def _allowed(*codes: str) -> Iterator[None]:
             raise
 
 
-def _is_of_the_clock(error: S3Error) -> bool:
-    """Whether credentials are refused for the clock that signed them: answers to HEAD do not say why."""
-    answered_at = error.response.headers.get("date") if error.response is not None else None
-    if error.code != "AccessDenied" or not answered_at:
+def _is_clock_skew(error: S3Error) -> bool:
+    """Whether access is denied because of clock skew, which answers to HEAD do not say."""
+    answer_date = error.response.headers.get("date") if error.response is not None else None
+    if error.code != "AccessDenied" or not answer_date:
         return False
-    return abs(parsedate_to_datetime(answered_at).timestamp() - time.time()) > _SKEW_S
+    return abs(parsedate_to_datetime(answer_date).timestamp() - time.time()) > _SKEW_S
 
 
-def _own_words(reason: str) -> str:
+def _describe_value_error(reason: str) -> str:
     if "providers" in reason:
-        return "there are no credentials, so set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     return reason.rstrip(".")
 
 
@@ -260,12 +261,12 @@ def _etag(headers: Mapping[str, str]) -> str:
 
 
 def _age_s(headers: Mapping[str, str]) -> float:
-    """At least how long ago an object was written, from stamps in whole seconds; 0 where the store gives none."""
+    """Least age of an object in seconds, from dates in whole seconds; 0 = the answer has no dates."""
     written_at, answered_at = headers.get("last-modified"), headers.get("date")
     if not (written_at and answered_at):
         return 0.0
-    between = parsedate_to_datetime(answered_at) - parsedate_to_datetime(written_at)
-    return max(0.0, between.total_seconds() - 1)
+    age = parsedate_to_datetime(answered_at) - parsedate_to_datetime(written_at)
+    return max(0.0, age.total_seconds() - 1)
 
 
 def _first(variables: tuple[str, ...]) -> str:

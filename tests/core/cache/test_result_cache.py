@@ -65,7 +65,7 @@ def test_what_is_torn_is_refused_and_leaves_nothing(store, made, tmp_path):
     kept = ResultCache(store).keep(result(store, made), made, upload=True)
     (tmp_path / "other").write_bytes(b"others")
     open_store(store).put(tmp_path / "other", "p/1/fid-select/0/generator/a.bin")
-    with pytest.raises(DataError, match="is torn"):
+    with pytest.raises(DataError, match="is damaged"):
         fetch(kept.artifacts["generator"], tmp_path / "back")
     assert not (tmp_path / "back").exists()
 

@@ -259,7 +259,7 @@ def test_who_was_replaced_saves_nothing_more(bucket, forked, tmp_path):
 
 def test_wrong_credentials_are_refused_at_once(bucket, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(StoreError, match="refuses these credentials"):
+    with pytest.raises(StoreError, match="denies access with these credentials"):
         open_checkpoints(bucket)
 
 

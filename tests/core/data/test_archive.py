@@ -91,17 +91,17 @@ def read_all(path):
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        pytest.param({"manifest.csv": None}, "is no image archive .it has no manifest.csv", id="no manifest"),
-        pytest.param({"manifest.csv": b""}, "is no manifest .No columns", id="empty manifest"),
+        pytest.param({"manifest.csv": None}, "is not an image archive .no manifest.csv", id="no manifest"),
+        pytest.param({"manifest.csv": b""}, "is not a manifest .No columns", id="empty manifest"),
         pytest.param({"manifest.csv": b"file,label\n"}, "lacks the columns patient, case", id="columns"),
-        pytest.param({"manifest.csv": b"\xff\xfe\x00"}, "is no manifest", id="no text"),
+        pytest.param({"manifest.csv": b"\xff\xfe\x00"}, "is not a manifest", id="no text"),
         pytest.param({FIRST: None}, f"lacks the entry '{FIRST}'", id="lost entry"),
-        pytest.param({FIRST: b""}, f"'{FIRST}' in .* is no image", id="zero size"),
+        pytest.param({FIRST: b""}, f"'{FIRST}' in .* is not an image", id="zero size"),
         pytest.param({FIRST: encode_png(image(0))[:60]}, f"'{FIRST}' in .* cannot be decoded", id="truncated image"),
-        pytest.param({FIRST: encoded("CMYK", "JPEG")}, "is of mode CMYK, not 8-bit RGB", id="CMYK"),
-        pytest.param({FIRST: encoded("I;16")}, "is of mode I;16, not 8-bit RGB", id="16 bit"),
-        pytest.param({FIRST: encoded("P")}, "is of mode P, not 8-bit RGB", id="palette"),
-        pytest.param({FIRST: encoded("RGBA")}, "is of mode RGBA, not 8-bit RGB", id="alpha"),
+        pytest.param({FIRST: encoded("CMYK", "JPEG")}, "has the mode CMYK, not 8-bit RGB", id="CMYK"),
+        pytest.param({FIRST: encoded("I;16")}, "has the mode I;16, not 8-bit RGB", id="16 bit"),
+        pytest.param({FIRST: encoded("P")}, "has the mode P, not 8-bit RGB", id="palette"),
+        pytest.param({FIRST: encoded("RGBA")}, "has the mode RGBA, not 8-bit RGB", id="alpha"),
         pytest.param({"notes.json": b"{"}, "notes.json in .* is not valid JSON", id="torn JSON"),
     ],
 )
@@ -113,11 +113,11 @@ def test_bad_entries_are_one_sentence(altered, entries, message):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("label", "one", "manifest.csv in .* has the label 'one' in row 1, which is no whole number"),
-        ("label", "0.5", "has the label '0.5' in row 1, which is no whole number"),
+        ("label", "one", "manifest.csv in .* has the label 'one' in row 1, which is not a whole number"),
+        ("label", "0.5", "has the label '0.5' in row 1, which is not a whole number"),
         ("label", "inf", "has the label 'inf' in row 1"),
-        ("mpp", "20x", "has the mpp '20x' in row 1, which is no number"),
-        ("file", SECOND, f"names '{SECOND}' twice"),
+        ("mpp", "20x", "has the mpp '20x' in row 1, which is not a number"),
+        ("file", SECOND, f"lists '{SECOND}' twice"),
         ("file", "../../etc/passwd", r"lacks the entry '\.\./\.\./etc/passwd'"),
         ("file", "/etc/passwd", "lacks the entry '/etc/passwd'"),
     ],
@@ -152,7 +152,7 @@ def test_a_name_that_is_no_text_is_refused(archive):
     data[directory + 9] |= 8  # the name is UTF-8
     data[directory + 46] = 0xF6  # and is not
     archive.write_bytes(data)
-    with pytest.raises(DataError, match=r"is no image archive \('utf-8' codec can't decode"):
+    with pytest.raises(DataError, match=r"is not an image archive \('utf-8' codec can't decode"):
         read_all(archive)
     assert content_hash(archive) == hashlib.sha256(data).hexdigest()
 
@@ -162,7 +162,7 @@ def test_encrypted_entries_are_refused(archive):
     directory = data.index(b"PK\x01\x02")
     data[directory + 8] |= 1  # bit 0 of the flags in the central directory
     archive.write_bytes(data)
-    with pytest.raises(DataError, match=f"'{FIRST}' in .* is encrypted: make the archive without a password"):
+    with pytest.raises(DataError, match=f"'{FIRST}' in .* is encrypted: write the archive without a password"):
         read_all(archive)
 
 
@@ -171,7 +171,7 @@ def test_an_entry_that_would_fill_memory_is_refused(archive):
     directory = data.index(b"PK\x01\x02")
     data[directory + 24 : directory + 28] = (2**31).to_bytes(4, "little")  # uncompressed size
     archive.write_bytes(data)
-    with pytest.raises(DataError, match="claims 2,147,483,648 bytes, more than the 1,073,741,824 that are read"):
+    with pytest.raises(DataError, match="claims 2,147,483,648 bytes, above the limit of 1,073,741,824"):
         read_all(archive)
 
 
@@ -185,7 +185,11 @@ def test_images_of_too_many_pixels_are_refused(altered):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "There is no archive"), (b"", "is no image archive"), (b"PK\x03\x04 but no more", "is no image archive")],
+    [
+        (None, "There is no archive"),
+        (b"", "is not an image archive"),
+        (b"PK\x03\x04 but no more", "is not an image archive"),
+    ],
 )
 def test_what_is_no_zip_is_one_sentence(tmp_path, content, message):
     path = tmp_path / "tiles.zip"
@@ -193,13 +197,13 @@ def test_what_is_no_zip_is_one_sentence(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         ImageArchive(path)
-    with pytest.raises(DataError, match="is no image archive"):
+    with pytest.raises(DataError, match="is not an image archive"):
         ImageArchive(tmp_path)
 
 
 def test_truncated_archive_is_one_sentence(archive):
     archive.write_bytes(archive.read_bytes()[:-40])
-    with pytest.raises(DataError, match="is no image archive"):
+    with pytest.raises(DataError, match="is not an image archive"):
         ImageArchive(archive)
 
 
@@ -211,7 +215,7 @@ def test_an_error_in_the_block_leaves_nothing(tmp_path):
 
 
 def test_an_unusable_row_leaves_nothing(tmp_path):
-    with pytest.raises(ThyganError, match="no whole number"), ArchiveWriter(tmp_path / "tiles.zip") as writer:
+    with pytest.raises(ThyganError, match="not a whole number"), ArchiveWriter(tmp_path / "tiles.zip") as writer:
         writer.add(image(0), {"label": "one"})
     assert list(tmp_path.iterdir()) == []
 

@@ -178,14 +178,16 @@ def test_a_forged_reference_is_not_followed(referred, archives, monkeypatch, tmp
     for values in unsound:
         referred.write_text(json.dumps({**asdict(true), **values}))
         for use in (ImageArchive, content_hash, publish_or_fetch):
-            with pytest.raises(DataError, match="is no sound reference") as refused:
+            with pytest.raises(DataError, match="is not a valid reference") as refused:
                 use(referred)
             assert "\n" not in str(refused.value)
     referred.write_text(json.dumps(asdict(true)))
     other = write_other(tmp_path)
     for lie in (replace(true, bytes=true.bytes - 1), replace(true, content=content_hash(other))):
         referred.write_text(json.dumps(asdict(lie)))
-        with pytest.raises(DataError, match=r"is not what was put there|does not hold what its reference says"):
+        with pytest.raises(
+            DataError, match=r"is not the object that was uploaded|differs from the content hash in its reference"
+        ):
             ImageArchive(referred)
 
 
@@ -202,14 +204,14 @@ def test_an_archive_that_becomes_another(referred, tmp_path, s3):
         files = list(reader.manifest["file"])
         reader.read(files[0])
         s3.client().fput_object(BUCKET, name, str(other))
-        with pytest.raises(DataError, match=r"is not what was put there .*: remove it, and run the stage"):
+        with pytest.raises(DataError, match=r"is not the object that was uploaded .*: remove it, and run the stage"):
             reader.read(files[1])
-    with pytest.raises(DataError, match="is not what was put there"):
+    with pytest.raises(DataError, match="is not the object that was uploaded"):
         ImageArchive(referred)
     assert true.bytes == other.stat().st_size, "told by more than its size"
     claims = {"sha256": true.sha256}
     s3.client().fput_object(BUCKET, name, str(other), metadata=claims)
-    with pytest.raises(DataError, match="does not hold what its reference says"):
+    with pytest.raises(DataError, match="differs from the content hash in its reference"):
         ImageArchive(referred)
 
 
@@ -232,7 +234,7 @@ def test_a_forged_image_behind_the_true_checksum(referred, whole, s3):
 def test_an_archive_that_is_gone(referred, archives):
     open_store(archives).delete(read_reference(referred).name)
     for use in (ImageArchive, publish_or_fetch):
-        with pytest.raises(StoreError, match=r"zip is not there: correct the bucket .* or run the stage again"):
+        with pytest.raises(StoreError, match=r"zip does not exist: correct the bucket .* or run the stage that writes the object again"):
             use(referred)
     assert content_hash(referred)
 
@@ -240,8 +242,8 @@ def test_an_archive_that_is_gone(referred, archives):
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses these credentials|the store answers"),
-        ({"AWS_ACCESS_KEY_ID": ""}, "no credentials, so set AWS_ACCESS_KEY_ID"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "denies access with these credentials|the store answers"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "no credentials: set AWS_ACCESS_KEY_ID"),
         ({"THYGAN_S3_ENDPOINT": "http://127.0.0.1:9"}, "does not answer as it should"),
         ({ARCHIVES_VARIABLE: "somewhere"}, "THYGAN_ARCHIVES is 'somewhere': write s3://bucket/prefix"),
     ],
@@ -303,7 +305,7 @@ def test_hostile_zips_in_a_place_of_archives(archives, tmp_path, s3):
         store.put(file, f"{sha256}.zip")
         forged = ArchiveReference(f"{store.uri}/{sha256}.zip", len(data), sha256, "0" * 64)
         file.write_text(json.dumps(asdict(forged)))
-        with pytest.raises(DataError, match="is no image archive"):
+        with pytest.raises(DataError, match="is not an image archive"):
             ImageArchive(file)
 
 

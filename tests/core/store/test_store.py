@@ -76,7 +76,7 @@ def test_what_is_not_there(uri, tmp_path):
     store = open_store(uri)
     assert store.list() == []
     assert store.read("none") is None
-    with pytest.raises(StoreError, match=r"/none cannot be read: it is not there\.$"):
+    with pytest.raises(StoreError, match=r"/none cannot be read: it does not exist\.$"):
         store.get("none", tmp_path / "target")
     assert not (tmp_path / "target").exists()
 
@@ -96,7 +96,7 @@ def test_torn_objects_are_refused(tmp_path, bucket, s3):
     wrong = {"sha256": hashlib.sha256(b"whole").hexdigest()}
     s3.client().put_object(BUCKET, key_of(bucket, "x"), BytesIO(b"whols"), 5, metadata=wrong)
     for store in (folder, open_store(bucket)):
-        with pytest.raises(DataError, match=r"/x is torn: its sha256 begins with \w{12} and not with \w{12}"):
+        with pytest.raises(DataError, match=r"/x is damaged: its sha256 begins with \w{12}, not with \w{12}"):
             store.get("x", tmp_path / "target")
         assert [path.name for path in tmp_path.iterdir()].count("target") == 0
 
@@ -193,9 +193,9 @@ def test_a_download_that_is_always_cut(bucket, bad_line, tmp_path):
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, r"refuses these credentials \(SignatureDoesNotMatch\)"),
-        ({"AWS_ACCESS_KEY_ID": "wrong"}, r"refuses these credentials \(InvalidAccessKeyId\)"),
-        ({"AWS_ACCESS_KEY_ID": ""}, "no credentials, so set AWS_ACCESS_KEY_ID"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, r"denies access with these credentials \(SignatureDoesNotMatch\)"),
+        ({"AWS_ACCESS_KEY_ID": "wrong"}, r"denies access with these credentials \(InvalidAccessKeyId\)"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "no credentials: set AWS_ACCESS_KEY_ID"),
         ({"THYGAN_S3_ENDPOINT": "http://127.0.0.1:9"}, "does not answer as it should .*refused.* THYGAN_S3_ENDPOINT"),
     ],
 )
@@ -217,11 +217,11 @@ def test_other_endpoints_and_buckets(s3, monkeypatch):
     with pytest.raises(StoreError, match="no such bucket"):
         open_store("s3://thygan-nowhere/x").list()
     monkeypatch.setenv("THYGAN_S3_ENDPOINT", f"http://127.0.0.1:{s3.ports[1]}")
-    with pytest.raises(StoreError, match="is no S3 store"):
+    with pytest.raises(StoreError, match="is not an S3 store"):
         open_store(f"s3://{BUCKET}/x").list()
     for endpoint in ("127.0.0.1:9000", "http://key:secret@host", "ftp://host"):
         monkeypatch.setenv("THYGAN_S3_ENDPOINT", endpoint)
-        with pytest.raises(ConfigError, match="is no address: write http://host:port") as refused:
+        with pytest.raises(ConfigError, match="is not an address: write http://host:port") as refused:
             open_store(f"s3://{BUCKET}/x")
         assert "secret" not in str(refused.value)
 
@@ -231,16 +231,16 @@ def test_addresses(tmp_path, s3):
     assert open_store("some/folder").uri == "some/folder"
     assert open_store(f"minio://{BUCKET}/x/").uri == f"s3://{BUCKET}/x"
     for address in ("", "gs://bucket/x", "file://host/x"):
-        with pytest.raises(ConfigError, match="is no store"):
+        with pytest.raises(ConfigError, match="is not the address of a store"):
             open_store(address)
-    with pytest.raises(ConfigError, match="names no bucket"):
+    with pytest.raises(ConfigError, match="has no bucket name"):
         open_store("s3:///x")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     store = open_store(tmp_path / "file")
-    with pytest.raises(StoreError, match=r"/file/x cannot be written \(.*\): see to"):
+    with pytest.raises(StoreError, match=r"/file/x cannot be written \(.*\): check"):
         store.put(tmp_path / "file", "x")
 
 
