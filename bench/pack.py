@@ -59,7 +59,7 @@ class Used:
     peak_mib: float
 
 
-def used_by(scratch: Path, script: str | Path, *arguments: object) -> Used:
+def measure_process(scratch: Path, script: str | Path, *arguments: object) -> Used:
     """Runs a module or a script (.py) with these arguments and waits."""
     peak = scratch / "peak"
     words = [sys.executable, "-c", MEASURED, *map(str, (peak, script, *arguments))]
@@ -90,12 +90,12 @@ def make_tiles(path: Path, fields: list[np.ndarray], count: int, side_px: int, c
     return path
 
 
-def packed(tiles: Path) -> Used:
+def run_pack(tiles: Path) -> Used:
     """The pack stage as a process."""
     outputs = {name: tiles.with_name(name) for name in ("dataset", "held_out", "pack_record")}
     words = [word for name, path in outputs.items() for word in (f"--{name.replace('_', '-')}", path)]
     inputs = ["--tiles", tiles, "--plan", tiles.with_suffix(".json"), "--fold", "all"]
-    return used_by(tiles.parent, "components.pack", *inputs, *words)
+    return measure_process(tiles.parent, "components.pack", *inputs, *words)
 
 
 def compare_writing(fields: list[np.ndarray], scratch: Path, count: int, rounds: int) -> None:
@@ -109,8 +109,8 @@ def compare_writing(fields: list[np.ndarray], scratch: Path, count: int, rounds:
         tiles = make_tiles(scratch / f"tiles{level}.zip", fields, count, 512, level)
         runs: dict[str, list[Used]] = {"Pillow": [], "pack": []}
         for _ in range(rounds):
-            runs["Pillow"].append(used_by(scratch, scratch / "peer.py", tiles, scratch / "peer.zip"))
-            runs["pack"].append(packed(tiles))
+            runs["Pillow"].append(measure_process(scratch, scratch / "peer.py", tiles, scratch / "peer.zip"))
+            runs["pack"].append(run_pack(tiles))
         for what, uses in runs.items():
             wall, cpu = (statistics.median(getattr(one, key) for one in uses) for key in ("wall_s", "cpu_s"))
             print(f"{name:<12}{what:<8}{count / wall:>9.0f}{cpu / wall:>7.2f}{'':>12}{count / cpu:>10.0f}"
@@ -123,7 +123,7 @@ def compare_writing(fields: list[np.ndarray], scratch: Path, count: int, rounds:
 def compare_memory(fields: list[np.ndarray], scratch: Path, images: tuple[int, ...]) -> None:
     """Peak memory of the pack stage over the number of images, eight tiles each."""
     print("\ntiles of 64 px, eight of an image")
-    peaks = [packed(make_tiles(scratch / f"many{n}.zip", fields, 8 * n, 64, 1)).peak_mib for n in images]
+    peaks = [run_pack(make_tiles(scratch / f"many{n}.zip", fields, 8 * n, 64, 1)).peak_mib for n in images]
     for n, peak in zip(images, peaks, strict=True):
         grown = (peak - peaks[0]) * 1024 / (8 * n - 8 * images[0]) if n > images[0] else 0.0
         print(f"  {n:>6} images: {peak:>6.0f} MiB at most; {grown:.1f} KiB for each further tile (its row, its entry)")
@@ -134,7 +134,7 @@ def compare_reading(fields: list[np.ndarray], scratch: Path, count: int, rounds:
     with ImageArchive(make_tiles(scratch / "read.zip", fields, count, 512, 1)) as archive:
         one_by_one = lambda: [archive.read(file).size for file in archive.manifest["file"]]  # noqa: E731
         ahead = lambda: [pixels.size for pixels in archive.images()]  # noqa: E731
-        pairs = [(timed(one_by_one), timed(ahead)) for _ in range(rounds)]
+        pairs = [(seconds_of(one_by_one), seconds_of(ahead)) for _ in range(rounds)]
     ratio = statistics.median(slow / fast for slow, fast in pairs)
     print(f"\nreading {count} tiles of 512 px: ahead on all cores {ratio:.2f} times as fast as one after another")
 
@@ -157,7 +157,7 @@ def compare_folds(rounds: int) -> None:
         split = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(table, table["diagnosis"], table["patient"])
         return [set(table["patient"].iloc[test]) for _, test in split]
 
-    pairs = [(timed(ours), timed(theirs)) for _ in range(rounds)]
+    pairs = [(seconds_of(ours), seconds_of(theirs)) for _ in range(rounds)]
     own, other = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"\nfive folds of {len(names)} patients, {len(table):,} tiles: {own:.3f} s with inner validation and checks, "
           f"scikit-learn {other:.3f} s, ratio {other / own:.2f}")  # fmt: skip
@@ -168,7 +168,7 @@ def compare_folds(rounds: int) -> None:
         print(f"  {what}: patients of a diagnosis in a fold at most {off.max():.1f} from even, mean {off.mean():.2f}")
 
 
-def timed(work: Callable[[], object]) -> float:
+def seconds_of(work: Callable[[], object]) -> float:
     """Seconds that it takes."""
     start = time.monotonic()
     work()

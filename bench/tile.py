@@ -58,7 +58,7 @@ class Used:
         return Used(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s, max(self.peak_mib, other.peak_mib))
 
 
-def used_by(*arguments: object) -> Used:
+def measure_process(*arguments: object) -> Used:
     """Runs Python with these arguments and waits."""
     start = time.monotonic()
     environment = {**os.environ, "THYGAN_STUDY_KEY": "a study key for benchmarks", "OMP_NUM_THREADS": "1"}
@@ -95,26 +95,29 @@ def make_fields(originals: Path, folder: Path, count: int, size: tuple[int, int]
     return folder
 
 
-def tiled(fields: Path, out: Path, tile_px: int = TILE_PX) -> Used:
+def run_tile(fields: Path, out: Path, tile_px: int = TILE_PX) -> Used:
     """The tile stage as a process."""
-    outputs = {name: out / name for name in ("tiles", "manifest", "page", "card", "card-values", "metrics")}
+    outputs = {
+        name: out / name for name in ("tiles", "manifest", "tile-page", "data-card", "card-values", "tile-record")
+    }
     words = [word for name, path in outputs.items() for word in (f"--{name}", path)]
-    return used_by(
+    return measure_process(
         "-m", "components.tile", "--sources", fields, "--patient-pattern", "tharun-thompson", "--mpp", "*=0.25",
         "--tile-px", tile_px, *words,
     )  # fmt: skip
 
 
-def packed(out: Path) -> Used:
+def run_pack(out: Path) -> Used:
     """The pack stage as a process, on the plan that split makes first (not counted)."""
     plan = {name: out / name for name in ("plan", "study")}
-    used_by(
-        "-m", "components.split", "--manifest", out / "manifest", "--arms", "none", "bi100", "--metrics", out / "split",
+    measure_process(
+        "-m", "components.split", "--manifest", out / "manifest", "--arms", "none", "bi100",
+        "--split-record", out / "split",
         *[word for name, path in plan.items() for word in (f"--{name}", path)],
     )  # fmt: skip
-    return used_by(
+    return measure_process(
         "-m", "components.pack", "--tiles", out / "tiles", "--plan", plan["plan"], "--dataset", out / "dataset",
-        "--held-out", out / "held_out", "--metrics", out / "packed", "--fold", "all",
+        "--held-out", out / "held_out", "--pack-record", out / "packed", "--fold", "all",
     )  # fmt: skip
 
 
@@ -124,9 +127,9 @@ def compare_converters(originals: Path, scratch: Path, count: int, rounds: int) 
     (scratch / "converter.py").write_text(CONVERTER)
     runs: dict[str, list[Used]] = {"converter": [], "tile": [], "tile + pack": []}
     for _ in range(rounds):
-        runs["converter"].append(used_by(scratch / "converter.py", fields, scratch / "converted.zip"))
-        runs["tile"].append(tiled(fields, scratch / "out"))
-        runs["tile + pack"].append(runs["tile"][-1] + packed(scratch / "out"))
+        runs["converter"].append(measure_process(scratch / "converter.py", fields, scratch / "converted.zip"))
+        runs["tile"].append(run_tile(fields, scratch / "out"))
+        runs["tile + pack"].append(runs["tile"][-1] + run_pack(scratch / "out"))
     crop = min(WIDTH, HEIGHT) ** 2
     written = {"converter": TILE_PX**2, "tile": TILES_OF_A_FIELD * TILE_PX**2}
     print(f"{count} JPEG of {WIDTH}x{HEIGHT}, {os.cpu_count()} cores, median of {rounds} rounds\n")
@@ -152,7 +155,7 @@ def compare_memory(originals: Path, scratch: Path, counts: tuple[int, ...]) -> N
     print("\nfields of 512x512, one tile each")
     for count in counts:
         fields = make_fields(originals, scratch / f"many{count}", count, (TILE_PX, TILE_PX))
-        print(f"  {count:>6} images: {tiled(fields, scratch / f'out{count}').peak_mib:>6.0f} MiB at most")
+        print(f"  {count:>6} images: {run_tile(fields, scratch / f'out{count}').peak_mib:>6.0f} MiB at most")
         for file in (scratch / f"out{count}").iterdir():
             file.unlink()
 
@@ -179,14 +182,14 @@ def compare_objects(scratch: Path, bucket: str, count: int) -> None:
             list(pool.map(lambda path: store.put(path, f"tiles/{path.name}"), loose.iterdir()))
             list(pool.map(lambda path: store.get(f"tiles/{path.name}", scratch / "back" / path.name), loose.iterdir()))
 
-    seconds = {what: timed(work) for what, work in {"one archive": one, "loose files": many}.items()}
+    seconds = {what: seconds_of(work) for what, work in {"one archive": one, "loose files": many}.items()}
     print(f"\n{count} tiles of 64 px through {store.uri.partition('//')[0]}//, there and back")
     for what, s in seconds.items():
         print(f"  {what}: {s:.2f} s, {count / s:,.0f} tiles/s")
     print(f"  ratio {seconds['loose files'] / seconds['one archive']:.1f}")
 
 
-def timed(work: Callable[[], None]) -> float:
+def seconds_of(work: Callable[[], None]) -> float:
     """Seconds that it takes."""
     start = time.monotonic()
     work()

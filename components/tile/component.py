@@ -1,10 +1,13 @@
-"""The stage as a KFP component."""
+"""The stage as a KFP component.
+
+It is the first task of a run, so it takes the other stages' groups too: they are validated before any image is read.
+"""
 
 from typing import NamedTuple
 
 from kfp import dsl
 
-from components.artifacts import DataCard, Manifest, SplitPlan, TileSet
+from components.artifacts import DataCard, Manifest, Record, SplitPlan, TileSet
 from components.kfp_component import stage_component
 
 
@@ -13,31 +16,32 @@ def tile(
     sources: list,
     tiles: dsl.Output[TileSet],
     manifest: dsl.Output[Manifest],
-    page: dsl.Output[dsl.HTML],
-    card: dsl.Output[dsl.HTML],
+    tile_page: dsl.Output[dsl.HTML],
+    data_card: dsl.Output[dsl.HTML],
     card_values: dsl.Output[DataCard],
-    metrics: dsl.Output[dsl.Metrics],
+    tile_record: dsl.Output[Record],
+    tile_metrics: dsl.Output[dsl.Metrics],
     reference: dsl.Input[TileSet] = None,
     plan: dsl.Input[SplitPlan] = None,
     labels: list = [],
     sites: list = [],
     mpp: dict = {},
-    study_mpp: float = 0.0,
-    tile_px: int = 512,
-    resolution: int = 0,
-    small: dict = {},
-    patient_pattern: str = "",
-    tile_level: list = [],
-    licences: dict = {},
+    target_mpp: float = 0.0,
     blind: bool = False,
-    skip_bad: bool = False,
-    slide_tiles: int = 20,
-    min_tissue: float = 0.5,
-    slide_filter: str = "none",
     seed: int = 0,
-    data_version: str = "",
-) -> NamedTuple("Cut", [("mpp_of_study", float)]):
-    given = locals()
+    profile: str = "none",
+    shared: dict = {},
+    options: dict = {},
+    split: dict = {},
+    gan: dict = {},
+    selection: dict = {},
+    generation: dict = {},
+    classifier: dict = {},
+    evaluation: dict = {},
+    umap: dict = {},
+    report: dict = {},
+) -> NamedTuple("Study", [("mpp_of_study", float)]):
+    arguments = locals()
     from components.kfp_runtime import run_stage
 
-    return (run_stage(tile, given),)
+    return (run_stage(tile, arguments),)

@@ -1,6 +1,6 @@
-"""Where images lie: a folder, a zip, a bucket. Files are named by their path in it and brought one by one when needed.
+"""Sources of images: folders, zips and buckets. Files are named by their path in it and fetched one by one.
 
-Nothing is unpacked by its own name, so no name in a zip can lead anywhere.
+No entry of a zip is unpacked under its own name, so a name in a zip cannot lead out of the scratch folder.
 """
 
 import os
@@ -19,70 +19,70 @@ from components.core.store import Store, is_bucket, local_folder, open_store
 from components.tile.images import UnusableImageError
 
 IMAGES = "images"
-_COMPANIONS = ".mrxs"  # a slide of this kind has a folder of its own name beside it
+_SUFFIX_WITH_FOLDER = ".mrxs"  # the suffix of slides that have a folder of the same name beside them
 
 
 class ImageSource(Protocol):
     """A source of images.
 
     Attributes:
-        where: What to call it in messages.
-        home: Name of its site where nobody gives one.
+        where: Its name in messages.
+        default_site: Name of its site where none is stated.
     """
 
     where: str
-    home: str
+    default_site: str
 
-    def at(self, name: str) -> str:
-        """What to call a file of it in messages."""
+    def address(self, name: str) -> str:
+        """A file's name in messages."""
 
-    def names(self) -> list[str]:
+    def file_names(self) -> list[str]:
         """Every file that is not hidden, sorted, with slashes."""
 
     def read(self, name: str) -> bytes | None:
-        """A small file; None where there is none."""
+        """The content of a small file; None where it does not exist."""
 
-    def bring(self, name: str, scratch: Path) -> Path:
-        """A file of this machine with the named one's content: itself, or a copy in `scratch`, which is made for it.
+    def fetch(self, name: str, scratch: Path) -> Path:
+        """A file on this machine with the named one's content: itself, or a copy in `scratch`, which is created.
 
         Raises:
-            OddImageError: It cannot be had; says why.
+            UnusableImageError: It cannot be fetched.
         """
 
 
 def open_source(source: str, scratch: Path) -> ImageSource:
-    """The place at an address: a folder, a zip file, an `s3://` prefix, or a zip there (copied to `scratch` whole).
+    """The source at an address: a folder, a zip file, an `s3://` prefix, or a zip there (copied to `scratch` whole).
 
     Raises:
-        ConfigError: The address is empty, or none that is known.
-        DataError: There is nothing, or the zip is damaged or hostile.
+        ConfigError: The address is empty, or of an unknown kind.
+        DataError: Nothing is at the address, or the zip is damaged or hostile.
     """
     if not source:
         raise ConfigError("A source is empty: name a folder, a zip or an s3:// prefix with images.")
     if is_bucket(source):
         prefix, _, name = source.rstrip("/").rpartition("/")
         if not name.lower().endswith(".zip"):
-            return Bucket(open_store(prefix if name == IMAGES else source), IMAGES if name == IMAGES else "")
+            return BucketSource(open_store(prefix if name == IMAGES else source), IMAGES if name == IMAGES else "")
         copy = scratch / name
         open_store(prefix).get(name, copy)
-        return Zip(copy, source)
+        return ZipSource(copy, source)
     path = local_folder(source)
     if path.is_file():
-        return Zip(path, source)
-    return Folder(path.parent, IMAGES) if path.name == IMAGES else Folder(path)
+        return ZipSource(path, source)
+    return FolderSource(path.parent, IMAGES) if path.name == IMAGES else FolderSource(path)
 
 
-class Folder:
-    """A folder, or a folder within one (labels may lie beside it). Links are followed only as far as it reaches."""
+class FolderSource:
+    """A folder, or a folder within one (labels may lie beside it). Links are followed only within the folder."""
 
     def __init__(self, root: Path, below: str = "") -> None:
         self._root, self._below = root, below
-        self.where, self.home = str(root / below), root.resolve().name
+        self.where, self.default_site = str(root / below), root.resolve().name
 
-    def at(self, name: str) -> str:
+    def address(self, name: str) -> str:
         return str(self._root / name)
 
-    def names(self) -> list[str]:
+    def file_names(self) -> list[str]:
         top = self._root / self._below
         if not top.is_dir():
             raise DataError(f"There is no folder {top}.")
@@ -92,118 +92,124 @@ class Folder:
         path = self._root / name
         return path.read_bytes() if path.is_file() else None
 
-    def bring(self, name: str, scratch: Path) -> Path:
+    def fetch(self, name: str, scratch: Path) -> Path:
         path = self._root / name
         if not path.exists():
             raise UnusableImageError("is a link to nothing")
-        if not self._holds(path):
+        if not self._contains(path):
             raise UnusableImageError("is a link out of its folder")
         return path
 
     def _walk(self, top: Path) -> Iterator[Path]:
-        for parent, folders, files in os.walk(top, onerror=_raise):
-            folders[:] = [name for name in folders if not _hidden(name)]
+        for parent, folders, files in os.walk(top, onerror=_raise_unreadable):
+            folders[:] = [name for name in folders if not _is_hidden(name)]
             for path in (Path(parent, name) for name in folders):
-                if path.is_symlink() and not self._holds(path):
+                if path.is_symlink() and not self._contains(path):
                     raise DataError(
                         f"{path} is a link to a folder elsewhere: name that folder as a source of its own, or remove "
                         "the link."
                     )
-            yield from (Path(parent, name) for name in files if not _hidden(name))
+            yield from (Path(parent, name) for name in files if not _is_hidden(name))
 
-    def _holds(self, path: Path) -> bool:
+    def _contains(self, path: Path) -> bool:
         return path.resolve().is_relative_to(self._root.resolve())
 
 
-class Zip:
-    """A zip file. Where everything lies in one folder of it, that folder is meant."""
+class ZipSource:
+    """A zip file. Where every entry lies in one folder of it, names are relative to that folder."""
 
     def __init__(self, path: Path, where: str) -> None:
-        self.where, self.home = where, PurePosixPath(where).stem
+        self.where, self.default_site = where, PurePosixPath(where).stem
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, *DAMAGED) as error:
             raise DataError(
-                f"{where} is no zip that can be read ({one_line(error)}): name a folder or a sound zip."
+                f"{where} cannot be read as a zip ({one_line(error)}): name a folder or an undamaged zip."
             ) from None
-        files = [one for one in self._zip.infolist() if not one.filename.endswith("/")]
+        files = [entry for entry in self._zip.infolist() if not entry.filename.endswith("/")]
         for entry in files:
             _refuse_hostile(entry, where, path.stat().st_size)
-        entries = {one.filename: one for one in files if not _hidden_path(one.filename)}
+        entries = {entry.filename: entry for entry in files if not _is_hidden_path(entry.filename)}
         top = _common_folder(entries)
         self._entries = {name.removeprefix(top): entry for name, entry in entries.items()}
 
-    def at(self, name: str) -> str:
+    def address(self, name: str) -> str:
         return f"{self.where}/{name}"
 
-    def names(self) -> list[str]:
+    def file_names(self) -> list[str]:
         return sorted(self._entries)
 
     def read(self, name: str) -> bytes | None:
         if name not in self._entries:
             return None
         try:
-            return self._zip.read(_readable(self._entries[name]))
+            return self._zip.read(_check_encryption(self._entries[name]))
         except (UnusableImageError, OSError, *DAMAGED) as error:
-            raise DataError(f"{name} in {self.where} cannot be read ({one_line(error)}): make the zip again.") from None
+            raise DataError(
+                f"{name} in {self.where} cannot be read ({one_line(error)}): create the zip again."
+            ) from None
 
-    def bring(self, name: str, scratch: Path) -> Path:
-        for one, target in _copies(name, self._entries, scratch).items():
+    def fetch(self, name: str, scratch: Path) -> Path:
+        for entry_name, target in _copy_paths(name, self._entries, scratch).items():
             try:
-                with self._zip.open(_readable(self._entries[one])) as member, _made(target) as file:
+                entry = _check_encryption(self._entries[entry_name])
+                with self._zip.open(entry) as member, _create_file(target) as file:
                     shutil.copyfileobj(member, file, 1 << 20)
             except (OSError, *DAMAGED) as error:
                 raise UnusableImageError(f"is damaged in the zip ({one_line(error)})") from None
-        return _copy(scratch, name)
+        return _copy_path(scratch, name)
 
 
-class Bucket:
+class BucketSource:
     """Objects below a prefix of a bucket."""
 
     def __init__(self, store: Store, below: str = "") -> None:
         self._store, self._below = store, below
         self.where = f"{store.uri}/{below}".rstrip("/")
-        self.home = store.uri.rpartition("/")[2]
+        self.default_site = store.uri.rpartition("/")[2]
 
-    def at(self, name: str) -> str:
+    def address(self, name: str) -> str:
         return f"{self._store.uri}/{name}"
 
-    def names(self) -> list[str]:
-        names = (one.name for one in self._store.list(f"{self._below}/" if self._below else ""))
-        return sorted(name for name in names if not name.endswith("/") and not _hidden_path(name))
+    def file_names(self) -> list[str]:
+        names = (entry.name for entry in self._store.list(f"{self._below}/" if self._below else ""))
+        return sorted(name for name in names if not name.endswith("/") and not _is_hidden_path(name))
 
     def read(self, name: str) -> bytes | None:
         note = self._store.read(name)
         return note.data if note else None
 
-    def bring(self, name: str, scratch: Path) -> Path:
-        beside = self._store.list(_companions(name)) if _companions(name) else []
-        for one, target in _copies(name, (entry.name for entry in beside), scratch).items():
-            self._store.get(one, target)
-        return _copy(scratch, name)
+    def fetch(self, name: str, scratch: Path) -> Path:
+        folder = _companion_folder(name)
+        companions = self._store.list(folder) if folder else []
+        for object_name, target in _copy_paths(name, (entry.name for entry in companions), scratch).items():
+            self._store.get(object_name, target)
+        return _copy_path(scratch, name)
 
 
 @contextmanager
-def _made(path: Path) -> Iterator[BinaryIO]:
+def _create_file(path: Path) -> Iterator[BinaryIO]:
     with describe_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             yield file
 
 
-def _companions(name: str) -> str:
+def _companion_folder(name: str) -> str:
     """The folder that a slide cannot be read without; '' = it needs none."""
-    return name[: -len(_COMPANIONS)] + "/" if name.lower().endswith(_COMPANIONS) else ""
+    return name[: -len(_SUFFIX_WITH_FOLDER)] + "/" if name.lower().endswith(_SUFFIX_WITH_FOLDER) else ""
 
 
-def _copies(name: str, names: Iterable[str], scratch: Path) -> dict[str, Path]:
-    """Where copies of an image and of what it cannot be read without lie, under names of our own."""
-    folder = _companions(name)
-    beside = {one: scratch / "image" / one.removeprefix(folder) for one in names if folder and one.startswith(folder)}
-    return {name: _copy(scratch, name), **beside}
+def _copy_paths(name: str, names: Iterable[str], scratch: Path) -> dict[str, Path]:
+    """Paths for copies of an image and of the files it cannot be read without, independent of the image's name."""
+    folder = _companion_folder(name)
+    companions = {
+        one: scratch / "image" / one.removeprefix(folder) for one in names if folder and one.startswith(folder)
+    }
+    return {name: _copy_path(scratch, name), **companions}
 
 
-def _copy(scratch: Path, name: str) -> Path:
+def _copy_path(scratch: Path, name: str) -> Path:
     return scratch / f"image{PurePosixPath(name).suffix.lower()}"
 
 
@@ -212,15 +218,15 @@ def _refuse_hostile(entry: zipfile.ZipInfo, where: str, zip_bytes: int) -> None:
     if path.is_absolute() or ".." in path.parts or not path.parts or ":" in path.parts[0]:
         raise DataError(
             f"{where} has an entry {one_line(repr(entry.filename))}, which leads out of it: do not trust this zip; "
-            "make it again from the folder of images."
+            "create it again from the folder of images."
         )
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise DataError(f"{where} has a link ({one_line(entry.filename)}): make the zip anew, with files only.")
+        raise DataError(f"{where} has a link ({one_line(entry.filename)}): create the zip again, with files only.")
     if why := zip_bomb_reason(entry, zip_bytes):
         raise DataError(f"{where} has an entry {one_line(entry.filename)} that {why}: do not trust this zip.")
 
 
-def _readable(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
+def _check_encryption(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
     if entry.flag_bits & ENCRYPTED:
         raise UnusableImageError("is encrypted in the zip")
     return entry
@@ -232,13 +238,13 @@ def _common_folder(names: Iterable[str]) -> str:
     return f"{top}/" if top and top != IMAGES else ""
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX"))
 
 
-def _hidden_path(name: str) -> bool:
-    return any(map(_hidden, name.split("/")))
+def _is_hidden_path(name: str) -> bool:
+    return any(map(_is_hidden, name.split("/")))
 
 
-def _raise(error: OSError) -> None:
-    raise DataError(f"{error.filename} cannot be read ({error.strerror}): see to its rights.") from None
+def _raise_unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read ({error.strerror}): change its permissions.") from None

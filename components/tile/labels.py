@@ -1,10 +1,10 @@
-"""Label files: what is accepted, and how several of them about the same images come together.
+"""Label files: the forms that are accepted, and how several of them about the same images are merged.
 
     {"labels": [["1a.jpeg", 1], …]}                              StyleGAN's dataset.json
     {"meta": [["1a.jpeg", 1, "1", "PTC"], …]}, or both           Thy-GAN: file, class, patient, diagnosis
     file,class,patient,diagnosis,site,case                       CSV; `label` may stand for `class`
 
-A row says what it knows; an empty value is not a statement, so a CSV may add the patients that a JSON lacks.
+An empty value states nothing, so a CSV may add the patients that a JSON lacks.
 """
 
 import csv
@@ -22,8 +22,8 @@ from components.core.store import open_store
 from components.tile.image_sources import IMAGES, ImageSource
 
 Row = dict[str, str]
-Stated = Mapping[str, str | None]
-Tables = dict[str, list[tuple[str, Stated]]]
+RawRow = Mapping[str, str | None]
+RawTables = dict[str, list[tuple[str, RawRow]]]
 
 FIELDS = ("label", "patient", "case", "diagnosis", "site")
 NAMES = ("labels.json", "dataset.json", "meta.csv", "labels.csv")
@@ -35,123 +35,130 @@ _CLASSES = {"": "", "0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file's address and its bytes."""
+    """A label file.
+
+    Attributes:
+        where: Its address.
+        data: Its content.
+    """
 
     where: str
     data: bytes
 
     @property
     def is_json(self) -> bool:
-        """By its name."""
+        """Whether it is JSON, by its name."""
         return self.where.lower().endswith(".json")
 
 
-def find_labels(place: ImageSource) -> list[LabelFile]:
-    """The label files of a place: in its `images` folder, or else beside that.
+def find_labels(source: ImageSource) -> list[LabelFile]:
+    """The label files of a source: in its `images` folder, or else beside that.
 
     Raises:
-        DataError: There is none.
+        DataError: The source has no label file.
     """
     for folder in (f"{IMAGES}/", ""):
-        if found := _there(place, [folder + name for name in NAMES]):
-            return found
-    raise DataError(f"{place.where} has no label file ({', '.join(NAMES)}): put one there, or name one with --labels.")
+        if files := _existing_files(source, [folder + name for name in NAMES]):
+            return files
+    raise DataError(f"{source.where} has no label file ({', '.join(NAMES)}): add one, or name one with --labels.")
 
 
-def named_labels(address: str) -> list[LabelFile]:
-    """A label file named by its path or `s3://` address and, where it is a JSON without patients, the CSVs beside it.
+def read_label_files(address: str) -> list[LabelFile]:
+    """A label file by its path or `s3://` address and, where it is a JSON without patients, the CSVs beside it.
 
     Raises:
-        DataError: It is not there, or is no label file.
+        DataError: It does not exist, or is not a label file.
     """
     folder, _, name = address.rstrip("/").rpartition("/")
     store = open_store(folder or ("/" if address.startswith("/") else "."))
-    note = store.read(name)
-    if note is None:
+    content = store.read(name)
+    if content is None:
         raise DataError(f"There is no label file {address}.")
-    named = LabelFile(address, note.data)
-    if not named.is_json or any(row["patient"] for row in merged([named]).values()):
+    named = LabelFile(address, content.data)
+    if not named.is_json or any(row["patient"] for row in merge_labels([named]).values()):
         return [named]
-    beside = ((f"{store.uri}/{one}", store.read(one)) for one in NAMES if one.endswith(".csv"))
-    return [named, *(LabelFile(where, note.data) for where, note in beside if note)]
+    siblings = ((f"{store.uri}/{sibling}", store.read(sibling)) for sibling in NAMES if sibling.endswith(".csv"))
+    return [named, *(LabelFile(where, sibling.data) for where, sibling in siblings if sibling)]
 
 
-def _there(place: ImageSource, names: Iterable[str]) -> list[LabelFile]:
-    read = ((name, place.read(name)) for name in names)
-    return [LabelFile(place.at(name), data) for name, data in read if data is not None]
+def _existing_files(source: ImageSource, names: Iterable[str]) -> list[LabelFile]:
+    contents = ((name, source.read(name)) for name in names)
+    return [LabelFile(source.address(name), data) for name, data in contents if data is not None]
 
 
-def merged(files: Iterable[LabelFile]) -> dict[str, Row]:
-    """What the files say together: file -> label ('0', '1'), patient, case, diagnosis, site; '' = nobody says.
+def merge_labels(files: Iterable[LabelFile]) -> dict[str, Row]:
+    """File -> label ('0', '1'), patient, case, diagnosis, site out of all files; '' = no file states it.
 
     Raises:
-        DataError: A file that is no label file, names an image twice, or contradicts another.
+        DataError: A file is not a label file, names an image twice, or contradicts another.
     """
-    together: dict[str, Row] = {}
-    said: dict[tuple[str, str], str] = {}
-    for where, rows in (table for one in files for table in _tables(one)):
+    merged: dict[str, Row] = {}
+    stated_in: dict[tuple[str, str], str] = {}
+    for where, rows in (table for file in files for table in _read_tables(file)):
         for file, row in rows.items():
-            known = together.setdefault(file, dict.fromkeys(FIELDS, ""))
+            known = merged.setdefault(file, dict.fromkeys(FIELDS, ""))
             for field, value in row.items():
                 if not value:
                     continue
                 if known[field] and value != known[field]:
                     raise DataError(
-                        f"{one_line(file)} has the {field} {one_line(repr(known[field]))} in {said[file, field]} and "
-                        f"{one_line(repr(value))} in {where}: "
+                        f"{one_line(file)} has the {field} {one_line(repr(known[field]))} in {stated_in[file, field]} "
+                        f"and {one_line(repr(value))} in {where}: "
                         "correct one of them, or name the right file with --labels."
                     )
                 known[field] = value
-                said.setdefault((file, field), where)
-    return together
+                stated_in.setdefault((file, field), where)
+    return merged
 
 
-def _tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
-    """The tables of a label file with what to call them: a CSV holds one, a JSON up to two."""
+def _read_tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
+    """The tables of a label file with their names in messages: a CSV holds one, a JSON up to two."""
     try:
         text = file.data.decode("utf-8-sig")
         tables = _json_tables(text) if file.is_json else _csv_table(text)
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         raise DataError(f"{file.where} cannot be read as labels: give {_FORMS}.") from None
-    for name, stated in tables.items():
+    for name, raw_rows in tables.items():
         where = f"{file.where} ({name})" if len(tables) > 1 else file.where
         rows: dict[str, Row] = {}
-        for image, values in stated:
-            row = _row(where, image, values)
+        for image, values in raw_rows:
+            row = _parse_row(where, image, values)
             if image in rows:
                 labels = sorted({rows[image]["label"], row["label"]})
                 what = f"two labels ({' and '.join(labels)})" if len(labels) > 1 else "two rows"
-                raise DataError(f"{one_line(image)} has {what} in {where}: an image has one; remove the other.")
+                raise DataError(f"{one_line(image)} has {what} in {where}: an image has one row; remove the other.")
             rows[image] = row
         yield where, rows
 
 
-def _json_tables(text: str) -> Tables:
+def _json_tables(text: str) -> RawTables:
     value = json.loads(text)
-    tables: Tables = {
-        "labels": [(_name(file), {"label": _text(label)}) for file, label in value.get("labels") or []],
+    tables: RawTables = {
+        "labels": [(_file_name(file), {"label": _text(label)}) for file, label in value.get("labels") or []],
         "meta": [
-            (_name(file), {"label": _text(label), "patient": _text(patient), "diagnosis": _text(diagnosis)})
+            (_file_name(file), {"label": _text(label), "patient": _text(patient), "diagnosis": _text(diagnosis)})
             for file, label, patient, diagnosis in value.get("meta") or []
         ],
     }
-    stated = {name: rows for name, rows in tables.items() if rows}
-    if not stated:
+    filled = {name: rows for name, rows in tables.items() if rows}
+    if not filled:
         raise ValueError("neither labels nor meta")
-    return stated
+    return filled
 
 
-def _csv_table(text: str) -> Tables:
+def _csv_table(text: str) -> RawTables:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = set(reader.fieldnames or [])
     if "file" not in columns or not columns & {"class", "label", "patient"}:
         raise ValueError("no column file, or nothing about it")
-    return {"rows": [(_name(row["file"]), {**row, "label": row.get("class") or row.get("label")}) for row in reader]}
+    return {
+        "rows": [(_file_name(row["file"]), {**row, "label": row.get("class") or row.get("label")}) for row in reader]
+    }
 
 
-def _name(file: Any) -> str:
+def _file_name(file: Any) -> str:
     if not isinstance(file, str):
-        raise TypeError("a file name that is no text")
+        raise TypeError("a file name that is not text")
     return PurePosixPath(normalize("NFC", file.strip()).replace("\\", "/")).as_posix()
 
 
@@ -161,8 +168,8 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _row(where: str, file: str, stated: Stated) -> Row:
-    row = {field: (stated.get(field) or "").strip() for field in FIELDS}
+def _parse_row(where: str, file: str, raw: RawRow) -> Row:
+    row = {field: (raw.get(field) or "").strip() for field in FIELDS}
     if row["label"] not in _CLASSES:
         raise DataError(
             f"{one_line(file)} has the label {one_line(repr(row['label']))} in {where}: a label is 0 or 1 "

@@ -1,4 +1,4 @@
-"""The picture of a slide with its tiles drawn in."""
+"""Pictures of slides with their tiles marked."""
 
 import io
 
@@ -6,24 +6,24 @@ from PIL import ImageDraw
 
 from components.tile.sampling import SlidePlan
 
-TAKEN, REFUSED = "#0072B2", "#D55E00"
-_LONGER_SIDE_PX, _QUALITY, _LEAST_WITH_HALO_PX = 720, 80, 16
+TAKEN_COLOUR, REFUSED_COLOUR = "#0072B2", "#D55E00"
+_LONGER_SIDE_PX, _QUALITY, _MIN_SIDE_WITH_HALO_PX = 720, 80, 16
 
 
-def drawn(look: SlidePlan, tile_px: int) -> bytes:
+def overview_jpeg(plan: SlidePlan, tile_px: int) -> bytes:
     """A JPEG of the slide: tiles that were taken in blue, those that the filter refused in orange.
 
     Args:
-        look: After its tiles were read.
-        tile_px: Side of a tile at the wanted um/px.
+        plan: A slide whose tiles were read.
+        tile_px: Side of a tile, pixels at the wanted um/px.
     """
-    picture = look.overview.copy()
+    picture = plan.overview.copy()
     picture.thumbnail((_LONGER_SIDE_PX, _LONGER_SIDE_PX))
-    side = look.side * picture.width / look.overview.width
+    side = plan.side * picture.width / plan.overview.width
     pen = ImageDraw.Draw(picture)
-    for squares, colour in ((look.refused, REFUSED), (look.taken, TAKEN)):
+    for squares, colour in ((plan.refused, REFUSED_COLOUR), (plan.taken, TAKEN_COLOUR)):
         for left, top in ((x / tile_px * side, y / tile_px * side) for x, y in squares):
-            box, wide = (left, top, left + side - 1, top + side - 1), side > _LEAST_WITH_HALO_PX
+            box, wide = (left, top, left + side - 1, top + side - 1), side > _MIN_SIDE_WITH_HALO_PX
             if wide:
                 pen.rectangle(box, outline="white", width=5)
             pen.rectangle(box, outline=colour, width=3 if wide else 1)

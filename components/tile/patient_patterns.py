@@ -1,4 +1,4 @@
-"""Patients from file names, by patterns that are known by name or given as regular expressions."""
+"""Patients from file names: patterns with a name of their own, and regular expressions."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,35 +12,34 @@ PATTERNS = {
     "nikiforov": r"^NIK-(?P<patient>[A-Z]?\d+)_\d+\.",  # NIK-A008_0.jpeg
 }
 
-Finder = Callable[[str], str]
+PatientFinder = Callable[[str], str]
 
 
-def finder(pattern: str) -> Finder:
-    """Finds the patient in a file's name; '' = it names none.
+def patient_finder(pattern: str) -> PatientFinder:
+    """The function from a file's name to its patient; '' = it names none.
 
     Args:
         pattern: Names of PATTERNS with commas between, tried in turn; or a regular expression with a group `patient`;
-            '' finds nobody.
+            '' = no patient is found.
 
     Raises:
-        ConfigError: The pattern is neither.
+        ConfigError: The pattern is neither of them.
     """
-    compiled = [_compiled(one) for one in _expressions(pattern)]
+    expressions = [_compile(expression) for expression in _expressions(pattern)]
 
     def find(name: str) -> str:
-        found = next(filter(None, (one.search(name) for one in compiled)), None)
-        patient = (found["patient"] or "") if found else ""
+        match = next(filter(None, (expression.search(name) for expression in expressions)), None)
+        patient = (match["patient"] or "") if match else ""
         return "" if is_missing(patient) else patient
 
     return find
 
 
-def fitting(names: Iterable[str]) -> str:
-    """The known pattern, or several, by which every name names a patient; '' = there is none."""
+def matching_patterns(names: Iterable[str]) -> str:
+    """The known pattern, or several with commas, by which every name names a patient; '' = no such pattern."""
     names = list(names)
-    fits = [known for known in PATTERNS if any(map(finder(known), names))]
-    together = ",".join(fits)
-    return together if names and all(map(finder(together), names)) else ""
+    patterns = ",".join(known for known in PATTERNS if any(map(patient_finder(known), names)))
+    return patterns if names and all(map(patient_finder(patterns), names)) else ""
 
 
 def _expressions(pattern: str) -> list[str]:
@@ -50,17 +49,17 @@ def _expressions(pattern: str) -> list[str]:
     return [pattern] if pattern else []
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise ConfigError(
-            f"--patient-pattern {pattern!r} is no regular expression ({error}), nor the name of a known one "
-            f"({', '.join(PATTERNS)})."
+            f"--patient-pattern {pattern!r} is not a regular expression ({error}): correct it, or name a known "
+            f"pattern ({', '.join(PATTERNS)})."
         ) from None
     if "patient" not in compiled.groupindex:
         raise ConfigError(
             f"--patient-pattern {pattern!r} has no group `patient`: write for example (?P<patient>\\d+)[a-z]\\.jpeg, "
-            f"or name a known one ({', '.join(PATTERNS)})."
+            f"or name a known pattern ({', '.join(PATTERNS)})."
         )
     return compiled

@@ -1,4 +1,4 @@
-"""One image as `check` sees it: decoded to its end, measured, not cut."""
+"""One image as `check` reports it: decoded to its end and measured, not cut."""
 
 import shutil
 from dataclasses import dataclass
@@ -8,54 +8,56 @@ from components.core.io.atomic_files import file_sha256
 from components.tile.image_sources import ImageSource
 from components.tile.images import UnusableImageError, open_rgb
 from components.tile.sites import METADATA
-from components.tile.slides import Slide, is_slide
+from components.tile.slide_reader import SlideFormat, find_format
+from components.tile.slides import Slide
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What an image is.
+class ImagePreview:
+    """What is known of an image before it is cut.
 
     Attributes:
         size: Width and height, pixels.
-        slide: True for a whole slide.
-        mpp: Micrometres per pixel that it says; None = none.
-        magnification: The same for people, and where it stands.
-        sure: False where that is the objective's power, or nowhere.
-        odd: Why no tile can be cut from it; '' = they can.
-        fingerprint: Equal for equal content; '' = unknown.
+        is_slide: True for a whole slide.
+        mpp: Micrometres per pixel in its metadata; None = unknown.
+        magnification: The same in words, with its origin.
+        from_metadata: False where the um/px is derived from the objective's power, or unknown.
+        reject_reason: Why no tile can be cut from it, as the end of a sentence; '' = they can.
+        fingerprint: Text that is equal for equal content; '' = unknown.
     """
 
     size: tuple[int, int] = (0, 0)
-    slide: bool = False
+    is_slide: bool = False
     mpp: float | None = None
     magnification: str = ""
-    sure: bool = True
-    odd: str = ""
+    from_metadata: bool = True
+    reject_reason: str = ""
     fingerprint: str = ""
 
 
-def look(scratch: Path, job: tuple[int, tuple[ImageSource, str]]) -> Looked:
-    """Looks at an image of a place; what must be brought here for that lies in `scratch` meanwhile."""
-    index, (place, file) = job
-    own = scratch / str(index)
+def preview_image(scratch: Path, job: tuple[int, tuple[ImageSource, str]]) -> ImagePreview:
+    """The preview of an image of a source; a copy lies in `scratch` meanwhile where one is needed."""
+    index, (source, file) = job
+    folder = scratch / str(index)
     try:
-        path = place.bring(file, own)
-        return _slide(path) if is_slide(path) else _field(path)
+        path = source.fetch(file, folder)
+        slide_format = find_format(path)
+        return _preview_slide(slide_format, path) if slide_format else _preview_field(path)
     except UnusableImageError as error:
-        return Looked(odd=str(error))
+        return ImagePreview(reject_reason=str(error))
     finally:
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _field(path: Path) -> Looked:
-    return Looked(open_rgb(path).size, magnification="no um/px", fingerprint=file_sha256(path))
+def _preview_field(path: Path) -> ImagePreview:
+    return ImagePreview(open_rgb(path).size, magnification="no um/px", fingerprint=file_sha256(path))
 
 
-def _slide(path: Path) -> Looked:
-    slide = Slide(path)
+def _preview_slide(slide_format: SlideFormat, path: Path) -> ImagePreview:
+    slide = Slide(slide_format.open_reader(path))
     try:
-        mpp, said_by = slide.magnification()
-        said = f"{mpp:.4g} um/px ({said_by})" if mpp else "no um/px"
-        return Looked(slide.size_px, True, mpp, said, said_by == METADATA, fingerprint=slide.fingerprint)
+        mpp, origin = slide.magnification()
+        text = f"{mpp:.4g} um/px ({origin})" if mpp else "no um/px"
+        return ImagePreview(slide.size_px, True, mpp, text, origin == METADATA, fingerprint=slide.fingerprint)
     finally:
         slide.close()

@@ -1,36 +1,36 @@
-"""Cuts labelled images and whole slides into square tiles and writes down what each tile is of."""
+"""Cuts labelled images and whole slides into square tiles, with a manifest that has a row per tile."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.file_names import RECORDS, STUDY_KEY_ID
 from components.core.data.manifest import write_manifest
 from components.core.errors import ConfigError
 from components.core.io.atomic_files import write_text
 from components.core.io.os_errors import describe_os_errors
 from components.core.io.partial_files import partial_path, remove, remove_stale_partials
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import key_id, study_key
-from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.records.stage_record import StageRecord
+from components.core.records.tile import TileRecord
 from components.core.runtime.progress import track
 from components.core.telemetry.stage import instrumented
 from components.tile.coords import Crop
-from components.tile.data_card.card import data_card, write_card
-from components.tile.page import page_html
-from components.tile.reference_band import NONE, REFERENCE_BAND, band_of
-from components.tile.sampling import Sampling
-from components.tile.site_counts import SiteTally, size_rows
-from components.tile.sites import site_rules
-from components.tile.sources import Sources, check_patients, read_sources
+from components.tile.data_card.card import card_of_tiles, write_card
+from components.tile.options import TileOptions
+from components.tile.page import render_tile_page
+from components.tile.reference_band import REFERENCE_BAND, measure_band
+from components.tile.sampling import SlideSampling
+from components.tile.site_counts import SiteCounts, size_rows
+from components.tile.sites import parse_um_per_px, rules_of_sites
+from components.tile.sources import LabelledSources, check_patients, read_sources
 from components.tile.tile_extraction import open_images
 from components.tile.tile_writer import TileWriter
-
-KEY = "key.json"
 
 
 @instrumented
@@ -39,178 +39,154 @@ def run(
     sources: Sequence[str],
     tiles: str,
     manifest: str,
-    page: str,
-    card: str,
+    tile_page: str,
+    data_card: str,
     card_values: str,
-    metrics: str,
+    tile_record: str,
+    reference: str = "",
+    plan: str = "",
     labels: Sequence[str] = (),
     sites: Sequence[str] = (),
     mpp: dict[str, str] | None = None,
-    study_mpp: float = 0.0,
-    tile_px: int = 512,
-    resolution: int = 0,
-    small: dict[str, str] | None = None,
-    patient_pattern: str = "",
-    tile_level: Sequence[str] = (),
-    licences: dict[str, str] | None = None,
+    target_mpp: float = 0.0,
     blind: bool = False,
-    skip_bad: bool = False,
-    slide_tiles: int = 20,
-    min_tissue: float = 0.5,
-    slide_filter: str = NONE,
-    reference: str = "",
-    plan: str = "",
     seed: int = 0,
-    data_version: str = "",
+    options: TileOptions = TileOptions(),
+    shared: SharedOptions = SharedOptions(),
 ) -> float:
-    """Cuts labelled images and whole slides into square tiles, with a manifest that says what each tile is of.
+    """Cuts labelled images and whole slides into square tiles, with a manifest that has a row per tile.
 
     Args:
         sources: Folders, zips or s3:// prefixes of fields (JPEG, PNG or TIFF, 8-bit RGB) and whole slides (SVS, NDPI,
             MRXS, SCN, BIF, pyramidal TIFF); none makes an empty tile set.
         tiles: TileSet to write: image archive (zip).
         manifest: Manifest to write: CSV, one row per tile, always with labels.
-        page: HTML page to write: counts, a sheet of tiles, and each slide with its tiles drawn in.
-        card: Data card to write, HTML: counts, sizes, magnification, licence, stain statistics, fingerprints.
-        card_values: The same to write as JSON.
-        metrics: JSON file for the stage's record.
+        tile_page: Page to write, HTML: counts, a sheet of tiles, and each slide with its tiles marked.
+        data_card: Data card to write, HTML: counts, sizes, magnification, licence, stain statistics, fingerprints.
+        card_values: Values of the data card to write, JSON.
+        tile_record: Record (JSON) to write.
+        reference: TileSet of the study, which the slide filter compares with.
+        plan: SplitPlan of the study; the slide filter compares with the training patients of its fold "all".
         labels: One label file per source: StyleGAN dataset.json, Thy-GAN JSON with `meta`, or a CSV with the columns
-            file, class, patient, diagnosis, site, case; '' or none = found in the source.
+            file, class, patient, diagnosis, site, case; '' or none = looked for in the source.
         sites: Name of each source's site where its labels have none; '' or none = the folder's name.
-        mpp: Micrometres per pixel of each site, SITE=0.62; SITE=metadata (what each slide says; sites of slides only
-            need no other) or SITE=unknown; "*" stands for the others.
-        study_mpp: Micrometres per pixel that sites of known um/px are resampled to; 0 = left as they are. Whole slides
-            need it.
-        tile_px: Side of the squares that are cut, in pixels (after resampling), at least 16.
-        resolution: Side that tiles are resized to, in pixels; 0 = tile_px.
-        small: What to do with images smaller than a tile, per site or "*": "resize" (enlarge to fit), "pad" (reflect),
-            "skip" or "refuse" (the default).
-        patient_pattern: Finds the patient in file names where labels name none: tharun-thompson (100a.jpeg), tcga
-            (barcodes), nikiforov (NIK-A008_0.jpeg), several of these with commas, or a regular expression with a group
-            `patient`.
-        tile_level: Sites that may lack patients: tile metrics only, never a vote, a test or a verdict.
-        licences: Terms under which each site's images may be used, SITE=CC-BY-4.0; "*" stands for the others.
-        blind: Keep labels and diagnoses out of the tile set; the manifest alone has them.
-        skip_bad: Go on without images that cannot be used (unreadable, not 8-bit RGB, twice there, slides without
-            um/px or tissue); they are counted and listed.
-        slide_tiles: Tiles of each whole slide, drawn at random from its tissue; 0 = all.
-        min_tissue: Least share of tissue in a slide's tile, 0..1.
-        slide_filter: "none", or "reference-band": only tiles of slides whose mean and spread are both within one
-            standard deviation of the study's training tiles (Thy-GAN's choice).
-        reference: TileSet of the study, for the filter.
-        plan: SplitPlan of the study, for the filter: its reference is the training patients of the fold "all".
-        seed: Of the draw from the slides.
-        data_version: Any text; another one makes caches miss when the files behind the sources have changed.
+        mpp: Micrometres per pixel of each site, SITE=0.62; SITE=metadata (each slide's own; sites of slides only need
+            nothing else) or SITE=unknown; "*" stands for the others.
+        target_mpp: Micrometres per pixel that sites of known um/px are resampled to, in place of the option study_mpp;
+            0 = that option's.
+        blind: True to keep labels and diagnoses out of the tile set; the manifest alone has them. The option
+            slide_filter acts on blind tile sets only.
+        seed: Seed of the order in which a slide's tiles are tried, and of the data card's sample.
+        options: Options of the stage.
+        shared: Options that several stages share; `tile_level` is read.
 
     Returns:
         Micrometres per pixel at which the tiles were cut; 0 where no site's is known.
 
     Raises:
-        ConfigError: An option that cannot be meant, a site or a slide without um/px, or no study key.
+        ConfigError: Options that contradict each other, a site or a slide without um/px, or no study key.
         DataError: Images or labels that cannot be used.
         StoreError: A bucket that cannot be read, or a destination that cannot be written.
     """
-    resolution = resolution or tile_px
-    _check_options(tile_px, resolution, slide_tiles, min_tissue)
+    tile_px, resolution = options.tile_px, options.resolution or options.tile_px
+    study_mpp = _check_target(target_mpp) or options.study_mpp
     key = study_key()
-    with (
-        StageRecord(metrics, "tile", tile_px=tile_px, resolution=resolution) as record,
-        _scratch_beside(tiles) as scratch,
-    ):
-        found = read_sources(sources, labels, sites, patient_pattern, scratch)
-        rules = site_rules(found.table["site"], mpp or {}, study_mpp, small or {}, tile_level, found.slides_only)
-        check_patients(found.table, tile_level)
-        sampling = Sampling(slide_tiles, min_tissue, seed, band_of(slide_filter, reference, plan, resolution))
-        tallies = {
-            name: SiteTally(site, Crop(tile_px, resolution, site.source_mpp, site.mpp, site.small, site.metadata))
+    with StageRecord(tile_record, "tile") as record, _scratch_folder(tiles) as scratch:
+        labelled = read_sources(sources, labels, sites, options.patient_pattern, scratch)
+        rules = rules_of_sites(
+            labelled.table["site"], mpp or {}, study_mpp, options.small, shared.tile_level, labelled.slides_only
+        )
+        check_patients(labelled.table, shared.tile_level)
+        is_filtered = blind and options.slide_filter == REFERENCE_BAND
+        band = measure_band(reference, plan, resolution) if is_filtered else None
+        sampling = SlideSampling(options.slide_tiles, options.min_tissue, seed, band)
+        counts = {
+            name: SiteCounts(site, Crop(tile_px, resolution, site.source_mpp, site.mpp, site.small, site.metadata))
             for name, site in rules.items()
         }
         with ArchiveWriter(tiles) as archive:
-            taker = TileWriter(archive, tallies, sampling, key, blind, skip_bad)
-            _cut(taker, found, scratch)
-            summary = [tally.row() for tally in tallies.values()]
-            _note(record, taker, summary, found)
-            if data_version:
-                record["data_version"] = data_version
-            archive.attach(KEY, {"key_id": key_id(key)})
+            writer = TileWriter(archive, counts, sampling, key, blind, options.skip_bad)
+            _write_tiles(writer, labelled, scratch)
+            results = _summarize(writer, labelled, tile_px, resolution, options.data_version)
+            record.set(results)
+            archive.attach(STUDY_KEY_ID, {"key_id": key_id(key)})
             archive.attach(RECORDS, record.chain())
 
-        with ImageArchive(tiles) as written:
-            table = written.manifest
+        with ImageArchive(tiles) as archive:
+            table = archive.manifest
             if blind:
-                table = _with_labels(table, found.table, taker.counts)
-            cutting = f"Cut at {tile_px} px, stored at {resolution} px."
-            shown = page_html(table, written, summary, taker.skipped, cutting, taker.slides, taker.overviews)
-            values = data_card(written, table, licences=licences, image_sizes=size_rows(tallies.values()), seed=seed)
+                table = _with_labels(table, labelled.table, writer.tiles_per_image)
+            card = card_of_tiles(
+                archive, table, licences=options.licences, image_sizes=size_rows(counts.values()), seed=seed
+            )
+            page = render_tile_page(table, archive, results, writer.overviews)
             with describe_os_errors(manifest):
                 write_manifest(manifest, table)
-                write_text(page, shown)
-                write_card(values, card, card_values)
+                write_text(tile_page, page)
+                write_card(card, data_card, card_values)
     return next((site.mpp for site in rules.values() if site.mpp), 0.0)
 
 
-def _cut(taker: TileWriter, found: Sources, scratch: Path) -> None:
+def _write_tiles(writer: TileWriter, labelled: LabelledSources, scratch: Path) -> None:
     """Cuts every image."""
-    images = found.table.to_dict("records")
-    crops = {name: tally.crop for name, tally in taker.tallies.items()}
-    with closing(open_images(found.places, images, crops, taker.sampling, scratch)) as ones:
-        for image, one in zip(images, track(ones, "cutting tiles", len(images), "images"), strict=True):
-            taker.take(image, found.places[image["place"]].at(image["file"]), one)
+    images = labelled.table.to_dict("records")
+    crops = {name: counts.crop for name, counts in writer.sites.items()}
+    with closing(open_images(labelled.sources, images, crops, writer.sampling, scratch)) as opened_images:
+        tracked = track(opened_images, "cutting tiles", len(images), "images")
+        for image, opened in zip(images, tracked, strict=True):
+            writer.write(image, labelled.sources[image["source_index"]].address(image["file"]), opened)
 
 
 def _with_labels(table: pd.DataFrame, images: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
     """A blind manifest with its images' labels and diagnoses."""
-    stated = images.loc[images.index.repeat(counts), ["label", "diagnosis"]].reset_index(drop=True)
-    return table.assign(label=stated["label"].astype("Int64"), diagnosis=stated["diagnosis"])
+    of_tiles = images.loc[images.index.repeat(counts), ["label", "diagnosis"]].reset_index(drop=True)
+    return table.assign(label=of_tiles["label"].astype("Int64"), diagnosis=of_tiles["diagnosis"])
 
 
-def _note(record: StageRecord, taker: TileWriter, summary: list[dict[str, Any]], found: Sources) -> None:
-    """Writes down what was cut."""
-    table = found.table[pd.Series(taker.counts, index=found.table.index, dtype=int) > 0]
-    known = table[table["number"] != ""]
-    sampling = taker.sampling
-    record["tiles"], record["images"] = sum(taker.counts), len(table)
-    record["patients"] = len(known[["site", "number"]].drop_duplicates())
-    record["mpp"] = _common(row["mpp"] for row in summary)
-    if taker.slides:
-        record["slide_tiles"], record["min_tissue"] = sampling.tiles, sampling.min_tissue
-        record["slide_filter"] = REFERENCE_BAND if sampling.band else NONE
-        record["seed"] = sampling.seed
-    if found.shared_numbers:
-        record["patient_numbers_at_several_sites"] = len(found.shared_numbers)
-    record.table("sites", summary)
-    record.table("skipped", taker.skipped)
-    record.table("slides", taker.slides)
-    if sampling.band:
-        record.table("reference_band", asdict(sampling.band))
+def _summarize(
+    writer: TileWriter, labelled: LabelledSources, tile_px: int, resolution: int, data_version: str
+) -> TileRecord:
+    """The stage's record."""
+    used = labelled.table[pd.Series(writer.tiles_per_image, index=labelled.table.index, dtype=int) > 0]
+    known = used[used["number"] != ""]
+    sites = [counts.row() for counts in writer.sites.values()]
+    magnifications = {site.mpp for site in sites}
+    sampling, has_slides = writer.sampling, bool(writer.slides)
+    return TileRecord(
+        tile_px=tile_px,
+        resolution=resolution,
+        tiles=sum(writer.tiles_per_image),
+        images=len(used),
+        patients=len(known[["site", "number"]].drop_duplicates()),
+        mpp=(magnifications.pop() if len(magnifications) == 1 else None) or math.nan,
+        sites=sites,
+        skipped=writer.skipped,
+        slides=writer.slides,
+        slide_tiles=sampling.tiles if has_slides else None,
+        min_tissue=sampling.min_tissue if has_slides else None,
+        slide_filter=(REFERENCE_BAND if sampling.band else "none") if has_slides else None,
+        seed=sampling.seed if has_slides else None,
+        reference_band=sampling.band,
+        patient_numbers_at_several_sites=len(labelled.shared_numbers) or None,
+        data_version=data_version or None,
+    )
 
 
-def _common(values: Iterable[float | None]) -> float:
-    """The one known value; NaN (written as null) where there is none or more than one."""
-    known = set(values)
-    return next(iter(known)) or math.nan if len(known) == 1 else math.nan
+def _check_target(target_mpp: float) -> float:
+    if target_mpp and math.isnan(parse_um_per_px(target_mpp)):
+        raise ConfigError(f"--target-mpp {target_mpp:g} is not um/px: give for example 0.5, or 0 for --study-mpp.")
+    return target_mpp
 
 
 @contextmanager
-def _scratch_beside(path: str) -> Iterator[Path]:
-    """A folder beside the destination for what is brought here to be read; it goes in the end."""
+def _scratch_folder(path: str) -> Iterator[Path]:
+    """A folder beside the destination for copies of images; it is removed in the end."""
     images = Path(path).with_name(f"{Path(path).name}-images")
     folder = partial_path(images)
     with describe_os_errors(path):
         folder.mkdir(parents=True)
     try:
-        remove_stale_partials(images)  # what a killed one brought
+        remove_stale_partials(images)  # of killed runs
         yield folder
     finally:
         remove(folder)
-
-
-def _check_options(tile_px: int, resolution: int, slide_tiles: int, min_tissue: float) -> None:
-    if tile_px < 16:
-        raise ConfigError(f"--tile-px {tile_px} is too small: tiles have at least 16 px.")
-    if resolution < 4:
-        raise ConfigError(f"--resolution {resolution} is too small: give at least 4 px, or 0 for the tile's own size.")
-    if slide_tiles < 0:
-        raise ConfigError(f"--slide-tiles {slide_tiles} is no number of tiles: give 1 or more, or 0 for all.")
-    if not 0 <= min_tissue <= 1:
-        raise ConfigError(f"--min-tissue {min_tissue:g} is no share: give one from 0 to 1.")

@@ -1,4 +1,4 @@
-"""Where on a slide there is tissue."""
+"""Tissue on a slide, and its share in a square."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ from components.core.data.archive import Pixels
 
 Mask = npt.NDArray[np.bool_]
 
-LEAST_SATURATION, MOST_SATURATION = 8, 40  # of 255; the threshold stays between: see tissue_mask
+MIN_SATURATION, MAX_SATURATION = 8, 40  # of 255; bounds of the threshold: see tissue_mask
 _MEDIAN_PX = 7
 
 
@@ -16,18 +16,19 @@ def tissue_mask(overview: Image.Image) -> Mask:
     """True where there is tissue, [H, W]: colour tells it from glass.
 
     Saturation (HSV) above Otsu's threshold after a median filter, as in CLAM (Lu et al., Nature Biomedical Engineering
-    2021). Otsu's threshold parts any image in two, so it is bounded: a slide of glass alone has no tissue by it, and
-    on a slide of tissue alone, the paler tissue is none the less tissue.
+    2021). Otsu's threshold divides any image in two, so it is bounded: a slide of glass alone has no tissue, and on a
+    slide of tissue alone the paler tissue is still tissue.
 
     Args:
-        overview: RGB.
+        overview: RGB image of the slide.
     """
     saturation = np.asarray(overview.convert("HSV").getchannel("S").filter(ImageFilter.MedianFilter(_MEDIAN_PX)))
-    return saturation > np.clip(otsu(saturation), LEAST_SATURATION, MOST_SATURATION)
+    mask: Mask = saturation > np.clip(otsu_threshold(saturation), MIN_SATURATION, MAX_SATURATION)
+    return mask
 
 
-def otsu(values: Pixels) -> int:
-    """The threshold that parts 8-bit values into two classes of the greatest variance between them.
+def otsu_threshold(values: Pixels) -> int:
+    """The threshold that divides 8-bit values into two classes of the greatest variance between them.
 
     Values up to it are the lower class: Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9 (1979), eq. 18.
     """
@@ -38,13 +39,13 @@ def otsu(values: Pixels) -> int:
     return int(np.nanargmax(np.where(np.isfinite(between), between, -1)))
 
 
-def shares(mask: Mask, squares: npt.NDArray[np.float64], side: float) -> npt.NDArray[np.float64]:
+def tissue_shares(mask: Mask, squares: npt.NDArray[np.float64], side: float) -> npt.NDArray[np.float64]:
     """Share of tissue in each square.
 
     Args:
-        mask: [H, W].
+        mask: True where there is tissue, [H, W].
         squares: Left and top edges [n, 2] in pixels of the mask.
-        side: Of the squares, in the same pixels.
+        side: Side of the squares, pixels of the mask.
 
     Returns:
         Shares [n], 0..1.
@@ -54,4 +55,5 @@ def shares(mask: Mask, squares: npt.NDArray[np.float64], side: float) -> npt.NDA
     left, top = np.clip(np.floor(squares).astype(int), 0, (width - 1, height - 1)).T
     right, bottom = np.clip(np.ceil(squares + side).astype(int), 1, (width, height)).T
     inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    return inside / ((right - left) * (bottom - top))
+    shares: npt.NDArray[np.float64] = inside / ((right - left) * (bottom - top))
+    return shares

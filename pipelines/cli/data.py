@@ -38,19 +38,20 @@ def check(
         tile_px: Side of a tile; smaller images are counted.
         as_json: Print JSON.
     """
-    from components.tile.check import as_text
-    from components.tile.check import check as look
+    from components.core.options.parse import parse
+    from components.tile.check import check as check_source
+    from components.tile.check import text_report
+    from components.tile.options import TileOptions
 
-    found = look(
+    values = {"patient_pattern": patient_pattern, "study_mpp": study_mpp or None, "tile_px": tile_px}
+    report = check_source(
         source,
         labels=labels,
         site=site,
-        patient_pattern=patient_pattern,
         mpp=parse_mapping("mpp", mpp) if mpp else None,
-        study_mpp=study_mpp,
         tile_level=tile_level,
-        tile_px=tile_px,
+        options=parse(TileOptions, values, "tile"),
     )
-    print(json.dumps(found, indent=1) if as_json else as_text(found))
-    if found["problems"]:
+    print(json.dumps(report, indent=1) if as_json else text_report(report))
+    if report["problems"]:
         sys.exit(1)

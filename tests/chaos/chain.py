@@ -56,7 +56,7 @@ def commands(data: Path, made: Path) -> dict[str, Command]:
     def cut(source: str, **options: Any) -> Command:
         settings = {"sources": [data / source], "mpp": ["*=0.5"], "tile_px": 32, "licences": ["*=CC0-1.0"], **options}
         names = ("tiles.zip", "manifest.csv", "page.html", "card.html", "card.json", "metrics.json")
-        keys = ("tiles", "manifest", "page", "card", "card_values", "metrics")
+        keys = ("tiles", "manifest", "tile_page", "data_card", "card_values", "tile_record")
         return Command("tile", settings, dict(zip(keys, names, strict=True)))
 
     def evidence(fold: str, tail: str) -> dict[str, Command]:

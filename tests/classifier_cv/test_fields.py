@@ -9,6 +9,7 @@ from PIL import Image
 from components.classifier_cv.field_reconstruction import field_rows, fixed_squares, rebuilt, squares
 from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
+from components.tile.options import TileOptions
 from components.tile.stage import run as tile
 
 
@@ -24,8 +25,10 @@ def cut(folder, tile_px, resolution, size=(220, 150)):
         pixels[name] = np.asarray(image)
     labels = "file,class,patient,diagnosis\n1a.png,0,1,FA\n2a.png,1,2,PTC\n"
     (folder / "images" / "labels.csv").write_text(labels)
-    outputs = {name: str(folder / name) for name in ("tiles", "manifest", "page", "card", "card_values", "metrics")}
-    tile(sources=[str(folder / "images")], mpp={"*": "0.5"}, tile_px=tile_px, resolution=resolution, **outputs)
+    names = ("tiles", "manifest", "tile_page", "data_card", "card_values", "tile_record")
+    outputs = {name: str(folder / name) for name in names}
+    options = TileOptions(tile_px=tile_px, resolution=resolution)
+    tile(sources=[str(folder / "images")], mpp={"*": "0.5"}, options=options, **outputs)
     with ImageArchive(folder / "tiles") as archive:
         tiles = torch.from_numpy(np.stack(list(archive.images()))).permute(0, 3, 1, 2)
         return pixels, archive.manifest, tiles

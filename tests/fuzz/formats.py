@@ -36,7 +36,7 @@ from components.core.stylegan2.official_pickle import read_official
 from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot
 from components.tile.image_sources import open_source
 from components.tile.images import UnusableImageError, open_rgb
-from components.tile.labels import find_labels, merged
+from components.tile.labels import find_labels, merge_labels
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core/stylegan2"))
 sys.path.insert(0, str(Path(__file__).parent))
@@ -150,15 +150,15 @@ def _sources(folder: Path) -> dict[str, Format]:
 
     def read(path: Path) -> None:
         place = open_source(str(path), path.parent)
-        for name in place.names():
+        for name in place.file_names():
             try:
-                place.bring(name, path.parent / "scratch")
+                place.fetch(name, path.parent / "scratch")
             except UnusableImageError:
                 continue
-        merged(find_labels(place))
+        merge_labels(find_labels(place))
 
     def labels(path: Path) -> None:
-        merged(find_labels(open_source(str(path.parent), path.parent)))
+        merge_labels(find_labels(open_source(str(path.parent), path.parent)))
 
     value = {"labels": [["a.png", 0], ["b.png", 1]], "meta": [["a.png", 0, "1", "PTC"], ["b.png", 1, "2", "FA"]]}
     table = "file,class,patient,diagnosis,site,case\na.png,0,1,FA,x,1\nb.png,1,2,PTC,x,2\n"

@@ -17,7 +17,7 @@ from components.core.protocol.pseudonyms import patient_pseudonyms
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan, scheme_of
 from components.core.records.stage_record import RECORDS, StageRecord
-from components.tile.data_card.card import data_card, write_card
+from components.tile.data_card.card import card_of_tiles, write_card
 
 KEY = b"a key of the tests only"
 KEY_ID = key_id(KEY)
@@ -136,7 +136,7 @@ def tile(rng: np.random.Generator, label: int, stain: int, side: int = 32) -> Pi
 def _data_card(folder: Path, name: str, table: pd.DataFrame) -> str:
     page = folder / f"{name}_card.html"
     with ImageArchive(folder / f"{name}.zip") as archive:
-        write_card(data_card(archive, table), page, folder / f"{name}_card.json")
+        write_card(card_of_tiles(archive, table), page, folder / f"{name}_card.json")
     return str(page)
 
 

@@ -44,7 +44,7 @@ def listener():
 def test_a_source_reaches_nowhere_else(address, listener, tmp_path):
     host, came = listener
     with pytest.raises(ThyganError) as refused:
-        open_source(address.format(host), tmp_path).names()
+        open_source(address.format(host), tmp_path).file_names()
     assert "\n" not in str(refused.value)
     assert came == []
 

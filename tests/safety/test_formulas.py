@@ -12,6 +12,7 @@ from PIL import Image
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.errors import DataError
 from components.core.statistics.predictions import as_predictions
+from components.tile.options import TileOptions
 from components.tile.stage import run
 
 FORMULAS = ["=HYPERLINK(0)", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", " =1", "a\r=1"]
@@ -27,8 +28,13 @@ def tile(folder, **values):
     text = io.StringIO()
     csv.writer(text).writerows([row.keys(), row.values()])
     (source / "meta.csv").write_text(text.getvalue(), newline="")
-    names = ("tiles", "manifest", "page", "card", "card_values", "metrics")
-    run(sources=[str(source)], mpp={"*": "0.5"}, tile_px=32, **{name: str(folder / name) for name in names})
+    names = ("tiles", "manifest", "tile_page", "data_card", "card_values", "tile_record")
+    run(
+        sources=[str(source)],
+        mpp={"*": "0.5"},
+        options=TileOptions(tile_px=32),
+        **{name: str(folder / name) for name in names},
+    )
     return pd.read_csv(folder / "manifest", dtype=str)
 
 

@@ -35,7 +35,7 @@ def said(module, *words, **environment):
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_no_error_of_a_bucket_prints_one(form, tmp_path):
-    outputs = [word for name in ("tiles", "manifest", "page", "card", "card-values", "metrics")
+    outputs = [word for name in ("tiles", "manifest", "tile-page", "data-card", "card-values", "tile-record")
                for word in (f"--{name}", tmp_path / name)]  # fmt: skip
     secrets = dict.fromkeys(VARIABLES, SECRET)
     places = {
@@ -50,7 +50,7 @@ def test_no_error_of_a_bucket_prints_one(form, tmp_path):
 
 
 def test_a_short_key_is_not_repeated(tmp_path):
-    outputs = [word for name in ("tiles", "manifest", "page", "card", "card-values", "metrics")
+    outputs = [word for name in ("tiles", "manifest", "tile-page", "data-card", "card-values", "tile-record")
                for word in (f"--{name}", tmp_path / name)]  # fmt: skip
     text = said("components.tile", "--sources", tmp_path, *outputs, THYGAN_STUDY_KEY="short-key-1")
     assert "fewer than 16 characters" in text

@@ -14,9 +14,9 @@ import pytest
 
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.data.manifest import write_manifest
-from components.tile.data_card.card import data_card, write_card
+from components.tile.data_card.card import card_of_tiles, write_card
 from components.tile.data_card.page import card_page
-from components.tile.data_card.stains import MOST_TILES, chosen_tiles, site_stain
+from components.tile.data_card.stains import MAX_TILES, select_tiles, site_stain
 from pipelines.demo.stain import HOSPITAL_A, HOSPITAL_B, photographed
 
 SIDE = 64
@@ -51,7 +51,7 @@ def tiles(tmp_path):
 
 
 def test_counts_are_those_of_the_tiles(tiles):
-    card = data_card(tiles, tiles.manifest)
+    card = card_of_tiles(tiles, tiles.manifest)
     assert [card[name] for name in ("images", "tiles", "patients", "cases", "tile_px")] == [16, 28, 4, 4, SIDE]
     a, b = card["sites"]
     assert [a[name] for name in ("site", "images", "tiles", "patients", "cases", "mpp")] == [
@@ -99,7 +99,7 @@ def test_glass_has_no_stain():
 
 
 def test_sites_of_other_stains_are_apart(tiles):
-    [pair] = data_card(tiles, tiles.manifest)["stain_differences"]
+    [pair] = card_of_tiles(tiles, tiles.manifest)["stain_differences"]
     assert pair["sites"] == ["hospital-a", "hospital-b"]
     true = [degrees(one, two) for one, two in zip(HOSPITAL_A.stain_vectors, HOSPITAL_B.stain_vectors, strict=True)]
     assert pair["haematoxylin_degrees"] == pytest.approx(true[0], abs=5)
@@ -108,49 +108,49 @@ def test_sites_of_other_stains_are_apart(tiles):
 
 def test_no_patient_dominates_the_tiles_that_are_looked_at():
     table = pd.DataFrame({"identity": ["k-a"] * 500 + ["k-b"] * 60 + ["k-c"], "file": [str(i) for i in range(561)]})
-    chosen = table[table["file"].isin(chosen_tiles(table, np.random.default_rng(0)))]
-    assert len(chosen) == MOST_TILES
+    chosen = table[table["file"].isin(select_tiles(table, np.random.default_rng(0)))]
+    assert len(chosen) == MAX_TILES
     assert sorted(chosen["identity"].value_counts()) == [1, 47, 48]
 
 
 def test_digests_are_of_the_files_and_of_the_tiles(tiles, tmp_path):
-    card = data_card(tiles, tiles.manifest)
+    card = card_of_tiles(tiles, tiles.manifest)
     write_manifest(tmp_path / "manifest.csv", tiles.manifest)
     assert card["sha256"]["archive"] == hashlib.sha256(tiles.path.read_bytes()).hexdigest()
     assert card["sha256"]["manifest"] == hashlib.sha256((tmp_path / "manifest.csv").read_bytes()).hexdigest()
     mixed = tiles.manifest.sample(frac=1, random_state=0)
-    assert data_card(tiles, mixed)["sha256"]["content"] == card["sha256"]["content"]
-    fewer = data_card(tiles, tiles.manifest.iloc[1:])
+    assert card_of_tiles(tiles, mixed)["sha256"]["content"] == card["sha256"]["content"]
+    fewer = card_of_tiles(tiles, tiles.manifest.iloc[1:])
     assert fewer["sha256"]["content"] != card["sha256"]["content"]
     assert fewer["sites"][1]["sha256"] == card["sites"][1]["sha256"]
 
 
 def test_the_same_tiles_have_the_same_card(tiles):
-    assert data_card(tiles, tiles.manifest, seed=3) == data_card(tiles, tiles.manifest, seed=3)
+    assert card_of_tiles(tiles, tiles.manifest, seed=3) == card_of_tiles(tiles, tiles.manifest, seed=3)
 
 
 def test_what_is_not_known_is_marked(tiles):
-    assert data_card(tiles, tiles.manifest)["marks"] == [
+    assert card_of_tiles(tiles, tiles.manifest)["marks"] == [
         "The licence of hospital-a is not stated.",
         "The licence of hospital-b is not stated.",
         "The um/px of hospital-b is unknown.",
         "No patient of hospital-b is known: it counts at tile level only.",
     ]
-    card = data_card(tiles, tiles.manifest, licences={"hospital-a": "CC0-1.0", "*": "in house"})
+    card = card_of_tiles(tiles, tiles.manifest, licences={"hospital-a": "CC0-1.0", "*": "in house"})
     assert [site["licence"] for site in card["sites"]] == ["CC0-1.0", "in house"]
     mixed = tiles.manifest.assign(mpp=[0.5, 0.6] * 14)
-    assert "The tiles of hospital-a are of 2 magnifications." in data_card(tiles, mixed)["marks"]
+    assert "The tiles of hospital-a are of 2 magnifications." in card_of_tiles(tiles, mixed)["marks"]
 
 
 def test_a_blind_tile_set_has_one_class_of_no_label(tiles):
     blind = tiles.manifest.assign(label=pd.array([None] * 28, dtype="Int64"), diagnosis="")
-    [of_class] = data_card(tiles, blind)["sites"][0]["classes"]
+    [of_class] = card_of_tiles(tiles, blind)["sites"][0]["classes"]
     assert (of_class["label"], of_class["tiles"]) == (None, 20)
 
 
 def test_page_shows_the_card_and_names_nobody(tiles, tmp_path):
     sizes = [{"site": "hospital-a", "width": 1000 + i, "height": 800, "images": 20 - i} for i in range(12)]
-    card = data_card(tiles, tiles.manifest, licences={"*": "<script>alert(1)</script>"}, image_sizes=sizes)
+    card = card_of_tiles(tiles, tiles.manifest, licences={"*": "<script>alert(1)</script>"}, image_sizes=sizes)
     write_card(card, tmp_path / "card.html", tmp_path / "card.json")
     page = (tmp_path / "card.html").read_text()
     assert json.loads((tmp_path / "card.json").read_text()) == card
@@ -169,7 +169,7 @@ def test_an_empty_tile_set_has_a_card(tmp_path):
     with ArchiveWriter(tmp_path / "none.zip"):
         pass
     with ImageArchive(tmp_path / "none.zip") as archive:
-        card = data_card(archive, archive.manifest)
+        card = card_of_tiles(archive, archive.manifest)
     assert (card["tiles"], card["sites"], card["stain_differences"], card["marks"]) == (0, [], [], [])
     assert "The tile set is empty." in card_page(card)
 

@@ -81,7 +81,9 @@ def test_killed_in_the_middle_leaves_nothing_and_the_next_run_is_whole(tmp_path)
         write_image(folder / "images" / name, 300, 300, seed=number)
     write_csv(folder / "meta.csv", rows)
     out = tmp_path / "out"
-    files = [word for name, kind in OUTPUTS.items() for word in (f"--{name}", str(out / f"{name}{kind}"))]
+    files = [
+        word for name, kind in OUTPUTS.items() for word in (f"--{name.replace('_', '-')}", str(out / f"{name}{kind}"))
+    ]
     command = [sys.executable, "-m", "components.tile", "--sources", str(folder), "--mpp", "*=0.5", "--tile-px", "16"]
     process = subprocess.Popen([*command, *files], cwd=ROOT, stdout=subprocess.DEVNULL)
     give_up = time.monotonic() + 60

@@ -2,16 +2,16 @@ import pytest
 from tile_folder import write_csv, write_json
 
 from components.core.errors import DataError
-from components.tile.image_sources import Folder
-from components.tile.labels import LabelFile, find_labels, merged, named_labels
+from components.tile.image_sources import FolderSource
+from components.tile.labels import LabelFile, find_labels, merge_labels, read_label_files
 
 
 def said(*paths):
-    return merged(LabelFile(str(path), path.read_bytes()) for path in paths)
+    return merge_labels(LabelFile(str(path), path.read_bytes()) for path in paths)
 
 
 def found(folder):
-    return find_labels(Folder(folder))
+    return find_labels(FolderSource(folder))
 
 
 def names(files):
@@ -35,15 +35,15 @@ def test_csv_fills_in_what_the_json_beside_it_lacks(tmp_path):
     write_json(tmp_path / "labels.json", labels=[["1a.jpeg", 1]])
     write_csv(tmp_path / "meta.csv", [("1a.jpeg", "7", "7x", "1.0")], ("file", "patient", "case", "label"))
     assert names(found(tmp_path)) == ["labels.json", "meta.csv"]
-    assert named_labels(str(tmp_path / "labels.json")) == found(tmp_path)
-    row = merged(found(tmp_path))["1a.jpeg"]
+    assert read_label_files(str(tmp_path / "labels.json")) == found(tmp_path)
+    row = merge_labels(found(tmp_path))["1a.jpeg"]
     assert (row["label"], row["patient"], row["case"]) == ("1", "7", "7x")
 
 
 def test_json_with_patients_stands_alone(tmp_path):
     write_json(tmp_path / "labels.json", meta=[["1a.jpeg", 1, "1", "PTC"]])
     write_csv(tmp_path / "meta.csv", [("1a.jpeg", "7", "0", "FA")])
-    assert names(named_labels(str(tmp_path / "labels.json"))) == ["labels.json"]
+    assert names(read_label_files(str(tmp_path / "labels.json"))) == ["labels.json"]
 
 
 @pytest.mark.parametrize("missing", ["", "unknown", "nan", "None", "NA"])
@@ -61,7 +61,7 @@ def test_contradiction_names_both_files(tmp_path):
     write_json(tmp_path / "labels.json", labels=[["1a.jpeg", 1]])
     write_csv(tmp_path / "meta.csv", [("1a.jpeg", "7", "0", "FA")])
     with pytest.raises(DataError, match=r"label '1' in .*labels\.json and '0' in .*meta\.csv"):
-        merged(found(tmp_path))
+        merge_labels(found(tmp_path))
     write_json(tmp_path / "labels.json", labels=[["1a.jpeg", 1]], meta=[["1a.jpeg", 0, "1", "FA"]])
     with pytest.raises(DataError, match=r"\(labels\) and '0' in .*\(meta\)"):
         said(tmp_path / "labels.json")

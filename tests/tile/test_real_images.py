@@ -12,7 +12,7 @@ from tile_folder import tile, write_csv
 from components.core.data.archive import ImageArchive
 from components.core.data.manifest import read_manifest
 from components.core.errors import DataError
-from components.tile.labels import LabelFile, merged
+from components.tile.labels import LabelFile, merge_labels
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="skipped: no ../shared/data")
@@ -59,7 +59,7 @@ def test_images_smaller_than_a_tile_are_refused_then_enlarged(tmp_path):
     with pytest.raises(DataError, match="is smaller than a tile of 512 px"):
         tile(tmp_path, DATA / "glas_small", tile_px=512, **GLAS)
     out = tile(tmp_path, DATA / "glas_small", tile_px=512, resolution=32, small={"UHCW-Warwick": "resize"}, **GLAS)
-    [site] = json.loads(out["metrics"].read_text())["tables"]["sites"]
+    [site] = json.loads(out["tile_record"].read_text())["tables"]["sites"]
     assert (site["images"], site["small_images"]) == (13, 10)
     table = read_manifest(out["manifest"])
     assert table["mpp"].min() == pytest.approx(0.62 * 16 * 430 / 512, rel=0.01)
@@ -77,7 +77,7 @@ def test_site_without_patients_is_admitted_for_tile_metrics_only(tmp_path, some_
 
 def test_one_class_and_many_sites(tmp_path):
     out = tile(tmp_path, DATA / "tcga", tile_px=512, resolution=32, mpp={"*": "0.25"})
-    record = json.loads(out["metrics"].read_text())
+    record = json.loads(out["tile_record"].read_text())
     assert len(record["tables"]["sites"]) == 27
     assert record["patients"] == 33
     assert sum(site["class0"] for site in record["tables"]["sites"]) == 0
@@ -112,7 +112,7 @@ def test_real_slides(tmp_path, slides):
     out = tile(tmp_path / "out", slides, **{**options, "mpp": {"TCGA": "0.5"}})
     table = read_manifest(out["manifest"])
     assert table.groupby("patient").size().to_dict() == {"CMU-1": 20, "TCGA-CR-7395": 20}
-    record = json.loads(out["metrics"].read_text())
+    record = json.loads(out["tile_record"].read_text())
     assert [row["file"] for row in record["tables"]["skipped"]] == ["broken.svs"]
     said = {row["site"]: (row["source_mpp"], row["mpp_stated_by"]) for row in record["tables"]["slides"]}
     assert said == {"CMU": (0.499, "metadata"), "TCGA": (0.5, "--mpp")}
@@ -127,7 +127,7 @@ def test_thygans_label_files():
         pytest.skip("skipped: no ../shared/reference/thygan")
 
     def said(name):
-        return merged([LabelFile(name, (labels / name).read_bytes())])
+        return merge_labels([LabelFile(name, (labels / name).read_bytes())])
 
     binary = said("bi_dataset.json")
     assert len(binary) == 1496

@@ -54,7 +54,7 @@ def test_slides_come_to_one_um_per_px(tmp_path, folder):
     assert {source: set(zip(rows["x"], rows["y"], strict=True)) for source, rows in table.groupby("source")} == expected
     assert set(table["mpp"]) == {0.5} and out["mpp_of_study"] == 0.5
     assert set(table["patient"]) == {"TCGA-AA-0001", "TCGA-AA-0002", "TCGA-BB-0003"}
-    record = json.loads(out["metrics"].read_text())
+    record = json.loads(out["tile_record"].read_text())
     assert [row["source_mpp"] for row in record["tables"]["slides"]] == [0.25, 0.5, 0.5]
     assert [row["tissue_tiles"] for row in record["tables"]["slides"]] == [len(one) for one in expected.values()]
 
@@ -73,7 +73,7 @@ def test_same_seed_gives_the_same_tiles_whatever_other_slides_there_are(tmp_path
 
 
 def test_page_shows_each_slide_with_its_tiles(tmp_path, folder):
-    page = tile(tmp_path / "out", folder, slide_tiles=1, **OPTIONS)["page"].read_text()
+    page = tile(tmp_path / "out", folder, slide_tiles=1, **OPTIONS)["tile_page"].read_text()
     assert "TCGA" not in page  # a slide's name may name a patient
     pictures = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
     assert len(pictures) == 3
@@ -106,7 +106,7 @@ def test_slide_that_breaks_off_is_listed_with_what_it_gave(tmp_path, folder):
         tile(tmp_path / "out", folder, slide_tiles=0, **OPTIONS)
     out = tile(tmp_path / "out", folder, slide_tiles=0, skip_bad=True, **OPTIONS)
     assert set(read_manifest(out["manifest"])["source"]) >= {"TCGA-AA-0001_a.tif", "TCGA-BB-0003_a.tif"}
-    [skipped] = json.loads(out["metrics"].read_text())["tables"]["skipped"]
+    [skipped] = json.loads(out["tile_record"].read_text())["tables"]["skipped"]
     assert skipped["file"] == "TCGA-AA-0002_a.svs"
 
 
@@ -121,8 +121,8 @@ def test_slide_smaller_than_a_tile_is_a_small_image(tmp_path, folder):
 
 def test_um_per_px_of_slides_is_asked_for(tmp_path, folder):
     with pytest.raises(ThyganError, match="by --study-mpp"):
-        tile(tmp_path / "out", folder, **{**OPTIONS, "study_mpp": 0.0})
-    with pytest.raises(ThyganError, match=r"1_a.tif says 0.25 um/px \(metadata\) where --mpp says 0.5"):
+        tile(tmp_path / "out", folder, **{**OPTIONS, "study_mpp": None})
+    with pytest.raises(ThyganError, match=r"1_a.tif has 0.25 um/px \(metadata\) where --mpp states 0.5"):
         tile(tmp_path / "out", folder, **{**OPTIONS, "mpp": {"Far": "0.5"}})
 
 
@@ -163,13 +163,13 @@ def cut(out, folder, **options):
     files = tile(out, folder, **{**OPTIONS, "min_tissue": 0.2, "patient_pattern": "", **options})
     with ImageArchive(files["tiles"]) as archive:
         places = list(zip(archive.manifest["x"], archive.manifest["y"], strict=True))
-        return dict(zip(places, archive.images(), strict=True)), json.loads(files["metrics"].read_text())
+        return dict(zip(places, archive.images(), strict=True)), json.loads(files["tile_record"].read_text())
 
 
 def test_band_keeps_what_is_within_one_standard_deviation(tmp_path, half_empty, study):
     files, tones = study
     every, _ = cut(tmp_path / "1", half_empty, slide_tiles=0)
-    kept, record = cut(tmp_path / "2", half_empty, slide_tiles=0, slide_filter="reference-band", **files)
+    kept, record = cut(tmp_path / "2", half_empty, slide_tiles=0, slide_filter="reference-band", blind=True, **files)
     band = record["tables"]["reference_band"]
     assert (band["patients"], band["tiles"]) == (4, 4)
     assert np.allclose([band["mean"], band["spread"]], tones.mean(0))
@@ -184,7 +184,7 @@ def test_band_keeps_what_is_within_one_standard_deviation(tmp_path, half_empty, 
     assert (slide["tiles"], slide["refused_by_filter"]) == (len(within), len(every) - len(within))
     assert record["slide_filter"] == "reference-band"
 
-    some, _ = cut(tmp_path / "3", half_empty, slide_tiles=3, slide_filter="reference-band", **files)
+    some, _ = cut(tmp_path / "3", half_empty, slide_tiles=3, slide_filter="reference-band", blind=True, **files)
     order = [place for place in every if place in within]
     assert list(some) == order[:3]
 
@@ -200,12 +200,12 @@ def test_filter_off_needs_no_study_and_ignores_it(tmp_path, half_empty, study):
 def test_slide_outside_the_band_is_listed(tmp_path, folder, study):
     files, _ = study
     with pytest.raises(ThyganError, match=r"No image of site 'Far' gave a tile: .*--slide-filter"):
-        tile(tmp_path / "out", folder, slide_filter="reference-band", **files, **OPTIONS)
+        tile(tmp_path / "out", folder, slide_filter="reference-band", blind=True, **files, **OPTIONS)
 
 
 def test_band_of_another_study_or_side_is_refused(tmp_path, half_empty, study):
     files, _ = study
-    options = {"slide_filter": "reference-band", **files}
+    options = {"slide_filter": "reference-band", "blind": True, **files}
     with pytest.raises(ThyganError, match=r"has tiles of 64 px and the slides' will have 32"):
         cut(tmp_path / "1", half_empty, **options, resolution=32)
     stranger = {"train": ["00000000-ab"], "val": [], "test": []}
@@ -216,3 +216,13 @@ def test_band_of_another_study_or_side_is_refused(tmp_path, half_empty, study):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(ThyganError, match="its digest does not fit"):
         cut(tmp_path / "3", half_empty, **options)
+
+
+def test_filter_acts_on_blind_tile_sets_only(tmp_path, half_empty):
+    """The study's own tile set has the same options, and nothing to be compared with yet."""
+    plain, _ = cut(tmp_path / "1", half_empty, slide_tiles=5)
+    unfiltered, record = cut(tmp_path / "2", half_empty, slide_tiles=5, slide_filter="reference-band")
+    assert list(plain) == list(unfiltered)
+    assert record["slide_filter"] == "none"
+    with pytest.raises(ThyganError, match="give the study's tile set by --reference and its split plan by --plan"):
+        cut(tmp_path / "3", half_empty, slide_filter="reference-band", blind=True)

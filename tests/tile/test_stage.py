@@ -42,7 +42,7 @@ def test_archive_and_manifest_say_what_each_tile_is_of(tmp_path, folder):
 
 
 def test_record_counts(tmp_path, folder):
-    record = json.loads(tile(tmp_path, folder)["metrics"].read_text())
+    record = json.loads(tile(tmp_path, folder)["tile_record"].read_text())
     assert (record["images"], record["tiles"], record["patients"], record["mpp"]) == (4, 24, 3, 0.5)
     [site] = record["tables"]["sites"]
     assert (site["site"], site["class0"], site["class1"], site["cases"]) == ("Hospital", 12, 12, 3)
@@ -68,7 +68,7 @@ def test_no_source_makes_an_empty_tile_set(tmp_path):
     with ImageArchive(out["tiles"]) as archive:
         assert len(archive) == 0
         assert archive.attachment("key.json")
-    assert "empty" in out["page"].read_text()
+    assert "empty" in out["tile_page"].read_text()
 
 
 def test_same_input_gives_the_same_bytes(tmp_path, folder):
@@ -102,6 +102,13 @@ def test_um_per_px_of_the_study_is_that_of_the_cut(tmp_path, folder, options, ex
     assert tile(tmp_path, folder, **options)["mpp_of_study"] == expected
 
 
+def test_target_um_per_px_goes_before_the_options(tmp_path, folder):
+    out = tile(tmp_path, folder, mpp={"*": "0.25"}, study_mpp=0.25, target_mpp=0.125)
+    assert out["mpp_of_study"] == 0.125
+    assert set(read_manifest(out["manifest"])["mpp"]) == {0.125}
+    assert len(read_manifest(out["manifest"])) == 4 * 5 * 3  # of 80x48 px
+
+
 def test_patients_of_two_sites_stay_apart(tmp_path):
     one, other = make_folder(tmp_path / "A"), make_folder(tmp_path / "B", [("1a.png", "1", 0, "FA")])
     table = read_manifest(tile(tmp_path, one, other)["manifest"])
@@ -133,16 +140,16 @@ def test_patients_from_file_names(tmp_path):
 def test_odd_images_are_skipped_counted_and_listed(tmp_path, folder):
     Image.new("L", (40, 24)).save(folder / "images" / "1b.png")
     out = tile(tmp_path, folder, skip_bad=True)
-    record = json.loads(out["metrics"].read_text())
+    record = json.loads(out["tile_record"].read_text())
     assert record["images"] == 3
     assert record["tables"]["skipped"] == [{"file": "1b.png", "why": "is grey (mode L), not RGB"}]
-    assert "is grey (mode L)" in out["page"].read_text()
+    assert "is grey (mode L)" in out["tile_page"].read_text()
 
 
 def test_small_images_are_skipped_where_said(tmp_path, folder):
     write_image(folder / "images" / "2a.png", 15, 40)
     out = tile(tmp_path, folder, small={"*": "refuse", "Hospital": "skip"})
-    assert json.loads(out["metrics"].read_text())["tables"]["skipped"][0]["file"] == "2a.png"
+    assert json.loads(out["tile_record"].read_text())["tables"]["skipped"][0]["file"] == "2a.png"
 
 
 def test_small_enlarged_images_have_their_own_um_per_px(tmp_path, folder):
@@ -158,7 +165,7 @@ def test_small_enlarged_images_have_their_own_um_per_px(tmp_path, folder):
 
 def test_page_names_no_patient_and_needs_nothing_from_outside(tmp_path):
     rows = [(file, f"Secret-{patient}", label, name) for file, patient, label, name in ROWS]
-    page = tile(tmp_path, make_folder(tmp_path / "A&B", rows))["page"].read_text()
+    page = tile(tmp_path, make_folder(tmp_path / "A&B", rows))["tile_page"].read_text()
     assert "Secret" not in page
     assert "http" not in page
     assert "<h2>A&amp;B</h2>" in page
@@ -261,7 +268,7 @@ BAD = {
     "empty folder": (without_images, {}, "has no image"),
     "no label file": (lambda f: (f / "meta.csv").unlink(), {}, "has no label file"),
     "absent label file": (None, {"labels": ["/nowhere.csv"]}, "There is no label file /nowhere.csv"),
-    "label for a missing file": (rows(*ROWS, ("9a.png", "9", 0, "FA")), {}, "name 9a.png, which is not there"),
+    "label for a missing file": (rows(*ROWS, ("9a.png", "9", 0, "FA")), {}, "name 9a.png, which does not exist"),
     "file without label": (rows(*ROWS[1:]), {}, r"1 image\(s\) of .* have no label \(first: 1a.png\)"),
     "two labels": (rows(*ROWS, ("1a.png", "1", 0, "FA")), {}, r"1a.png has two labels \(0 and 1\)"),
     "two rows": (rows(*ROWS, ROWS[0]), {}, "1a.png has two rows"),
@@ -271,7 +278,7 @@ BAD = {
     "no patient": (rows(*UNKNOWN), {}, r"4 image\(s\) of site 'Hospital' have no patient .*--patient-pattern.*CSV"),
     "pattern that finds nobody": (rows(*UNKNOWN), {"patient_pattern": "x(?P<patient>y)"}, "have no patient"),
     "pattern without group": (None, {"patient_pattern": r"(\d+)"}, "no group `patient`"),
-    "broken pattern": (None, {"patient_pattern": "("}, "no regular expression"),
+    "broken pattern": (None, {"patient_pattern": "("}, "is not a regular expression"),
     "case of two classes": (
         rows(("1a.png", "1", 1, "k"), ("1b.png", "1", 0, "k"), ("2a.png", "2", 0, ""), ("3a.png", "3", 0, ""),
              columns=CASES),
@@ -290,8 +297,9 @@ BAD = {
         "Case 'k' belongs to 2 patients",
     ),
     "site without um/px": (None, {"mpp": {"Hospitl": "0.5"}}, r"'Hospital' has no um/px \(stated: Hospitl\)"),
-    "um/px in words": (None, {"mpp": {"Hospital": "40x"}}, "--mpp Hospital=40x is no um/px"),
-    "study um/px": (None, {"study_mpp": -1.0}, "--study-mpp -1 is no um/px"),
+    "um/px in words": (None, {"mpp": {"Hospital": "40x"}}, "--mpp Hospital=40x is not um/px"),
+    "study um/px": (None, {"study_mpp": -1.0}, "tile.study_mpp is -1.0: give a number, 0.01 to 100"),
+    "target um/px": (None, {"target_mpp": -1.0}, "--target-mpp -1 is not um/px"),
     "unknown policy": (None, {"small": {"Elsewhere": "stretch"}}, "--small Elsewhere=stretch is not known"),
     "unknown tile-level site": (None, {"tile_level": ["Turin"]}, "--tile-level names the site 'Turin'"),
     "too many label files": (None, {"labels": ["", ""]}, r"--labels names 2 for 1 source folder\(s\)"),
@@ -299,10 +307,10 @@ BAD = {
     "other site": (
         rows(*((*row, "Rome") for row in ROWS), columns=("file", "patient", "class", "diagnosis", "site")),
         {"sites": ["Turin"]},
-        "name the site 'Rome', --sites says 'Turin'",
+        "name the site 'Rome', but --sites names 'Turin'",
     ),
-    "small tile": (None, {"tile_px": 8}, "--tile-px 8 is too small"),
-    "small resolution": (None, {"resolution": 2}, "--resolution 2 is too small"),
+    "small tile": (None, {"tile_px": 8}, "tile.tile_px is 8: give a whole number, at least 16"),
+    "small resolution": (None, {"resolution": 2}, "tile.resolution is 2: give a whole number, at least 4"),
     "small image": (in_place("1b.png", width=15), {}, "15x24 px is smaller than a tile of 16 px; .*--small Hospital="),
     "truncated": (truncated, {}, r"1b.jpeg cannot be read \(image file is truncated"),
     "no image": (lambda f: (f / "images" / "1b.png").write_text("text"), {}, "1b.png cannot be read"),
@@ -322,11 +330,11 @@ BAD = {
     "label that is no number": (rows(("1a.png", "1", "nan", "PTC"), *ROWS[1:]), {}, "1a.png has the label 'nan'"),
     "JSON label that is no number": (with_json(labels=[["1a.png", float("nan")]]), {}, "1a.png has the label 'nan'"),
     "broken slide": (as_slide, {"study_mpp": 0.5}, r"1b.svs cannot be read as a slide \(Unsupported"),
-    "field that is to say its um/px": (None, {"mpp": {"*": "metadata"}}, r"1a.png is no slide that says its um/px"),
-    "unknown filter": (None, {"slide_filter": "thygan"}, "--slide-filter 'thygan' is not known: say none or reference"),
-    "filter of nothing": (None, {"slide_filter": "reference-band"}, "give the study's tile set by --reference"),
-    "tiles of a slide": (None, {"slide_tiles": -1}, "--slide-tiles -1 is no number of tiles"),
-    "share of tissue": (None, {"min_tissue": 50.0}, "--min-tissue 50 is no share"),
+    "field that is to say its um/px": (None, {"mpp": {"*": "metadata"}}, "1a.png is not a slide with um/px of"),
+    "unknown filter": (None, {"slide_filter": "thygan"}, "tile.slide_filter is 'thygan': give one of none, reference"),
+    "filter of nothing": (None, {"slide_filter": "reference-band", "blind": True}, "tile set by --reference and"),
+    "tiles of a slide": (None, {"slide_tiles": -1}, "tile.slide_tiles is -1: give a whole number, at least 0"),
+    "share of tissue": (None, {"min_tissue": 50.0}, "tile.min_tissue is 50.0: give a number, 0 to 1"),
     "store of another kind": (None, {"sources": ["gs://bucket/x"]}, "'gs://bucket/x' is not the address of a store"),
     "bucket without name": (None, {"sources": ["s3://"]}, "has no bucket name"),
     "pages": (as_pages, {}, "holds 2 images, not one"),
@@ -370,8 +378,8 @@ def test_bad_image_is_left_out_and_listed_where_that_is_said(tmp_path, folder, c
     with pytest.raises(ThyganError) as refusal:
         tile(tmp_path / "out", folder, **options)
     out = tile(tmp_path / "out", folder, skip_bad=True, **options)
-    [skipped] = json.loads(out["metrics"].read_text())["tables"]["skipped"]
-    assert f"{skipped['file']} {skipped['why']}: mend" in str(refusal.value)
+    [skipped] = json.loads(out["tile_record"].read_text())["tables"]["skipped"]
+    assert f"{skipped['file']} {skipped['why']}: repair" in str(refusal.value)
     with ImageArchive(out["tiles"]) as archive:
         sources = set(archive.manifest["source"])
     assert len(sources) == 3 and skipped["file"] not in sources

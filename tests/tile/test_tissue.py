@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyramid import tissue
 
-from components.tile.tissue import otsu, shares, tissue_mask
+from components.tile.tissue import otsu_threshold, tissue_mask, tissue_shares
 
 
 def least_variance_within(values):
@@ -22,7 +22,7 @@ def least_variance_within(values):
 def test_otsu_has_the_least_variance_within_classes(values):
     values = np.array(values, np.uint8)
     within = least_variance_within(values.astype(float))
-    assert within[otsu(values)] <= min(within.values()) * (1 + 1e-9) + 1e-9
+    assert within[otsu_threshold(values)] <= min(within.values()) * (1 + 1e-9) + 1e-9
 
 
 def mask_of(pixels):
@@ -47,9 +47,9 @@ def test_shares_are_means_of_the_mask():
     mask = np.random.default_rng(1).random((40, 60)) < 0.4
     squares = np.array([(0, 0), (10, 5), (44, 24)], float)
     expected = [mask[int(y) : int(y) + 16, int(x) : int(x) + 16].mean() for x, y in squares]
-    assert np.allclose(shares(mask, squares, 16), expected)
+    assert np.allclose(tissue_shares(mask, squares, 16), expected)
 
 
 def test_squares_below_a_pixel_of_the_mask_see_that_pixel():
     mask = np.array([[True, False]])
-    assert shares(mask, np.array([(0.2, 0.1), (1.5, 0.6)]), 0.3).tolist() == [1, 0]
+    assert tissue_shares(mask, np.array([(0.2, 0.1), (1.5, 0.6)]), 0.3).tolist() == [1, 0]

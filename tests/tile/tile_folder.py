@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from components.core.options.parse import parse
+from components.core.options.shared import SharedOptions
+from components.tile.check import check
+from components.tile.options import SHARED, TileOptions
 from components.tile.stage import run
 
 ROWS = [
@@ -44,19 +48,29 @@ def make_folder(folder, rows=ROWS, **image_options):
 
 
 def tile(out, *sources, **options):
-    """Runs the stage with tiles of 16 px; returns its paths and what it returns."""
+    """Runs the stage with tiles of 16 px; returns its paths and the value that it returns."""
     paths = {name: out / f"{name}{kind}" for name, kind in OUTPUTS.items()}
-    known = {"tile_px": 16, "mpp": {"*": "0.5"}, **options}
+    direct = {name: options.pop(name) for name in DIRECT if name in options}
+    shared = parse(SharedOptions, {name: options.pop(name) for name in SHARED if name in options}, "shared")
+    group = parse(TileOptions, {"tile_px": 16, **options}, "tile")
     files = {name: str(path) for name, path in paths.items()}
-    paths["mpp_of_study"] = run(sources=[str(one) for one in sources], **files, **known)
+    arguments = {"mpp": {"*": "0.5"}, **files, **direct}
+    paths["mpp_of_study"] = run(sources=[str(one) for one in sources], options=group, shared=shared, **arguments)
     return paths
+
+
+def check_folder(folder, **options):
+    """`check` of a folder, with tiles of 16 px."""
+    direct = {name: options.pop(name) for name in ("labels", "site", "mpp", "tile_level") if name in options}
+    return check(str(folder), options=parse(TileOptions, {"tile_px": 16, **options}, "tile"), **direct)
 
 
 OUTPUTS = {
     "tiles": ".zip",
     "manifest": ".csv",
-    "page": ".html",
-    "card": ".html",
+    "tile_page": ".html",
+    "data_card": ".html",
     "card_values": ".json",
-    "metrics": ".json",
+    "tile_record": ".json",
 }
+DIRECT = ("labels", "sites", "mpp", "target_mpp", "blind", "seed", "reference", "plan")

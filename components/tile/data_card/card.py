@@ -1,4 +1,4 @@
-"""The card's values, site by site: counts, sizes, magnification, licence, stain, fingerprints. It names no patient."""
+"""Values of the data card, site by site: counts, sizes, magnification, licence, stain, fingerprints; no patient."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from components.core.data.archive import ImageArchive
 from components.core.data.manifest import to_csv
 from components.core.io.atomic_files import file_sha256, write_json, write_text
 from components.tile.data_card.page import card_page
-from components.tile.data_card.stains import METHOD, SiteStain, chosen_tiles, differences, site_stain
+from components.tile.data_card.stains import METHOD, SiteStain, select_tiles, site_stain, stain_differences
+from components.tile.sites import OTHERS
 
-EVERY = "*"
-_BLIND = -1
+_UNLABELLED = -1
 
 
 def write_card(card: Mapping[str, Any], page: str | Path, values: str | Path) -> None:
@@ -24,7 +24,7 @@ def write_card(card: Mapping[str, Any], page: str | Path, values: str | Path) ->
     write_text(page, card_page(card))
 
 
-def data_card(
+def card_of_tiles(
     archive: ImageArchive,
     table: pd.DataFrame,
     *,
@@ -32,30 +32,30 @@ def data_card(
     image_sizes: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Everything on a tile set's card, as JSON-ready values.
+    """Everything on the card of a tile set, as JSON-ready values.
 
     Args:
-        archive: The tile set.
-        table: Its manifest with labels, which a blind tile set itself lacks.
+        archive: Tile set.
+        table: Manifest with labels, which a blind tile set itself lacks.
         licences: Site -> terms under which its images may be used; "*" stands for the others.
-        image_sizes: Rows `site, width, height, images`, the sizes of the source images in pixels.
-        seed: Of the tiles and pixels that the stain is read from.
+        image_sizes: Rows `site, width, height, images`, sizes of the source images in pixels.
+        seed: Seed of the tiles and pixels that the stain is measured on.
     """
     terms = licences or {}
     groups = {str(site): rows for site, rows in table.groupby("site", sort=True)}
-    stains = {site: _stain(archive, rows, seed) for site, rows in groups.items()}
+    stains = {site: _measure_stain(archive, rows, seed) for site, rows in groups.items()}
     sites = [
         {
             "site": site,
-            "licence": terms.get(site, terms.get(EVERY)) or None,
+            "licence": terms.get(site, terms.get(OTHERS)) or None,
             **_counts(rows),
-            "tiles_per_patient": _spread(rows),
+            "tiles_per_patient": _tiles_per_patient(rows),
             "mpp": sorted(float(value) for value in rows["mpp"].dropna().unique()),
             "mpp_unknown_tiles": int(rows["mpp"].isna().sum()),
             "image_sizes": _sizes(image_sizes, site),
             "classes": _classes(rows),
             "stain": stains[site].to_dict(),
-            "sha256": _content(rows),
+            "sha256": _content_digest(rows),
         }
         for site, rows in groups.items()
     ]
@@ -66,19 +66,19 @@ def data_card(
         "sites": sites,
         "stain_method": METHOD,
         "stain_seed": seed,
-        "stain_differences": differences(stains),
+        "stain_differences": stain_differences(stains),
         "sha256": {
             "archive": file_sha256(archive.path),
             "manifest": hashlib.sha256(to_csv(table).encode()).hexdigest(),
-            "content": _content(table),
+            "content": _content_digest(table),
         },
         "marks": [mark for site in sites for mark in _marks(site)],
     }
 
 
-def _stain(archive: ImageArchive, rows: pd.DataFrame, seed: int) -> SiteStain:
+def _measure_stain(archive: ImageArchive, rows: pd.DataFrame, seed: int) -> SiteStain:
     rng = np.random.default_rng(seed)
-    return site_stain(archive.images(chosen_tiles(rows, rng)), rng)
+    return site_stain(archive.images(select_tiles(rows, rng)), rng)
 
 
 def _counts(rows: pd.DataFrame) -> dict[str, int]:
@@ -91,7 +91,7 @@ def _counts(rows: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _spread(rows: pd.DataFrame) -> dict[str, float] | None:
+def _tiles_per_patient(rows: pd.DataFrame) -> dict[str, float] | None:
     tiles = rows.loc[rows["identity"] != "", "identity"].value_counts()
     if tiles.empty:
         return None
@@ -100,20 +100,20 @@ def _spread(rows: pd.DataFrame) -> dict[str, float] | None:
 
 def _classes(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Counts of each class and diagnosis; without a label it is null."""
-    groups = rows.groupby([rows["label"].astype("Int64").fillna(_BLIND), "diagnosis"], sort=True)
+    groups = rows.groupby([rows["label"].astype("Int64").fillna(_UNLABELLED), "diagnosis"], sort=True)
     return [
-        {"label": None if label == _BLIND else int(str(label)), "diagnosis": str(diagnosis), **_counts(own)}
-        for (label, diagnosis), own in groups
+        {"label": None if label == _UNLABELLED else int(str(label)), "diagnosis": str(diagnosis), **_counts(same)}
+        for (label, diagnosis), same in groups
     ]
 
 
 def _sizes(rows: Sequence[Mapping[str, Any]], site: str) -> list[dict[str, int]]:
     """The site's image sizes, the most frequent first."""
-    own = [{name: int(row[name]) for name in ("width", "height", "images")} for row in rows if row["site"] == site]
-    return sorted(own, key=lambda row: (-row["images"], -row["width"], -row["height"]))
+    sizes = [{name: int(row[name]) for name in ("width", "height", "images")} for row in rows if row["site"] == site]
+    return sorted(sizes, key=lambda row: (-row["images"], -row["width"], -row["height"]))
 
 
-def _content(rows: pd.DataFrame) -> str:
+def _content_digest(rows: pd.DataFrame) -> str:
     """sha256 over the tiles' own sha256, sorted: the same for the same tiles in any order and archive."""
     return hashlib.sha256("\n".join(sorted(rows["sha256"])).encode()).hexdigest()
 

@@ -1,196 +1,121 @@
-"""The card as a self-contained page: tables, colour swatches, and the JSON itself to take away."""
+"""The data card as a self-contained page: tables, colour swatches, and the card's JSON to download."""
 
 import base64
-import html
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.core.html.css import PAGE_CSS
+from markupsafe import Markup
+
+from components.core.html.render import render_page
+from components.core.html.table import DASH, Cell
 from components.core.stain.macenko import LIGHT
 
-# The study's pages look alike; their style is read as a file because the module beside it needs plotly
-_OWN_STYLE = """
-.stains { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 16px; margin: 14px 0 20px; }
-.stain { border: 1px solid var(--line); border-radius: 6px; padding: 12px 14px 14px; }
-.stain h3 { margin: 0 0 8px; }
-.swatches { display: flex; gap: 8px; }
-.swatches div { flex: 1; font-size: 12px; color: var(--soft); line-height: 1.35; }
-.swatches i { display: block; height: 52px; border-radius: 4px; margin-bottom: 5px; border: 1px solid rgba(0,0,0,.08); }
-.channel { display: grid; grid-template-columns: 46px 1fr 92px; gap: 8px; align-items: center; font-size: 12.5px;
-  color: var(--soft); font-variant-numeric: tabular-nums; }
-.channel i { display: block; height: 9px; border-radius: 2px; }
-.channel b { font-weight: 400; background: var(--wash); border-radius: 2px; }
-.stain p { margin: 10px 0 4px; font-size: 13px; }
-code { font: 12px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; word-break: break-all; }
-"""
 _CHANNELS = (("red", "#c8443a"), ("green", "#3f8f55"), ("blue", "#3d6fb6"))
-_DASH = "–"
-_MOST_SIZES = 8  # of a site; whole slides are all different
+_MAX_SIZES = 8  # of a site; whole slides are all different
+_MAX_MAGNIFICATIONS = 3  # of a site; more are given as a range
 
 
 def card_page(card: Mapping[str, Any]) -> str:
-    """The whole page of a `data_card`."""
-    body = [
-        "<h1>Data card</h1>",
-        f"<p>{card['tiles']:,} tiles of {card['images']:,} images, {card['patients']:,} known patients, "
-        f"{card['cases']:,} cases, {len(card['sites'])} site(s). <span class=soft>{_download(card)}</span></p>",
-        *(f'<span class="mark">{html.escape(mark)}</span>' for mark in card["marks"]),
-    ]
-    if card["sites"]:
-        body += [_sites(card), _classes(card["sites"]), _sizes(card["sites"]), _stains(card), _fingerprints(card)]
-    else:
-        body.append("<p>The tile set is empty.</p>")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Data card</title>\n'
-        f"<style>{PAGE_CSS}{_OWN_STYLE}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
+    """The whole page of a data card."""
+    sites = card["sites"]
+    highest = max((max(site["stain"]["mean_od"]) for site in sites if site["stain"]["mean_od"]), default=1.0)
+    return render_page(
+        __package__,
+        "page.html.j2",
+        title="Data card",
+        card=card,
+        json_base64=base64.b64encode(json.dumps(card, sort_keys=True, allow_nan=False).encode()).decode(),
+        site_rows=[_site_cells(site) for site in sites],
+        class_rows=[_class_cells(site["site"], entry) for site in sites for entry in site["classes"]],
+        size_rows=[cells for site in sites for cells in _size_cells(site["site"], site["image_sizes"])],
+        stains=[_stain_panel(site["site"], site["stain"], highest) for site in sites],
+        difference_rows=[_difference_cells(pair) for pair in card["stain_differences"]],
+        fingerprint_rows=_fingerprint_cells(card),
     )
 
 
-def _download(card: Mapping[str, Any]) -> str:
-    data = base64.b64encode(json.dumps(card, sort_keys=True, allow_nan=False).encode()).decode()
-    return f'<a download="data-card.json" href="data:application/json;base64,{data}">The same as JSON</a>'
+def _site_cells(site: Mapping[str, Any]) -> list[Any]:
+    licence = site["licence"] or Cell("not stated", is_number=False, css_class="bad")
+    counts = [site[name] for name in ("images", "tiles", "patients", "cases")]
+    return [site["site"], *counts, _tiles_per_patient(site["tiles_per_patient"]), _magnification(site), licence]
 
 
-def _sites(card: Mapping[str, Any]) -> str:
-    heads = ("images", "tiles", "patients", "cases", "tiles per patient", "um/px")
-    rows = [
-        [
-            html.escape(site["site"]),
-            *(f"{site[name]:,}" for name in ("images", "tiles", "patients", "cases")),
-            _per_patient(site["tiles_per_patient"]),
-            _magnification(site),
-            html.escape(site["licence"]) if site["licence"] else '<span class="bad">not stated</span>',
-        ]
-        for site in card["sites"]
-    ]
-    return f"<h2>Sites</h2>{_table(['site', *heads, 'licence'], rows, range(1, 1 + len(heads)))}"
-
-
-def _per_patient(spread: Mapping[str, float] | None) -> str:
+def _tiles_per_patient(spread: Mapping[str, float] | None) -> Cell:
     if spread is None:
-        return _DASH
-    same = spread["least"] == spread["most"]
-    middle = f'<br><span class="interval">median {spread["median"]:g}</span>'
-    return f"{spread['least']:,}" if same else f"{spread['least']:,} to {spread['most']:,}{middle}"
+        return Cell(DASH)
+    if spread["least"] == spread["most"]:
+        return Cell(f"{spread['least']:,}")
+    return Cell(f"{spread['least']:,} to {spread['most']:,}", interval=f"median {spread['median']:g}")
 
 
-def _magnification(site: Mapping[str, Any]) -> str:
+def _magnification(site: Mapping[str, Any]) -> Cell:
     known = [f"{value:.4g}" for value in site["mpp"]]
-    shown = known if len(known) <= 3 else [f"{known[0]} to {known[-1]}"]
-    unknown = ['<span class="bad">unknown</span>'] if site["mpp_unknown_tiles"] else []
-    return ", ".join([*shown, *unknown])
+    listed = known if len(known) <= _MAX_MAGNIFICATIONS else [f"{known[0]} to {known[-1]}"]
+    unknown = [Markup('<span class="bad">unknown</span>')] if site["mpp_unknown_tiles"] else []
+    return Cell(Markup(", ").join([*listed, *unknown]))
 
 
-def _classes(sites: Sequence[Mapping[str, Any]]) -> str:
-    heads = ("patients", "cases", "images", "tiles")
-    rows = [
-        [
-            html.escape(site["site"]),
-            _DASH if one["label"] is None else str(one["label"]),
-            html.escape(one["diagnosis"]) or _DASH,
-            *(f"{one[name]:,}" for name in heads),
-        ]
-        for site in sites
-        for one in site["classes"]
-    ]
-    return f"<h2>Classes and diagnoses</h2>{_table(['site', 'class', 'diagnosis', *heads], rows, range(3, 7))}"
+def _class_cells(site: str, entry: Mapping[str, Any]) -> list[Any]:
+    label = DASH if entry["label"] is None else str(entry["label"])
+    counts = [entry[name] for name in ("patients", "cases", "images", "tiles")]
+    return [site, label, entry["diagnosis"] or DASH, *counts]
 
 
-def _sizes(sites: Sequence[Mapping[str, Any]]) -> str:
-    rows = []
-    for site in sites:
-        name, sizes = html.escape(site["site"]), site["image_sizes"]
-        shown, others = sizes[:_MOST_SIZES], sizes[_MOST_SIZES:]
-        rows += [[name, f"{one['width']:,} × {one['height']:,}", f"{one['images']:,}"] for one in shown]
-        if others:
-            rows.append([name, f"{len(others):,} other sizes", f"{sum(one['images'] for one in others):,}"])
-    return f"<h2>Image sizes</h2>{_table(['site', 'pixels', 'images'], rows, range(1, 3))}" if rows else ""
+def _size_cells(site: str, sizes: Sequence[Mapping[str, int]]) -> list[list[Any]]:
+    """The most frequent sizes of a site's images, and the others together."""
+    listed, others = sizes[:_MAX_SIZES], sizes[_MAX_SIZES:]
+    rows = [[site, Cell(f"{size['width']:,} × {size['height']:,}"), size["images"]] for size in listed]
+    if others:
+        rows.append([site, Cell(f"{len(others):,} other sizes"), sum(size["images"] for size in others)])
+    return rows
 
 
-def _stains(card: Mapping[str, Any]) -> str:
-    highest = max((max(site["stain"]["mean_od"]) for site in card["sites"] if site["stain"]["mean_od"]), default=1.0)
-    panels = "".join(_stain(site["site"], site["stain"], highest) for site in card["sites"])
-    return (
-        f'<h2>Stain</h2><p class="small soft">{html.escape(card["stain_method"])}.</p>'
-        f'<div class="stains">{panels}</div>{_differences(card["stain_differences"])}'
-    )
-
-
-def _stain(site: str, stain: Mapping[str, Any], highest: float) -> str:
-    title = f"<h3>{html.escape(site)}</h3>"
+def _stain_panel(site: str, stain: Mapping[str, Any], highest: float) -> dict[str, Any]:
+    """A site's swatches, and its channels as bars relative to the highest density of all sites."""
+    panel = {"site": site, "tiles": stain["tiles"], "tissue_percent": 100 * stain["tissue_share"]}
     if stain["mean_od"] is None:
-        return f'<div class="stain">{title}<p class="soft">No tissue in {stain["tiles"]} tiles.</p></div>'
-    swatches = [(_colour(stain["mean_od"]), "tissue, mean")]
-    for place, name in enumerate(("haematoxylin", "eosin")):
-        if stain[name] is not None:
-            strength = stain["strengths"][place]
-            od = [max(0.0, strength * one) for one in stain[name]]
-            numbers = " ".join(f"{one:.2f}" for one in stain[name])
-            swatches.append((_colour(od), f"{name}<br>{numbers}<br>strength {strength:.2f}"))
-    shown = "".join(f'<div><i style="background:{colour}"></i>{text}</div>' for colour, text in swatches)
-    bars = "".join(
-        f'<div class="channel"><span>{name}</span>'
-        f'<b><i style="width:{100 * od / highest:.1f}%;background:{colour}"></i></b>'
-        f"<span>{_plus_minus(od, stain['od_spread'], place)}</span></div>"
-        for place, ((name, colour), od) in enumerate(zip(_CHANNELS, stain["mean_od"], strict=True))
-    )
-    return (
-        f'<div class="stain">{title}<div class="swatches">{shown}</div>'
-        f"<p>Optical density of tissue <span class=soft>± between {stain['tiles']} tiles, "
-        f"{100 * stain['tissue_share']:.0f} % of their pixels</span></p>{bars}</div>"
-    )
-
-
-def _plus_minus(od: float, spread: Sequence[float] | None, place: int) -> str:
-    return f"{od:.2f} ± {spread[place]:.2f}" if spread else f"{od:.2f}"
-
-
-def _colour(od: Sequence[float]) -> str:
-    """What glass of LIGHT looks like behind such optical densities."""
-    return "#" + "".join(f"{min(255, round(LIGHT * math.exp(-one))):02x}" for one in od)
-
-
-def _differences(pairs: Sequence[Mapping[str, Any]]) -> str:
-    if not pairs:
-        return ""
-    rows = [
-        [
-            html.escape(" and ".join(pair["sites"])),
-            *(
-                _DASH if pair[name] is None else f"{pair[name]:.1f}°"
-                for name in ("haematoxylin_degrees", "eosin_degrees")
-            ),
-            _DASH if pair["mean_od_distance"] is None else f"{pair['mean_od_distance']:.2f}",
-        ]
-        for pair in pairs
+        return {**panel, "swatches": [], "channels": []}
+    swatches = [{"colour": _transmitted_colour(stain["mean_od"]), "lines": ["tissue, mean"]}]
+    for name, strength in zip(("haematoxylin", "eosin"), stain["strengths"] or (), strict=False):
+        vector = stain[name]
+        numbers = " ".join(f"{density:.2f}" for density in vector)
+        colour = _transmitted_colour([max(0.0, strength * density) for density in vector])
+        swatches.append({"colour": colour, "lines": [name, numbers, f"strength {strength:.2f}"]})
+    spreads = stain["od_spread"] or [None] * len(_CHANNELS)
+    channels = [
+        {
+            "name": name,
+            "colour": colour,
+            "percent": 100 * density / highest,
+            "text": f"{density:.2f}" if spread is None else f"{density:.2f} ± {spread:.2f}",
+        }
+        for (name, colour), density, spread in zip(_CHANNELS, stain["mean_od"], spreads, strict=True)
     ]
-    heads = ["sites", "haematoxylin apart", "eosin apart", "mean optical densities apart"]
-    return f"<h3>How far sites differ</h3>{_table(heads, rows, range(1, 4))}"
+    return {**panel, "swatches": swatches, "channels": channels}
 
 
-def _fingerprints(card: Mapping[str, Any]) -> str:
-    rows = [
-        ["tile set (file)", card["sha256"]["archive"]],
-        ["manifest (file)", card["sha256"]["manifest"]],
-        ["all tiles", card["sha256"]["content"]],
-        *([f"tiles of {site['site']}", site["sha256"]] for site in card["sites"]),
+def _transmitted_colour(densities: Sequence[float]) -> str:
+    """The colour of LIGHT behind tissue of such optical densities."""
+    return "#" + "".join(f"{min(255, round(LIGHT * math.exp(-density))):02x}" for density in densities)
+
+
+def _difference_cells(pair: Mapping[str, Any]) -> list[Any]:
+    angles = [pair[name] for name in ("haematoxylin_degrees", "eosin_degrees")]
+    distance = pair["mean_od_distance"]
+    return [
+        " and ".join(pair["sites"]),
+        *(Cell(DASH if angle is None else f"{angle:.1f}°") for angle in angles),
+        Cell(DASH if distance is None else f"{distance:.2f}"),
     ]
-    shown = [[html.escape(name), f"<code>{digest}</code>"] for name, digest in rows]
-    return (
-        f"<h2>Fingerprints</h2>{_table(['of', 'sha256'], shown, ())}"
-        '<p class="small soft">That of tiles is over their sorted sha256: the same tiles have it in any archive.</p>'
-    )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: Iterable[int]) -> str:
-    """A table of finished cells; `numbers` are the columns that stand to the right."""
-    right = set(numbers)
-
-    def cells(kind: str, values: Sequence[str]) -> str:
-        classes = [' class="number"' if place in right else "" for place in range(len(values))]
-        return "".join(f"<{kind}{one}>{value}</{kind}>" for one, value in zip(classes, values, strict=True))
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{cells("th", heads)}</tr></thead><tbody>{body}</tbody></table></div>'
+def _fingerprint_cells(card: Mapping[str, Any]) -> list[list[Any]]:
+    digests = {
+        "tile set (file)": card["sha256"]["archive"],
+        "manifest (file)": card["sha256"]["manifest"],
+        "all tiles": card["sha256"]["content"],
+        **{f"tiles of {site['site']}": site["sha256"] for site in card["sites"]},
+    }
+    return [[name, Markup("<code>{}</code>").format(digest)] for name, digest in digests.items()]

@@ -88,7 +88,9 @@ def test_a_stage_s_lines_name_no_patient(tmp_path):
     for column in ("patient", "case"):
         named[column] = "Patient-" + named[column] + "-Muster"
     named.to_csv(labels, index=False)
-    outputs = {name: tmp_path / name for name in ("tiles", "manifest", "page", "card", "card-values", "metrics")}
+    outputs = {
+        name: tmp_path / name for name in ("tiles", "manifest", "tile-page", "data-card", "card-values", "tile-record")
+    }
     words = [word for name, path in outputs.items() for word in (f"--{name}", str(path))]
     source = tmp_path / "data/hospital-a"
     command = [

@@ -1,7 +1,7 @@
 import pytest
 
 from components.core.errors import ConfigError
-from components.tile.patient_patterns import finder, fitting
+from components.tile.patient_patterns import matching_patterns, patient_finder
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,19 @@ from components.tile.patient_patterns import finder, fitting
     ],
 )
 def test_patients_of_names(pattern, name, patient):
-    assert finder(pattern)(name) == patient
+    assert patient_finder(pattern)(name) == patient
 
 
 def test_pattern_that_fits_is_found():
-    assert fitting(["1a.jpeg", "1b.jpeg", "20c.jpeg"]) == "tharun-thompson"
-    assert fitting(["TCGA-BJ-A192_0.jpeg", "NIK-A008_0.jpeg"]) == "tcga,nikiforov"
-    assert fitting(["TCGA-BJ-A192_0.jpeg", "slide 4.svs"]) == ""
-    assert fitting([]) == ""
+    assert matching_patterns(["1a.jpeg", "1b.jpeg", "20c.jpeg"]) == "tharun-thompson"
+    assert matching_patterns(["TCGA-BJ-A192_0.jpeg", "NIK-A008_0.jpeg"]) == "tcga,nikiforov"
+    assert matching_patterns(["TCGA-BJ-A192_0.jpeg", "slide 4.svs"]) == ""
+    assert matching_patterns([]) == ""
 
 
 @pytest.mark.parametrize(
-    ("pattern", "message"), [("tgca", "no group `patient`.*tcga"), ("(", "no regular expression.*tcga")]
+    ("pattern", "message"), [("tgca", "no group `patient`.*tcga"), ("(", "not a regular expression.*tcga")]
 )
 def test_other_patterns_are_refused(pattern, message):
     with pytest.raises(ConfigError, match=message):
-        finder(pattern)
+        patient_finder(pattern)

@@ -7,12 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tile_folder import OUTPUTS, ROWS, make_folder, tile, write_csv, write_image
+from tile_folder import OUTPUTS, ROWS, check_folder, make_folder, tile, write_csv, write_image
 
 from components.core.data.archive import ImageArchive
 from components.core.errors import DataError, StoreError, ThyganError
 from components.core.store import open_store
-from components.tile.check import check
 from components.tile.image_sources import open_source
 from components.tile.images import UnusableImageError
 
@@ -59,7 +58,7 @@ def test_bucket_gives_the_folders_tiles(tmp_path, folder, manifest, bucket):
     uri = uploaded(folder, f"{bucket}/Hospital")
     for number, source in enumerate((uri, f"{uri}/images", f"{uri}/")):
         assert tile(tmp_path / str(number), source)["manifest"].read_text() == manifest
-    assert check(uri, tile_px=16)["patients"] == 3
+    assert check_folder(uri)["patients"] == 3
 
 
 def test_zip_and_labels_may_lie_in_a_bucket(tmp_path, folder, manifest, bucket):
@@ -77,7 +76,7 @@ def test_bucket_that_is_not_there(tmp_path, bucket):
         tile(tmp_path, "s3://nowhere/x")
 
 
-def test_slide_of_two_parts_is_brought_with_both(tmp_path, bucket):
+def test_slide_of_two_parts_is_fetched_with_both(tmp_path, bucket):
     """A .mrxs is nothing without the folder of its name."""
     parts = {"a/s.mrxs": b"index", "a/s/Slidedat.ini": b"text", "a/s/Data0000.dat": b"pixels", "a/s2/x.dat": b"other"}
     for name, data in parts.items():
@@ -86,14 +85,14 @@ def test_slide_of_two_parts_is_brought_with_both(tmp_path, bucket):
         path.write_bytes(data)
     sources = [str(zipped(tmp_path / "folder", tmp_path / "x.zip", "top/")), uploaded(tmp_path / "folder", bucket)]
     for number, source in enumerate(sources):
-        brought = open_source(source, tmp_path).bring("a/s.mrxs", tmp_path / str(number))
-        beside = brought.with_suffix("")
-        assert [one.read_bytes() for one in (brought, beside / "Slidedat.ini", beside / "Data0000.dat")] == [
+        copy = open_source(source, tmp_path).fetch("a/s.mrxs", tmp_path / str(number))
+        beside = copy.with_suffix("")
+        assert [one.read_bytes() for one in (copy, beside / "Slidedat.ini", beside / "Data0000.dat")] == [
             b"index",
             b"text",
             b"pixels",
         ]
-        assert len(list(brought.parent.rglob("*.*"))) == 3
+        assert len(list(copy.parent.rglob("*.*"))) == 3
 
 
 def test_links_within_a_folder_are_its_images(tmp_path):
@@ -192,7 +191,7 @@ def test_hostile_zip_is_one_sentence_and_writes_nothing(tmp_path, folder, entrie
 @pytest.mark.parametrize("data", [b"", b"text", b"PK\3\4 torn"])
 def test_file_that_is_no_zip(tmp_path, data):
     (tmp_path / "x.zip").write_bytes(data)
-    with pytest.raises(DataError, match=r"x.zip is no zip that can be read"):
+    with pytest.raises(DataError, match=r"x.zip cannot be read as a zip"):
         tile(tmp_path, tmp_path / "x.zip")
 
 
@@ -208,7 +207,7 @@ def test_names_of_any_length_and_alphabet(tmp_path):
     out = tile(tmp_path / "out", tmp_path / "names.zip")
     with ImageArchive(out["tiles"]) as archive:
         assert set(archive.manifest["source"]) == set(names)
-    assert "<c>" not in out["page"].read_text()
+    assert "<c>" not in out["tile_page"].read_text()
 
 
 def test_link_to_a_folder_elsewhere_is_refused(tmp_path, folder):
@@ -217,8 +216,8 @@ def test_link_to_a_folder_elsewhere_is_refused(tmp_path, folder):
         tile(tmp_path / "out", folder)
 
 
-def test_no_bring_beyond_the_folder(tmp_path):
+def test_nothing_beyond_the_folder_is_fetched(tmp_path):
     make_folder(tmp_path / "a")
     write_image(tmp_path / "b.png")
     with pytest.raises(UnusableImageError, match="out of its folder"):
-        open_source(str(tmp_path / "a"), tmp_path).bring("../b.png", tmp_path)
+        open_source(str(tmp_path / "a"), tmp_path).fetch("../b.png", tmp_path)
