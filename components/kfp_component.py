@@ -1,11 +1,9 @@
-"""How a stage becomes a KFP component: its image and its help.
+"""How a stage becomes a KFP component, and the image that it runs in.
 
-A component's function is shipped as source text, so it stays thin: it hands its arguments to `work` (kfp_work.py). The
-help that the KFP UI shows is `run`'s docstring, read as text, because importing a stage to compile a pipeline would
-import torch.
+A component's function is shipped as source text, so it stays thin: it hands its arguments to `run_stage`
+(kfp_runtime.py).
 """
 
-import ast
 import hashlib
 import os
 from collections.abc import Callable
@@ -49,17 +47,14 @@ def source_tag() -> str:
     return f"src-{digest.hexdigest()[:12]}"
 
 
-def documentation(stage: str) -> str:
-    """The docstring of the stage's `run`, without importing it."""
-    module = ast.parse((ROOT / "components" / stage / "stage.py").read_text(encoding="utf-8"))
-    for node in module.body:
-        if isinstance(node, ast.FunctionDef) and node.name == "run":
-            return ast.get_docstring(node) or ""
-    raise LookupError(f"components/{stage}/stage.py has no function run")
-
-
 def stage_component(function: Callable[..., Any]) -> Any:
-    """Makes a lightweight component of the stage that has the function's name."""
-    stage = function.__name__
-    function.__doc__ = documentation(stage)
-    return dsl.component(function, base_image=image(stage), install_kfp_package=False)
+    """Makes a lightweight component of the stage that has the function's name.
+
+    It has no help: every pod's template would carry it.
+    """
+    return dsl.component(function, base_image=image(function.__name__), install_kfp_package=False)
+
+
+def component_in(stage: str) -> Callable[[Callable[..., Any]], Any]:
+    """Makes a lightweight component that is no stage and runs in a stage's image."""
+    return lambda function: dsl.component(function, base_image=image(stage), install_kfp_package=False)

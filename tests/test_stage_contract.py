@@ -2,12 +2,16 @@
 
 import importlib
 import inspect
+import json
 from pathlib import Path
 
 import pytest
 from docstring_parser import parse
+from google.protobuf.json_format import MessageToDict
 
-from components.kfp_component import documentation
+from components.core.options.fields import describe_options
+from components.core.options.shared import SharedOptions
+from components.groups import GROUPS, STAGE_GROUP, shared_fields
 
 ROOT = Path(__file__).parent.parent
 STAGES = [
@@ -22,8 +26,9 @@ STAGES = [
     "umap",
     "report",
 ]
-NOT_ON_A_CLUSTER = {"threads"}
-ONLY_ON_A_CLUSTER = {"train_job"}
+METRICS = "system.Metrics@0.0.1"  # for KFP's page alone, filled from the record
+RESOLVED = {"profile", "shared", "options"}  # what a component takes in the place of the stage's options
+LARGEST_COMPONENT_SPEC = 2.5 * 1024  # bytes; a workflow holds it several times for each pod
 
 
 def normal(default):
@@ -46,29 +51,55 @@ def test_room_has_its_files(stage):
 def test_component_takes_what_run_takes(stage):
     run = importlib.import_module(f"components.{stage}.stage").run
     component = getattr(importlib.import_module(f"components.{stage}.component"), stage)
-    parameters = inspect.signature(run).parameters
+    parameters = dict(inspect.signature(run).parameters)
     assert all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in parameters.values())
 
     spec = component.component_spec
     files = {name for name, one in (spec.inputs or {}).items() if one.type.startswith("system.")}
-    options = {name: one for name, one in (spec.inputs or {}).items() if name not in files | ONLY_ON_A_CLUSTER}
-    made = {name for name, one in spec.outputs.items() if one.type.startswith("system.")}
-    assert files | made | set(options) == set(parameters) - NOT_ON_A_CLUSTER
+    outputs = {name for name, one in spec.outputs.items() if one.type.startswith("system.") and one.type != METRICS}
+    others = set(GROUPS) - RESOLVED if stage == "tile" else set()  # validated by a run's first task
+    direct = {name: one for name, one in (spec.inputs or {}).items() if name not in files | RESOLVED | others}
+    assert (RESOLVED | others) <= set(spec.inputs) if stage in STAGE_GROUP else not RESOLVED & set(spec.inputs)
+    dataclasses = {"options", *(["shared"] if stage in STAGE_GROUP and shared_fields(stage) else [])}
+    assert files | outputs | set(direct) | (dataclasses if stage in STAGE_GROUP else set()) == set(parameters)
 
-    for name, option in options.items():
-        assert normal(option.default) == normal(
+    for name, one in direct.items():
+        assert normal(one.default) == normal(
             None if parameters[name].default is inspect.Parameter.empty else parameters[name].default
         ), name
-    for name in files | made:
+    for name in files | outputs:
         optional = name in files and spec.inputs[name].optional
         assert parameters[name].default == ("" if optional else inspect.Parameter.empty), name
 
 
+def test_options_are_the_group_s_and_shared_ones_exist(stage):
+    if stage not in STAGE_GROUP:
+        assert not (ROOT / "components" / stage / "options.py").exists()
+        return
+    run = importlib.import_module(f"components.{stage}.stage").run
+    module = importlib.import_module(f"components.{stage}.options")
+    kind = GROUPS[STAGE_GROUP[stage]]
+    assert STAGE_GROUP[stage] == module.GROUP
+    assert kind.__module__ == module.__name__
+    assert inspect.signature(run).parameters["options"].default == kind()
+    assert set(module.SHARED) <= {info.name for info in describe_options(SharedOptions)}
+    for info in describe_options(kind):
+        assert len(info.help) > 8 and info.help.endswith((".", ")")), info.name
+
+
 def test_help_describes_every_parameter(stage):
     run = importlib.import_module(f"components.{stage}.stage").run
-    described = {one.arg_name: one.description for one in parse(documentation(stage)).params}
-    assert set(described) == set(inspect.signature(run).parameters)
+    described = {one.arg_name: one.description for one in parse(inspect.getdoc(run)).params}
+    dataclasses = {"options", "shared"}  # described field by field in options.py
+    assert set(described) - dataclasses == set(inspect.signature(run).parameters) - dataclasses
     assert all(text and len(text) > 8 for text in described.values())
+
+
+def test_component_spec_is_small_and_has_no_help(stage):
+    component = getattr(importlib.import_module(f"components.{stage}.component"), stage)
+    spec = MessageToDict(component.pipeline_spec)["components"][f"comp-{stage.replace('_', '-')}"]
+    assert len(json.dumps(spec, separators=(",", ":")).encode()) <= LARGEST_COMPONENT_SPEC
+    assert '"description"' not in json.dumps(spec)
 
 
 def test_component_needs_no_installation(stage):

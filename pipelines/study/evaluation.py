@@ -1,109 +1,128 @@
-"""The loops over folds and schemes, and what is read from them together: external_eval, umap, report.
-
-They are a pipeline of their own because kfp.local resolves loop items only from a pipeline's own parameters.
-"""
+"""The loops over folds and schemes, and what is read from all of them: external_eval, umap, report."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from components.artifacts import DomainGap, Manifest, Predictions, SplitPlan, StudyPlan, TileSet
+from components.artifacts import DomainGap, Manifest, Predictions, Record, SplitPlan, StudyPlan, TileSet
 from components.external_eval.component import external_eval
 from components.report.component import report
 from components.umap.component import umap
-from pipelines.study.fold import fold_chain
-from pipelines.study.nested import chosen, taking
-from pipelines.study.options import CHAINED, EVALUATION, MAPPING, READ, TELLING
+from pipelines.study.fold import TRAINING, fold_arguments
+from pipelines.study.parameters import parameter_types
 from pipelines.study.resources import schedule
+
+INPUTS = {
+    "manifest": dsl.Input[Manifest],
+    "tiles": dsl.Input[TileSet],
+    "data_card": dsl.Input[dsl.HTML],
+    "tile_record": dsl.Input[Record],
+    "external_labels": dsl.Input[Manifest],
+    "external_tiles": dsl.Input[TileSet],
+    "external_data_card": dsl.Input[dsl.HTML],
+    "external_tile_record": dsl.Input[Record],
+    "plan": dsl.Input[SplitPlan],
+    "study": dsl.Input[StudyPlan],
+    "split_record": dsl.Input[Record],
+    "final": list,
+    "cross_validation": list,
+    **parameter_types((*TRAINING, "evaluation", "umap", "report")),
+}
 
 
 class Evaluation(NamedTuple):
-    page: dsl.HTML
-    markdown: dsl.Markdown
-    metrics: dsl.Metrics
+    """What comes out of the loops."""
+
+    report: dsl.HTML
+    verdict: dsl.Markdown
+    numbers: dsl.Metrics
+    report_record: Record
     external_predictions: Predictions
     gap: DomainGap
 
 
-def evaluate(given: Mapping[str, Any], every: Any, *, predictions: Any, fold_metrics: Any) -> Evaluation:
-    """External evaluation, map and report: what is read from all loops together.
+def evaluation_tasks(inputs: Mapping[str, Any], fold: Any) -> Evaluation:
+    """A generator and classifiers for each scheme and fold, then what is read from all of them.
 
     Args:
-        given: The arguments of the pipeline that has the loops.
-        every: The chain of the fold `all`, looped over schemes.
-        predictions: Of the cross-validation, one per scheme and fold, as are fold_metrics.
-        fold_metrics: Records.
+        inputs: Channels of `INPUTS`, by name.
+        fold: `fold_pipeline`.
     """
-    outside = external_eval(
-        classifiers=dsl.Collected(every.outputs["classifiers"]),
-        study=given["study_plan"],
-        tiles=given["external_tiles"],
-        labels=given["external_labels"],
-        **EVALUATION.of(given),
+    with dsl.ParallelFor(items=inputs["cross_validation"], name="cross-validation") as item:
+        folds = fold(**fold_arguments(inputs, item))
+    with dsl.ParallelFor(items=inputs["final"], name="all-patients") as item:
+        final = fold(**fold_arguments(inputs, item)).set_display_name("fold")
+    return reading_tasks(
+        inputs,
+        final,
+        predictions=dsl.Collected(folds.outputs["predictions"]),
+        fold_records=dsl.Collected(folds.outputs["record"]),
+    )
+
+
+def reading_tasks(inputs: Mapping[str, Any], final: Any, *, predictions: Any, fold_records: Any) -> Evaluation:
+    """External evaluation, UMAP and report.
+
+    Args:
+        inputs: Channels of `INPUTS`, by name.
+        final: The task in the loop over schemes that trains on all patients.
+        predictions: Of the cross-validation, one per scheme and fold.
+        fold_records: Records of the classifiers, in the same order.
+    """
+    common = {name: inputs[name] for name in ("profile", "shared")}
+    evaluated = external_eval(
+        classifiers=dsl.Collected(final.outputs["classifiers"]),
+        study=inputs["study"],
+        tiles=inputs["external_tiles"],
+        labels=inputs["external_labels"],
+        options=inputs["evaluation"],
+        **common,
     )
     mapped = umap(
-        tiles=given["tiles"],
-        external_tiles=given["external_tiles"],
-        external_labels=given["external_labels"],
-        synthetic=dsl.Collected(every.outputs["synthetic"]),
-        **MAPPING.of(given),
+        tiles=inputs["tiles"],
+        external_tiles=inputs["external_tiles"],
+        external_labels=inputs["external_labels"],
+        synthetic=dsl.Collected(final.outputs["synthetic"]),
+        seed=inputs["seed"],
+        options=inputs["umap"],
+        **common,
     )
-    passed_on = ("manifest", "tiles", "plan", "external_labels", "external_tiles", "data_card", "external_data_card")
-    told = report(
-        **{name: given[name] for name in passed_on},
-        study=given["study_plan"],
-        synthetic=dsl.Collected(every.outputs["synthetic"]),
+    reported = report(
+        **{name: inputs[name] for name in _REPORTED},
+        synthetic=dsl.Collected(final.outputs["synthetic"]),
         predictions=predictions,
-        external_predictions=outside.outputs["predictions"],
+        external_predictions=evaluated.outputs["external_predictions"],
         gap=mapped.outputs["gap"],
-        **{name: given[name] for name in ("tile_metrics", "external_tile_metrics", "split_metrics")},
-        final_metrics=dsl.Collected(every.outputs["metrics"]),
-        fold_metrics=fold_metrics,
-        external_metrics=outside.outputs["metrics"],
-        umap_metrics=mapped.outputs["metrics"],
-        generators=dsl.Collected(every.outputs["generator"]),
-        **TELLING.of(given),
+        final_records=dsl.Collected(final.outputs["record"]),
+        fold_records=fold_records,
+        evaluation_record=evaluated.outputs["evaluation_record"],
+        umap_record=mapped.outputs["umap_record"],
+        generators=dsl.Collected(final.outputs["generator"]),
+        options=inputs["report"],
+        **common,
     )
-    schedule(given, outside, mapped, told)
+    schedule(inputs, evaluated, mapped, reported)
     return Evaluation(
-        told.outputs["page"],
-        told.outputs["markdown"],
-        told.outputs["metrics"],
-        outside.outputs["predictions"],
+        reported.outputs["report"],
+        reported.outputs["verdict"],
+        reported.outputs["numbers"],
+        reported.outputs["report_record"],
+        evaluated.outputs["external_predictions"],
         mapped.outputs["gap"],
     )
 
 
-@dsl.pipeline(name="evidence")
-@taking(*CHAINED, *READ)
-def evaluation(
-    manifest: dsl.Input[Manifest],
-    tiles: dsl.Input[TileSet],
-    data_card: dsl.Input[dsl.HTML],
-    tile_metrics: dsl.Input[dsl.Metrics],
-    external_labels: dsl.Input[Manifest],
-    external_tiles: dsl.Input[TileSet],
-    external_data_card: dsl.Input[dsl.HTML],
-    external_tile_metrics: dsl.Input[dsl.Metrics],
-    plan: dsl.Input[SplitPlan],
-    study_plan: dsl.Input[StudyPlan],
-    split_metrics: dsl.Input[dsl.Metrics],
-    final: list,
-    cross_validation: list,
-    **options: Any,
-) -> Evaluation:
-    """The loops over folds and schemes, and what is read from them together."""
-    given = locals() | options
-    shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, **chosen(options, *CHAINED)}
-    with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
-        folds = fold_chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
-    with dsl.ParallelFor(items=final, name="all-patients") as item:
-        every = fold_chain(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
-
-    return evaluate(
-        given,
-        every,
-        predictions=dsl.Collected(folds.outputs["predictions"]),
-        fold_metrics=dsl.Collected(folds.outputs["metrics"]),
-    )
+_REPORTED = (
+    "manifest",
+    "tiles",
+    "plan",
+    "study",
+    "external_labels",
+    "external_tiles",
+    "data_card",
+    "external_data_card",
+    "tile_record",
+    "external_tile_record",
+    "split_record",
+)

@@ -1,53 +1,56 @@
-"""The study as it is uploaded to a cluster: the same pipeline, inside an exit handler that publishes the outcome.
+"""The study as it is uploaded to a cluster: in one DAG, inside an exit handler that publishes the outcome.
 
 It stands apart because KFP lets nothing out of an exit handler, and `thygan run` and the tests want the outputs.
 """
 
-import functools
-import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from kfp import dsl
 
 from components.outcome.component import outcome
-from pipelines.study.pipeline import study
-from pipelines.study.published import published
+from pipelines.study import pipeline, published
+from pipelines.study.evaluation import evaluation_tasks
+from pipelines.study.fold import fold_pipeline
+from pipelines.study.parameters import PARAMETERS, Parameter
+from pipelines.study.pipeline import NAME, study_tasks
 from pipelines.study.resources import KEPT_AFTER_S, LONGEST_RUN_S, schedule
+from pipelines.study.tracing import define_study
 
-NAME = "thygan-study"
+
+@cache
+def study_on_cluster() -> Any:
+    """The study."""
+    loops = partial(evaluation_tasks, fold=fold_pipeline())
+    return _on_cluster(NAME, partial(study_tasks, evaluation=loops), PARAMETERS, pipeline.HELP)
 
 
-def _with_outcome(pipeline: Any) -> Any:
-    """A pipeline without outputs that has another's parameters and help."""
-    function = pipeline.pipeline_func
-    signature = inspect.signature(function).replace(return_annotation=inspect.Signature.empty)
+@cache
+def published_on_cluster() -> Any:
+    """Thy-GAN's protocol."""
+    loops = partial(published.evaluation_tasks, fold=fold_pipeline(), leaked_fold=published.leaked_fold_pipeline())
+    tasks = partial(study_tasks, evaluation=loops)
+    return _on_cluster(published.NAME, tasks, published.PARAMETERS, published.HELP)
 
-    @functools.wraps(function)
-    def whole(*several: Any) -> None:
-        given = dict(zip(signature.parameters, several, strict=True))
+
+def _on_cluster(
+    name: str, tasks: Callable[[Mapping[str, Any]], None], parameters: Iterable[Parameter], help: str
+) -> Any:
+    def build(inputs: Mapping[str, Any]) -> None:
         end = outcome(
-            pipeline=pipeline.name,
+            pipeline=name,
             run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
             created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
         ).set_caching_options(False)
-        schedule(given, end)
+        schedule(inputs, end)
         with dsl.ExitHandler(end, name="study"):
-            pipeline(**given)
+            tasks(inputs)
 
-    whole.__signature__ = signature  # type: ignore[attr-defined]
-    whole.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
-    return whole
-
-
-def _on_cluster(pipeline: Any) -> Any:
     config = dsl.PipelineConfig(
         ttl_seconds_after_finished=KEPT_AFTER_S,
         ttl_seconds_after_success=KEPT_AFTER_S,  # these two stand before the first, and are an hour by KFP's default
         ttl_seconds_after_failure=KEPT_AFTER_S,
         active_deadline_seconds=LONGEST_RUN_S,
     )
-    return dsl.pipeline(name=pipeline.name, pipeline_config=config)(_with_outcome(pipeline))
-
-
-study_on_cluster = _on_cluster(study)
-published_on_cluster = _on_cluster(published)
+    return define_study(name, build, parameters, help, config=config)

@@ -1,85 +1,107 @@
 """One generator and its classifiers: pack ─ gan_train ─ fid_select ─ generate ─ classifier_cv."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from components.artifacts import Classifiers, Generator, Predictions, SplitPlan, StudyPlan, SyntheticTiles, TileSet
+from components.artifacts import (
+    Classifiers,
+    Generator,
+    Predictions,
+    Record,
+    SplitPlan,
+    StudyPlan,
+    SyntheticTiles,
+    TileSet,
+)
 from components.classifier_cv.component import classifier_cv
 from components.fid_select.component import fid_select
 from components.gan_train.component import gan_train
 from components.generate.component import generate
 from components.pack.component import pack
-from pipelines.study.nested import taking
-from pipelines.study.options import CHAINED, CLASSIFICATION, GENERATION, SELECTION, TRAINING
+from pipelines.study.parameters import POOLS, parameter_types
 from pipelines.study.resources import schedule
+from pipelines.study.tracing import define_pipeline
+
+ARTIFACTS = {"tiles": dsl.Input[TileSet], "plan": dsl.Input[SplitPlan], "study": dsl.Input[StudyPlan]}
+ITEM = {"scheme": str, "fold": str, "arms": list}  # of a loop
+CLASSIFYING = ("profile", "shared", "seed", "generation", "classifier", *POOLS)
+TRAINING = ("gan", "selection", *CLASSIFYING)
 
 
 class FoldOutputs(NamedTuple):
+    """What other tasks read of a fold."""
+
     generator: Generator
     synthetic: SyntheticTiles
     predictions: Predictions
     classifiers: Classifiers
-    metrics: dsl.Metrics
+    record: Record
 
 
-def generate_and_classify(
-    generator: Any, packed: Any, given: Mapping[str, Any], options: Mapping[str, Any]
-) -> tuple[Any, Any]:
-    """A generator's tiles for one fold, and the classifiers that train with them.
+@cache
+def fold_pipeline() -> Any:
+    """The chain as a pipeline, which a loop calls for each scheme and fold."""
+    return define_pipeline("fold", fold_tasks, ARTIFACTS | ITEM | parameter_types(TRAINING), FoldOutputs)
+
+
+def fold_arguments(inputs: Mapping[str, Any], item: Any, names: tuple[str, ...] = TRAINING) -> dict[str, Any]:
+    """The arguments of a pipeline that a loop calls for each scheme and fold.
 
     Args:
-        generator: The network.
-        packed: The task that packed the fold.
-        given: tiles, plan, study_plan, scheme, fold, arms.
-        options: The study's.
+        inputs: The channels around the loop, by name.
+        item: The loop's item.
+        names: Parameters of the study that the pipeline takes.
     """
-    fold = {name: given[name] for name in ("plan", "scheme", "fold", "arms")}
-    generated = generate(
-        generator=generator,
-        dataset=packed.outputs["dataset"],
-        held_out=packed.outputs["held_out"],
-        **fold,
-        **GENERATION.of(options),
-    )
-    classified = classifier_cv(
-        tiles=given["tiles"],
-        study=given["study_plan"],
-        synthetic=generated.outputs["synthetic"],
-        **fold,
-        **CLASSIFICATION.of(options),
-    )
-    return generated, classified
+    return {name: inputs[name] for name in (*ARTIFACTS, *names)} | {name: getattr(item, name) for name in ITEM}
 
 
-@dsl.pipeline(name="chain")
-@taking(*CHAINED)
-def fold_chain(
-    tiles: dsl.Input[TileSet],
-    plan: dsl.Input[SplitPlan],
-    study_plan: dsl.Input[StudyPlan],
-    scheme: str,
-    fold: str,
-    arms: list,
-    **options: Any,
-) -> FoldOutputs:
+def fold_tasks(inputs: Mapping[str, Any]) -> FoldOutputs:
     """One generator and its classifiers, on the same training patients."""
-    given = locals()
-    packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
-    trained = gan_train(dataset=packed.outputs["dataset"], **TRAINING.of(options))
+    common = {name: inputs[name] for name in ("profile", "shared", "seed")}
+    packed = pack(tiles=inputs["tiles"], plan=inputs["plan"], fold=inputs["fold"], scheme=inputs["scheme"])
+    trained = gan_train(dataset=packed.outputs["dataset"], options=inputs["gan"], **common)
     selected = fid_select(
         snapshots=trained.outputs["snapshots"],
         dataset=packed.outputs["dataset"],
         held_out=packed.outputs["held_out"],
-        **SELECTION.of(options),
+        options=inputs["selection"],
+        **common,
     )
-    generated, classified = generate_and_classify(selected.outputs["generator"], packed, given, options)
-    schedule(options, packed, trained, selected, generated, classified)
+    generated, classified = classifier_tasks(selected.outputs["generator"], packed, inputs)
+    schedule(inputs, packed, trained, selected, generated, classified)
     return FoldOutputs(
         selected.outputs["generator"],
         generated.outputs["synthetic"],
         classified.outputs["predictions"],
         classified.outputs["classifiers"],
-        classified.outputs["metrics"],
+        classified.outputs["classifier_record"],
     )
+
+
+def classifier_tasks(generator: Any, packed: Any, inputs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """A generator's tiles for one fold, and the classifiers that train with them.
+
+    Args:
+        generator: The network.
+        packed: The task that packed the fold.
+        inputs: The fold's channels, by name.
+    """
+    fold = {name: inputs[name] for name in ("plan", *ITEM, "profile", "shared", "seed")}
+    generated = generate(
+        generator=generator,
+        dataset=packed.outputs["dataset"],
+        held_out=packed.outputs["held_out"],
+        options=inputs["generation"],
+        **fold,
+    )
+    classified = classifier_cv(
+        tiles=inputs["tiles"],
+        study=inputs["study"],
+        synthetic=generated.outputs["synthetic"],
+        options=inputs["classifier"],
+        **fold,
+    )
+    return generated, classified

@@ -3,45 +3,53 @@
     source ─ tile ─ split ─┬─ fold "all", each scheme: pack ─ gan_train ─ fid_select ─┬─ generate ─ classifier_cv ─┬─ …
                            └─ each {scheme, fold}: that scheme's generator ─ pack ─ generate ─ classifier_cv ──────┘
 
-Every number of the cross-validation is marked as leaked. What meets the external sites is the study's own chain.
-The parameters are the study's; `published` and `allow_leakage` together ask for this protocol.
+Every number of the cross-validation is marked as leaked. The external sites meet the study's own chain. The parameters
+are the study's; the shared options `published` and `allow_leakage` together ask for this protocol.
 """
 
 from collections.abc import Mapping
+from functools import cache, partial
 from typing import Any, List, NamedTuple  # noqa: UP035 - KFP reads List[…]
 
 from kfp import dsl
 
-from components.artifacts import Generator, Predictions, SplitPlan, StudyPlan, TileSet
-from components.kfp_component import image
+from components.artifacts import Generator, Predictions, Record
+from components.kfp_component import component_in
 from components.pack.component import pack
-from pipelines.study.evaluation import Evaluation, evaluate, evaluation
-from pipelines.study.fold import fold_chain, generate_and_classify
-from pipelines.study.nested import chosen, like, taking
-from pipelines.study.options import CHAINED, CLASSIFICATION, GENERATION
-from pipelines.study.pipeline import Study, build_study, study
-from pipelines.study.resources import POOLS, schedule
+from pipelines.study.evaluation import INPUTS, Evaluation, reading_tasks
+from pipelines.study.fold import (
+    ARTIFACTS,
+    CLASSIFYING,
+    ITEM,
+    classifier_tasks,
+    fold_arguments,
+    fold_pipeline,
+)
+from pipelines.study.parameters import parameter_types, parameters_with
+from pipelines.study.pipeline import Study, study_outputs
+from pipelines.study.resources import schedule
+from pipelines.study.tracing import define_pipeline, define_study
+
+NAME = "thygan-published"
+HELP = "Thy-GAN's published protocol: one generator for all folds; every number of the cross-validation is leaked."
+PARAMETERS = parameters_with({"profile": "published"})
 
 
-def one_generator(values: Mapping[str, Any]) -> bool:
-    """Whether a study's parameters ask for this protocol."""
-    return bool(values.get("published") and values.get("allow_leakage"))
+class LeakedFold(NamedTuple):
+    """What other tasks read of a fold."""
 
-
-LEAKED = {"allow_leakage": True}
-
-
-class Fold(NamedTuple):
     predictions: Predictions
-    metrics: dsl.Metrics
+    record: Record
 
 
-class Folds(NamedTuple):
+class LeakedFolds(NamedTuple):
+    """The same of all folds."""
+
     predictions: List[dsl.Artifact]  # noqa: UP006
-    metrics: List[dsl.Artifact]  # noqa: UP006
+    fold_records: List[dsl.Artifact]  # noqa: UP006
 
 
-@dsl.component(base_image=image("pack"), install_kfp_package=False)
+@component_in("pack")
 def join_generators(
     generators: dsl.Input[List[dsl.Artifact]],  # noqa: UP006
     joined: dsl.Output[dsl.Model],
@@ -56,19 +64,20 @@ def join_generators(
     import shutil
     from pathlib import Path
 
+    from components.core.data.file_names import LINEAGE
     from components.core.errors import DataError
 
     folder = Path(joined.path)
     folder.mkdir(parents=True)
     for generator in generators:
-        scheme = json.loads((Path(generator.path) / "lineage.json").read_text(encoding="utf-8"))["scheme"]
+        scheme = json.loads((Path(generator.path) / LINEAGE).read_text(encoding="utf-8"))["scheme"]
         if (folder / scheme).exists():
             raise DataError(f"Two generators have the scheme {scheme}: name each scheme once in the study's arms.")
         shutil.copytree(generator.path, folder / scheme)
         (folder / f"{scheme}.json").write_text(json.dumps(generator.metadata), encoding="utf-8")
 
 
-@dsl.component(base_image=image("pack"), install_kfp_package=False)
+@component_in("pack")
 def pick_generator(scheme: str, joined: dsl.Input[dsl.Model], generator: dsl.Output[Generator]) -> None:
     """Picks the generator of a label scheme.
 
@@ -91,66 +100,68 @@ def pick_generator(scheme: str, joined: dsl.Input[dsl.Model], generator: dsl.Out
     generator.metadata.update(json.loads((folder / f"{scheme}.json").read_text(encoding="utf-8")))
 
 
-@dsl.pipeline(name="leaked-fold")
-@taking(GENERATION, CLASSIFICATION, POOLS)
-def leaked_fold(
-    tiles: dsl.Input[TileSet],
-    plan: dsl.Input[SplitPlan],
-    study_plan: dsl.Input[StudyPlan],
-    generators: dsl.Input[dsl.Model],
-    scheme: str,
-    fold: str,
-    arms: list,
-    **options: Any,
-) -> Fold:
-    """Classifiers of one fold, with tiles of the one generator of their scheme.
+@cache
+def leaked_fold_pipeline() -> Any:
+    """The classifiers of one fold as a pipeline, which a loop calls for each scheme and fold."""
+    types = {"joined": dsl.Input[dsl.Model], **parameter_types(CLASSIFYING)}
+    return define_pipeline("leaked-fold", _leaked_fold_tasks, ARTIFACTS | ITEM | types, LeakedFold)
 
-    A pipeline of its own, because kfp.local does not find a pool's parameter from tasks that lie in a loop themselves.
+
+def _leaked_fold_tasks(inputs: Mapping[str, Any]) -> LeakedFold:
+    """Classifiers of one fold, with tiles of the one generator of their scheme."""
+    picked = pick_generator(scheme=inputs["scheme"], joined=inputs["joined"])
+    packed = pack(tiles=inputs["tiles"], plan=inputs["plan"], fold=inputs["fold"], scheme=inputs["scheme"])
+    generated, classified = classifier_tasks(picked.outputs["generator"], packed, inputs)
+    schedule(inputs, picked, packed, generated, classified)
+    return LeakedFold(classified.outputs["predictions"], classified.outputs["classifier_record"])
+
+
+def leaked_folds_tasks(inputs: Mapping[str, Any], leaked_fold: Any) -> LeakedFolds:
+    """The classifiers of all folds.
+
+    Args:
+        inputs: Channels of `INPUTS` and `joined`, by name.
+        leaked_fold: `leaked_fold_pipeline`.
     """
-    given = locals()
-    picked = pick_generator(scheme=scheme, joined=generators)
-    packed = pack(tiles=tiles, plan=plan, fold=fold, scheme=scheme)
-    generated, classified = generate_and_classify(picked.outputs["generator"], packed, given, options | LEAKED)
-    schedule(options, picked, packed, generated, classified)
-    return Fold(classified.outputs["predictions"], classified.outputs["metrics"])
+    with dsl.ParallelFor(items=inputs["cross_validation"], name="cross-validation") as item:
+        folds = leaked_fold(joined=inputs["joined"], **fold_arguments(inputs, item, CLASSIFYING))
+    return LeakedFolds(dsl.Collected(folds.outputs["predictions"]), dsl.Collected(folds.outputs["record"]))
 
 
-@dsl.pipeline(name="leaked-folds")
-@taking(GENERATION, CLASSIFICATION, POOLS)
-def leaked_folds(
-    tiles: dsl.Input[TileSet],
-    plan: dsl.Input[SplitPlan],
-    study_plan: dsl.Input[StudyPlan],
-    generators: dsl.Input[dsl.Model],
-    cross_validation: list,
-    **options: Any,
-) -> Folds:
-    """All of them."""
-    shared = {"tiles": tiles, "plan": plan, "study_plan": study_plan, "generators": generators, **options}
-    with dsl.ParallelFor(items=cross_validation, name="cross-validation") as item:
-        fold = leaked_fold(**shared, scheme=item.scheme, fold=item.fold, arms=item.arms)
-    return Folds(dsl.Collected(fold.outputs["predictions"]), dsl.Collected(fold.outputs["metrics"]))
+def evaluation_tasks(
+    inputs: Mapping[str, Any], fold: Any, leaked_fold: Any = None, leaked_folds: Any = None
+) -> Evaluation:
+    """Generators of all patients first, then the folds that use them.
+
+    Args:
+        inputs: Channels of `INPUTS`, by name.
+        fold: `fold_pipeline`.
+        leaked_fold: `leaked_fold_pipeline`, called in a loop of this DAG.
+        leaked_folds: In its place, the loop as a pipeline of its own.
+    """
+    with dsl.ParallelFor(items=inputs["final"], name="all-patients") as item:
+        final = fold(**fold_arguments(inputs, item)).set_display_name("fold")
+    joined = join_generators(generators=dsl.Collected(final.outputs["generator"]))
+    schedule(inputs, joined)
+    inputs = {**inputs, "joined": joined.outputs["joined"]}
+    if leaked_folds:
+        outputs = leaked_folds(**{name: inputs[name] for name in _folds_inputs()}).outputs
+        folds = LeakedFolds(outputs["predictions"], outputs["fold_records"])
+    else:
+        folds = leaked_folds_tasks(inputs, leaked_fold)
+    return reading_tasks(inputs, final, **folds._asdict())
 
 
-@dsl.pipeline(name="published-evidence")
-@like(evaluation)
-def published_evidence(given: Mapping[str, Any]) -> Evaluation:
-    """Generators of all patients first, then the folds that use them."""
-    shared = {name: given[name] for name in ("tiles", "plan", "study_plan")}
-    with dsl.ParallelFor(items=given["final"], name="all-patients") as item:
-        every = fold_chain(**shared, **chosen(given, *CHAINED), scheme=item.scheme, fold=item.fold, arms=item.arms)
-    joined = join_generators(generators=dsl.Collected(every.outputs["generator"]))
-    schedule(given, joined)
-    folds = leaked_folds(
-        **shared,
-        **chosen(given, GENERATION, CLASSIFICATION, POOLS),
-        generators=joined.outputs["joined"],
-        cross_validation=given["cross_validation"],
-    )
-    return evaluate(given, every, predictions=folds.outputs["predictions"], fold_metrics=folds.outputs["metrics"])
+def _folds_inputs() -> dict[str, Any]:
+    types = {"joined": dsl.Input[dsl.Model], "cross_validation": list, **parameter_types(CLASSIFYING)}
+    return ARTIFACTS | types
 
 
-@dsl.pipeline(name="thygan-published")
-@like(study)
-def published(given: Mapping[str, Any]) -> Study:
-    return build_study(given, published_evidence)
+@cache
+def local_published() -> Any:
+    """The protocol for this machine, with outputs."""
+    loop = partial(leaked_folds_tasks, leaked_fold=leaked_fold_pipeline())
+    folds = define_pipeline("leaked-folds", loop, _folds_inputs(), LeakedFolds)
+    tasks = partial(evaluation_tasks, fold=fold_pipeline(), leaked_folds=folds)
+    evaluation = define_pipeline("published-evaluation", tasks, INPUTS, Evaluation)
+    return define_study(NAME, lambda inputs: study_outputs(inputs, evaluation), PARAMETERS, HELP, Study)

@@ -8,7 +8,6 @@ What a pod finds in its environment comes from the namespace, under these names:
     Secret thygan-study-key      THYGAN_STUDY_KEY: for the tile stage alone, which makes identities
 """
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,6 @@ from components.core.runtime.logs import RUN_VARIABLE
 from components.core.telemetry.outcome import GATEWAY_VARIABLE
 from components.kfp_component import TAG_VARIABLE, code_tag, image
 from components.kfp_runtime import STORE_VARIABLE
-from pipelines.study.nested import StageOptions
 
 HOUR = 3600
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount point
@@ -77,22 +75,6 @@ RESOURCES = {
 }
 
 HANDING_ON = Resources(cpu=1, memory=2, hours=1)  # a task that is no stage
-
-
-def pools(
-    gpu_type: str,
-    gpu_count: str,
-    train_gpu_count: str,
-    gpu_node_selector: dict,
-    gpu_affinity: dict,
-    gpu_tolerations: list,
-    cpu_node_selector: dict,
-    spot_tolerations: list,
-) -> None:
-    """The parameters that name pools; texts and mappings, because KFP drops an integer GPU count without a word."""
-
-
-POOLS = StageOptions(pools, *inspect.signature(pools).parameters)
 
 
 def schedule(options: Mapping[str, Any], *tasks: dsl.PipelineTask) -> None:
