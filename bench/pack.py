@@ -25,7 +25,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.protocol.lineage import identity, key_id
 from components.core.protocol.split_plan import SplitPlan
-from components.split.folds import stratified_folds
+from components.split.folds import draw_stratified_folds
 from components.split.patients import read_patients
 
 KEY = b"a study key for benchmarks"
@@ -150,7 +150,7 @@ def compare_folds(rounds: int) -> None:
     table = pd.DataFrame(rows)
 
     def ours() -> list[set[str]]:
-        folds = stratified_folds(read_patients(table), 5, 0.2, 0, True)
+        folds = draw_stratified_folds(read_patients(table), 5, 0.2, 0, True)
         return [{one.removeprefix("k-") for one in parts["test"]} for parts in folds.values()]
 
     def theirs() -> list[set[str]]:

@@ -98,7 +98,7 @@ def _summarize(
     return PackRecord(len(rows["train"]), len(rows["val"]), resolution, table)
 
 
-def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, attachments: Mapping[str, Any], what: str) -> None:
+def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, attachments: Mapping[str, Any], title: str) -> None:
     """Copies the tiles of these rows, pixels stored: StyleGAN's loaders decode every tile anew in every epoch."""
     side_px = source.resolution
     form = encode_png(np.zeros((side_px, side_px, 3), np.uint8), STORED)
@@ -106,7 +106,7 @@ def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, attachments: Mapp
         lambda file, data: _encode_stored(data, f"{file!r} in {source.path}", side_px, form), rows["file"]
     )
     with ArchiveWriter(path) as archive:
-        packing = zip(track(tiles, what, len(rows), "tiles"), rows.itertuples(index=False, name=None), strict=True)
+        packing = zip(track(tiles, title, len(rows), "tiles"), rows.itertuples(index=False, name=None), strict=True)
         for data, values in packing:
             archive.add(data, dict(zip(rows.columns, values, strict=True)))
         for name, value in attachments.items():

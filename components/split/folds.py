@@ -25,7 +25,7 @@ _REMEDIES = {
 }
 
 
-def stratified_folds(
+def draw_stratified_folds(
     cohort: Patients, folds: int, val_fraction: float, seed: int, diagnoses: bool, whole_sites: bool = False
 ) -> dict[str, FoldParts]:
     """Folds "0", "1", …: each patient is tested once, a share of a fold's others validates, the rest trains.
@@ -83,7 +83,9 @@ def inner_split(cohort: Patients, identities: set[str], val_fraction: float, rng
     return parts
 
 
-def missing_stratum(cohort: Patients, folds: Mapping[str, FoldParts], diagnoses: bool) -> tuple[str, str, str] | None:
+def first_missing_stratum(
+    cohort: Patients, folds: Mapping[str, FoldParts], diagnoses: bool
+) -> tuple[str, str, str] | None:
     """The first (fold, part, stratum) that is missing: a class, or in training a diagnosis; None = nothing is."""
     for fold, parts in folds.items():
         for part in ("train", "val") if fold == ALL else ("train", "val", "test"):
@@ -100,7 +102,7 @@ def _draw_until_complete(
     """The first of MAX_DRAWS draws in which no part lacks a stratum that it needs."""
     for attempt in range(MAX_DRAWS):
         folds = draw(np.random.default_rng([seed, attempt]))
-        missing = missing_stratum(cohort, folds, diagnoses)
+        missing = first_missing_stratum(cohort, folds, diagnoses)
         if missing is None:
             return folds
     assert missing is not None

@@ -16,7 +16,7 @@ from components.core.records.split import PartRow, SplitRecord
 from components.core.records.stage_record import StageRecord
 from components.core.runtime.progress import log
 from components.core.telemetry.stage import instrumented
-from components.split.folds import FoldParts, all_fold, missing_stratum, stratified_folds
+from components.split.folds import FoldParts, all_fold, draw_stratified_folds, first_missing_stratum
 from components.split.imports import import_folds, omission_notes
 from components.split.options import SplitOptions
 from components.split.patients import Patients, read_patients
@@ -120,7 +120,7 @@ def _read_or_draw_folds(
     source = options.import_splits
     folds, notes = import_folds(source, cohort) if source else ({}, [])
     origin = [f"imported from {Path(source).name}: {', '.join(folds)}"] if folds else []
-    if missing := missing_stratum(cohort, folds, diagnoses):
+    if missing := first_missing_stratum(cohort, folds, diagnoses):
         fold, part, stratum = missing
         raise DataError(f"Fold {fold} of {source} has no patient of {stratum} in its {part} list: correct the list.")
     if options.preserve_sites and (leaking := first_leaking_site(cohort, folds)):
@@ -129,7 +129,7 @@ def _read_or_draw_folds(
             "--preserve-sites, or import lists that keep sites whole."
         )
     if not set(folds) - {ALL}:
-        drawn = stratified_folds(
+        drawn = draw_stratified_folds(
             cohort, options.folds, options.val_fraction, seed, diagnoses, whole_sites=options.preserve_sites
         )
         folds = {**drawn, **folds}

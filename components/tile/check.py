@@ -14,7 +14,7 @@ from components.core.errors import ThyganError
 from components.core.runtime.prefetch import prefetch_map
 from components.core.runtime.progress import track
 from components.tile.options import TileOptions
-from components.tile.patient_patterns import PATTERNS, matching_patterns
+from components.tile.patient_patterns import PATTERNS, find_patterns
 from components.tile.sites import rules_of_sites
 from components.tile.slide_preview import ImagePreview, preview_image
 from components.tile.sources import LabelledSources, check_patients, read_sources
@@ -115,7 +115,7 @@ def _preview_images(sources: LabelledSources, scratch: Path) -> list[ImagePrevie
 
 def _patient_names(table: pd.DataFrame, pattern: str) -> dict[str, Any]:
     """The origin of the patients, with examples; and a known pattern that fits where none is known."""
-    fits = matching_patterns(source.rpartition("/")[2] for source in table["source"])
+    fits = find_patterns(source.rpartition("/")[2] for source in table["source"])
     if pattern:
         origin = f"by the labels, else by the pattern {pattern}"
     elif (table["patient"] != "").all():
@@ -182,10 +182,10 @@ def _label_warnings(sources: LabelledSources) -> list[str]:
     images = known["patient"].value_counts()
     if (images == 1).any() and (images > 1).any():
         warnings.append(f"{int((images == 1).sum())} patient(s) have one image only.")
-    if sources.shared_numbers:
+    if numbers := sources.numbers_of_several_sites:
         warnings.append(
-            f"{len(sources.shared_numbers)} patient number(s) are used at more than one site and count as different "
-            "people; where they are the same person, give the images one site."
+            f"{len(numbers)} patient number(s) are used at more than one site and count as different people; where "
+            "they are the same person, give the images one site."
         )
     return [sentence for sentence in warnings if sentence]
 

@@ -58,7 +58,7 @@ def find_labels(source: ImageSource) -> list[LabelFile]:
         DataError: The source has no label file.
     """
     for folder in (f"{IMAGES}/", ""):
-        if files := _existing_files(source, [folder + name for name in NAMES]):
+        if files := _read_existing_files(source, [folder + name for name in NAMES]):
             return files
     raise DataError(f"{source.where} has no label file ({', '.join(NAMES)}): add one, or name one with --labels.")
 
@@ -81,7 +81,7 @@ def read_label_files(address: str) -> list[LabelFile]:
     return [named, *(LabelFile(where, sibling.data) for where, sibling in siblings if sibling)]
 
 
-def _existing_files(source: ImageSource, names: Iterable[str]) -> list[LabelFile]:
+def _read_existing_files(source: ImageSource, names: Iterable[str]) -> list[LabelFile]:
     contents = ((name, source.read(name)) for name in names)
     return [LabelFile(source.address(name), data) for name, data in contents if data is not None]
 

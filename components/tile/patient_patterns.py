@@ -35,7 +35,7 @@ def patient_finder(pattern: str) -> PatientFinder:
     return find
 
 
-def matching_patterns(names: Iterable[str]) -> str:
+def find_patterns(names: Iterable[str]) -> str:
     """The known pattern, or several with commas, by which every name names a patient; '' = no such pattern."""
     names = list(names)
     patterns = ",".join(known for known in PATTERNS if any(map(patient_finder(known), names)))

@@ -90,7 +90,7 @@ def plan_slide(slide: Slide, crop: Crop, sampling: SlideSampling, name: str) -> 
     magnification = _effective_magnification(slide, crop)
     assert magnification.mpp and crop.mpp
     scale = magnification.mpp / crop.mpp
-    width, height = _scaled_size(slide, scale)
+    width, height = _size_at_scale(slide, scale)
     overview = slide.overview(_OVERVIEW_PX)
     shrunk = overview.width / (slide.size_px[0] * scale)
     side = crop.tile_px
@@ -117,7 +117,7 @@ def read_tiles(plan: SlidePlan, crop: Crop, sampling: SlideSampling) -> Iterator
             return
 
 
-def undersized_slide(slide: Slide, crop: Crop) -> Image.Image | None:
+def read_small_slide(slide: Slide, crop: Crop) -> Image.Image | None:
     """A slide that is smaller than a tile, whole, at the wanted um/px; None = it is not smaller.
 
     Raises:
@@ -126,11 +126,11 @@ def undersized_slide(slide: Slide, crop: Crop) -> Image.Image | None:
     """
     magnification = _effective_magnification(slide, crop)
     assert magnification.mpp and crop.mpp
-    size = _scaled_size(slide, magnification.mpp / crop.mpp)
+    size = _size_at_scale(slide, magnification.mpp / crop.mpp)
     return None if min(size) >= crop.tile_px else Image.fromarray(slide.region(0, 0, slide.size_px, size))
 
 
-def _scaled_size(slide: Slide, scale: float) -> tuple[int, int]:
+def _size_at_scale(slide: Slide, scale: float) -> tuple[int, int]:
     """Whole pixels of a slide after scaling, at least one."""
     width, height = (max(1, int(side_px * scale + _ROUNDING)) for side_px in slide.size_px)
     return width, height

@@ -12,7 +12,7 @@ from components.core.errors import ConfigError, DataError
 from components.tile.image_sources import IMAGES, ImageSource, open_source
 from components.tile.images import FORMATS
 from components.tile.labels import find_labels, merge_labels, read_label_files
-from components.tile.patient_patterns import PATTERNS, PatientFinder, matching_patterns, patient_finder
+from components.tile.patient_patterns import PATTERNS, PatientFinder, find_patterns, patient_finder
 from components.tile.slide_reader import slide_suffixes
 
 FREE_TEXT = ["patient", "case", "diagnosis", "site"]
@@ -41,7 +41,7 @@ class LabelledSources:
         return set(self.table["site"]) - set(self.table.loc[fields, "site"])
 
     @property
-    def shared_numbers(self) -> list[str]:
+    def numbers_of_several_sites(self) -> list[str]:
         """Patient numbers that more than one site uses."""
         sites = self.table[self.table["number"] != ""].groupby("number")["site"].nunique()
         return sorted(str(number) for number in sites.index[sites > 1])
@@ -90,7 +90,7 @@ def check_patients(table: pd.DataFrame, tile_level: Sequence[str]) -> None:
     if len(anonymous):
         site = anonymous["site"].iloc[0]
         images = anonymous.loc[anonymous["site"] == site, "source"]
-        known = matching_patterns(_base_name(image) for image in images)
+        known = find_patterns(_base_name(image) for image in images)
         pattern = (
             f" {known} (which fits these names)" if known else f" (a regular expression, or {', '.join(PATTERNS)})"
         )

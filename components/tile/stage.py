@@ -167,7 +167,7 @@ def _summarize(
         slide_filter=(REFERENCE_BAND if sampling.band else "none") if has_slides else None,
         seed=sampling.seed if has_slides else None,
         reference_band=sampling.band,
-        patient_numbers_at_several_sites=len(labelled.shared_numbers) or None,
+        patient_numbers_at_several_sites=len(labelled.numbers_of_several_sites) or None,
         data_version=data_version or None,
     )
 

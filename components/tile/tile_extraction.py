@@ -12,7 +12,7 @@ from components.core.runtime.prefetch import prefetch_map
 from components.tile.coords import Crop, FieldTiles, Tile, cut_field
 from components.tile.image_sources import ImageSource
 from components.tile.images import UnusableImageError, open_rgb
-from components.tile.sampling import SlidePlan, SlideSampling, plan_slide, read_tiles, undersized_slide
+from components.tile.sampling import SlidePlan, SlideSampling, plan_slide, read_small_slide, read_tiles
 from components.tile.slide_reader import find_format
 from components.tile.slides import Slide
 
@@ -92,7 +92,7 @@ def _open_image(
 
 def _open_slide(slide: Slide, crop: Crop, sampling: SlideSampling, name: str) -> OpenedImage:
     try:
-        if small := undersized_slide(slide, crop):
+        if small := read_small_slide(slide, crop):
             slide.close()
             tiles = cut_field(small, replace(crop, source_mpp=crop.mpp))
             return OpenedImage(tiles, size_px=slide.size_px, fingerprint=slide.fingerprint)

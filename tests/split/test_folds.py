@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.core.errors import ConfigError, DataError
 from components.core.options.parse import parse
-from components.split.folds import all_fold, stratified_folds
+from components.split.folds import all_fold, draw_stratified_folds
 from components.split.options import SplitOptions
 from components.split.patients import read_patients
 
@@ -54,7 +54,7 @@ def test_folds_partition_the_patients_and_parts_are_disjoint(cases, folds, seed)
     classes = [of_class(cases, 0), of_class(cases, 1)]
     assume(min(map(len, classes)) >= 2 * folds)
     cohort = people(cases)
-    made = stratified_folds(cohort, folds, 0.2, seed, False) | all_fold(cohort, 0.2, seed, False)
+    made = draw_stratified_folds(cohort, folds, 0.2, seed, False) | all_fold(cohort, 0.2, seed, False)
     everyone = {who for who, _ in cases}
     for parts in made.values():
         everybody = [who for part in parts.values() for who in part]
@@ -67,13 +67,13 @@ def test_folds_partition_the_patients_and_parts_are_disjoint(cases, folds, seed)
         for part, patients in parts.items():
             for one in classes:
                 assert one & set(patients) or (fold, part) == ("all", "test")
-    assert made == stratified_folds(cohort, folds, 0.2, seed, False) | all_fold(cohort, 0.2, seed, False)
+    assert made == draw_stratified_folds(cohort, folds, 0.2, seed, False) | all_fold(cohort, 0.2, seed, False)
 
 
 def test_diagnoses_of_single_case_patients_are_spread_as_evenly_as_can_be():
     counts = {"FA": 53, "PTC": 53, "FTC": 32, "NIFTP": 9, "FVPTC": 9}  # Tharun and Thompson's 156
     cases = [(f"{name}{i}", name) for name, n in counts.items() for i in range(n)]
-    made = stratified_folds(people(cases), 5, 0.2, 0, True)
+    made = draw_stratified_folds(people(cases), 5, 0.2, 0, True)
     sizes = [len(parts["test"]) for parts in made.values()]
     assert max(sizes) - min(sizes) <= 1
     diagnosis = dict(cases)
@@ -88,7 +88,9 @@ def test_diagnoses_of_single_case_patients_are_spread_as_evenly_as_can_be():
 
 def test_seed_changes_the_folds():
     cases = [(f"p{i}", name) for i, name in enumerate(["FA", "PTC"] * 10)]
-    assert stratified_folds(people(cases), 5, 0.2, 0, False) != stratified_folds(people(cases), 5, 0.2, 1, False)
+    assert draw_stratified_folds(people(cases), 5, 0.2, 0, False) != draw_stratified_folds(
+        people(cases), 5, 0.2, 1, False
+    )
 
 
 SEVEN = {"10": "bm", "11": "bm", "2": "m", "3": "bm", "4": "bm", "7": "m", "9": "b"}  # GlaS
@@ -98,7 +100,7 @@ SEVEN = {"10": "bm", "11": "bm", "2": "m", "3": "bm", "4": "bm", "7": "m", "9": 
 @pytest.mark.parametrize("folds", [2, 3, 4, 5])
 def test_seven_patients_are_enough(folds, seed):
     cases = [(who, {"b": "FA", "m": "PTC"}[kind]) for who, kinds in SEVEN.items() for kind in kinds]
-    made = stratified_folds(people(cases), folds, 0.2, seed, True)
+    made = draw_stratified_folds(people(cases), folds, 0.2, seed, True)
     for parts in made.values():
         for patients in parts.values():
             assert set("".join(SEVEN[who] for who in patients)) == {"b", "m"}
@@ -107,20 +109,20 @@ def test_seven_patients_are_enough(folds, seed):
 def test_too_few_patients():
     cases = [("a", "FA"), ("b", "FA"), ("c", "FA"), ("d", "PTC"), ("e", "PTC"), ("f", "PTC"), ("g", "PTC")]
     with pytest.raises(ConfigError, match=r"Class 0 has 3 patient\(s\), too few for 4 folds .* at most --folds 3"):
-        stratified_folds(people(cases), 4, 0.2, 0, False)
+        draw_stratified_folds(people(cases), 4, 0.2, 0, False)
     with pytest.raises(ConfigError, match=r"split.folds is 1: give a whole number, at least 2"):
         parse(SplitOptions, {"folds": 1}, "split")
     with pytest.raises(
         DataError, match=r"Fold . has no patient of class 0 in its val part: use a larger --val-fraction"
     ):
-        stratified_folds(people([*cases[:2], *cases[3:]]), 2, 0.2, 0, False)
+        draw_stratified_folds(people([*cases[:2], *cases[3:]]), 2, 0.2, 0, False)
 
 
 def test_diagnosis_of_one_patient_cannot_be_trained_on_in_every_fold():
     cases = [(f"p{i}", name) for i, name in enumerate(["FA"] * 8 + ["PTC"] * 8 + ["NIFTP"])]
-    assert stratified_folds(people(cases), 4, 0.2, 0, False)
+    assert draw_stratified_folds(people(cases), 4, 0.2, 0, False)
     with pytest.raises(DataError, match=r"no patient of NIFTP in its train part: .*only arms of the binary generator"):
-        stratified_folds(people(cases), 4, 0.2, 0, True)
+        draw_stratified_folds(people(cases), 4, 0.2, 0, True)
 
 
 def test_one_class_is_nothing_to_classify():

@@ -10,7 +10,7 @@ import pytest
 from components.core.errors import ConfigError, ThyganError
 from components.core.protocol.lineage import identity
 from components.core.protocol.split_plan import SplitPlan
-from components.split.folds import stratified_folds
+from components.split.folds import draw_stratified_folds
 from components.split.options import SplitOptions
 from components.split.patients import read_patients
 from components.split.stage import run
@@ -54,7 +54,7 @@ def squared_deviations(patients, assignment, folds):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_other_assignment_of_whole_sites_is_more_even(seed):
     table = cohort(random_counts(seed, 6))
-    made = stratified_folds(read_patients(table), 3, 0.2, seed, False, whole_sites=True)
+    made = draw_stratified_folds(read_patients(table), 3, 0.2, seed, False, whole_sites=True)
     strata = [pd.crosstab(table["site"], table[column]) for column in ("label", "diagnosis")]
     patients = pd.concat(strata, axis=1).to_numpy()
     site_of = dict(zip(table["patient"], table["site"], strict=True))
@@ -67,7 +67,7 @@ def test_no_other_assignment_of_whole_sites_is_more_even(seed):
 @pytest.mark.parametrize("folds", [2, 5])
 def test_a_tested_site_is_learnt_from_nowhere_in_its_fold(folds):
     table = cohort(random_counts(7, 24))
-    made = stratified_folds(read_patients(table), folds, 0.2, 0, False, whole_sites=True)
+    made = draw_stratified_folds(read_patients(table), folds, 0.2, 0, False, whole_sites=True)
     site_of = dict(zip(table["patient"], table["site"], strict=True))
     assert sorted(one for parts in made.values() for one in parts["test"]) == sorted(table["patient"])
     for parts in made.values():
@@ -75,14 +75,14 @@ def test_a_tested_site_is_learnt_from_nowhere_in_its_fold(folds):
         assert not tested & {site_of[one] for one in parts["train"] + parts["val"]}
         assert len(parts["train"]) + len(parts["val"]) + len(parts["test"]) == len(table)
         assert 0.1 < len(parts["val"]) / (len(parts["train"]) + len(parts["val"])) < 0.3
-    assert made == stratified_folds(read_patients(table), folds, 0.2, 0, False, whole_sites=True)
+    assert made == draw_stratified_folds(read_patients(table), folds, 0.2, 0, False, whole_sites=True)
 
 
 def test_a_class_at_few_sites_needs_fewer_folds():
     few = {"A": {"PTC": 9}, "B": {"PTC": 9}, "C": {"FA": 3, "PTC": 1}, "D": {"FA": 3}}
     with pytest.raises(ConfigError, match=r"Class 0 is at 2 site\(s\), too few for 3 folds .* at most --folds 2"):
-        stratified_folds(read_patients(cohort(few)), 3, 0.2, 0, False, whole_sites=True)
-    made = stratified_folds(read_patients(cohort(few)), 2, 0.2, 0, False, whole_sites=True)
+        draw_stratified_folds(read_patients(cohort(few)), 3, 0.2, 0, False, whole_sites=True)
+    made = draw_stratified_folds(read_patients(cohort(few)), 2, 0.2, 0, False, whole_sites=True)
     assert sorted(len({one[0] for one in parts["test"]} & {"C", "D"}) for parts in made.values()) == [1, 1]
 
 

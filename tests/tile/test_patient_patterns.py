@@ -1,7 +1,7 @@
 import pytest
 
 from components.core.errors import ConfigError
-from components.tile.patient_patterns import matching_patterns, patient_finder
+from components.tile.patient_patterns import find_patterns, patient_finder
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ def test_patients_of_names(pattern, name, patient):
 
 
 def test_pattern_that_fits_is_found():
-    assert matching_patterns(["1a.jpeg", "1b.jpeg", "20c.jpeg"]) == "tharun-thompson"
-    assert matching_patterns(["TCGA-BJ-A192_0.jpeg", "NIK-A008_0.jpeg"]) == "tcga,nikiforov"
-    assert matching_patterns(["TCGA-BJ-A192_0.jpeg", "slide 4.svs"]) == ""
-    assert matching_patterns([]) == ""
+    assert find_patterns(["1a.jpeg", "1b.jpeg", "20c.jpeg"]) == "tharun-thompson"
+    assert find_patterns(["TCGA-BJ-A192_0.jpeg", "NIK-A008_0.jpeg"]) == "tcga,nikiforov"
+    assert find_patterns(["TCGA-BJ-A192_0.jpeg", "slide 4.svs"]) == ""
+    assert find_patterns([]) == ""
 
 
 @pytest.mark.parametrize(

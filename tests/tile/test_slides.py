@@ -6,7 +6,7 @@ from pyramid import tissue, write_slide
 from components.core.errors import ConfigError
 from components.tile.coords import Crop
 from components.tile.images import UnusableImageError
-from components.tile.sampling import SlideSampling, plan_slide, read_tiles, undersized_slide
+from components.tile.sampling import SlideSampling, plan_slide, read_small_slide, read_tiles
 from components.tile.slide_formats.openslide_formats import OpenSlideReader, is_slide
 from components.tile.slide_reader import Magnification
 from components.tile.slides import Slide
@@ -144,7 +144,7 @@ def test_um_per_px_is_asked_for(tmp_path, slide):
 def test_slide_is_smaller_than_a_tile_or_has_one(tmp_path, side, small):
     write_slide(tmp_path / "s.tif", tissue(side, 300, [(0, 0, side, 300)]), mpp=0.25)
     slide = open_slide(tmp_path / "s.tif")
-    assert (undersized_slide(slide, AT_HALF) is not None) == small
+    assert (read_small_slide(slide, AT_HALF) is not None) == small
     if not small:
         assert len(plan_slide(slide, AT_HALF, SlideSampling(), "s").squares) == 2
 

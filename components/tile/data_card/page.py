@@ -77,11 +77,11 @@ def _stain_panel(site: str, stain: Mapping[str, Any], highest: float) -> dict[st
     panel = {"site": site, "tiles": stain["tiles"], "tissue_percent": 100 * stain["tissue_share"]}
     if stain["mean_od"] is None:
         return {**panel, "swatches": [], "channels": []}
-    swatches = [{"colour": _transmitted_colour(stain["mean_od"]), "lines": ["tissue, mean"]}]
+    swatches = [{"colour": _colour_of_densities(stain["mean_od"]), "lines": ["tissue, mean"]}]
     for name, strength in zip(("haematoxylin", "eosin"), stain["strengths"] or (), strict=False):
         vector = stain[name]
         numbers = " ".join(f"{density:.2f}" for density in vector)
-        colour = _transmitted_colour([max(0.0, strength * density) for density in vector])
+        colour = _colour_of_densities([max(0.0, strength * density) for density in vector])
         swatches.append({"colour": colour, "lines": [name, numbers, f"strength {strength:.2f}"]})
     spreads = stain["od_spread"] or [None] * len(_CHANNELS)
     channels = [
@@ -96,7 +96,7 @@ def _stain_panel(site: str, stain: Mapping[str, Any], highest: float) -> dict[st
     return {**panel, "swatches": swatches, "channels": channels}
 
 
-def _transmitted_colour(densities: Sequence[float]) -> str:
+def _colour_of_densities(densities: Sequence[float]) -> str:
     """The colour of LIGHT behind tissue of such optical densities."""
     return "#" + "".join(f"{min(255, round(LIGHT * math.exp(-density))):02x}" for density in densities)
 
