@@ -1,4 +1,4 @@
-"""The losses through torch.compile, used only where their gradients are those of the plain functions."""
+"""The losses through torch.compile, used only where their gradients equal those of the plain functions."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -16,43 +16,46 @@ NAMES = ("generator_loss", "path_lengths", "fake_loss", "real_loss", "r1_penalty
 _TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 5e-2}  # relative, of the whole gradient
 
 
-def compile_losses(training: GanTrainer, draws: Draws, part: MicroBatch, backend: str = "inductor") -> Any:
-    """The functions of `losses`, compiled by a backend of torch.compile; or the plain ones, as `proven` decides."""
+def compile_losses(trainer: GanTrainer, draws: Draws, part: MicroBatch, backend: str = "inductor") -> Any:
+    """The functions of `losses`, compiled by a backend of torch.compile if their gradients are right, else plain."""
     compiled = {name: torch.compile(getattr(losses, name), backend=backend) for name in NAMES}
-    return proven(SimpleNamespace(**compiled), training, draws, part)
+    return select_losses(SimpleNamespace(**compiled), trainer, draws, part)
 
 
-def proven(compiled: Any, training: GanTrainer, draws: Draws, part: MicroBatch) -> Any:
-    """The compiled functions if they have the gradients of the plain ones, else those; with a word of why.
+def select_losses(compiled: Any, trainer: GanTrainer, draws: Draws, part: MicroBatch) -> Any:
+    """The compiled functions if their gradients equal those of the plain ones, else the plain ones; logs which.
 
     Args:
-        compiled: Has a function for each of `NAMES`.
-        training: Its networks are used and left as they are.
-        draws: To compare with.
-        part: Of the draws.
+        compiled: Namespace with a function for each of `NAMES`.
+        trainer: Training whose networks compute the gradients; it stays unchanged.
+        draws: Random inputs of the comparison.
+        part: Part of the batch to compare with.
     """
-    w_avg = training.G.mapping.w_avg.clone()
+    w_avg = trainer.G.mapping.w_avg.clone()
     try:
-        differences = {name: _difference(training, name, draws, part, getattr(compiled, name)) for name in NAMES}
-    except Exception as error:  # whatever a compiler raises: the plain functions need none
+        differences = {name: _difference(trainer, name, draws, part, getattr(compiled, name)) for name in NAMES}
+    except Exception as error:  # a compiler may raise anything; the plain functions need none
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        log(f"torch.compile failed ({reason}): training without it.")
+        log(f"torch.compile failed ({reason}): training without it.", "warning")
         return losses
     finally:
-        training.G.mapping.w_avg.copy_(w_avg)
-        for network in (training.G, training.D):
+        trainer.G.mapping.w_avg.copy_(w_avg)
+        for network in (trainer.G, trainer.D):
             network.zero_grad(set_to_none=True)
-    limit = _TOLERANCE[training.settings.precision]
-    if wrong := [f"{name} by {found:.1e}" for name, found in differences.items() if not found <= limit]:
-        log(f"Compiled gradients differ from the plain ones ({', '.join(wrong)}): training without torch.compile.")
+    limit = _TOLERANCE[trainer.config.precision]
+    if wrong := [f"{name} by {error:.1e}" for name, error in differences.items() if not error <= limit]:
+        log(
+            f"Compiled gradients differ from the plain ones ({', '.join(wrong)}): training without torch.compile.",
+            "warning",
+        )
         return losses
     log(f"torch.compile: gradients differ by {max(differences.values()):.1e} at most, relative.")
     return compiled
 
 
-def _difference(training: GanTrainer, name: str, draws: Draws, part: MicroBatch, function: Callable[..., Any]) -> float:
-    """Relative difference of the gradients of a compiled function and the plain one."""
-    G, D = training.G, training.D
+def _difference(trainer: GanTrainer, name: str, draws: Draws, part: MicroBatch, function: Callable[..., Any]) -> float:
+    """Relative difference between the gradients of a compiled function and the plain one."""
+    G, D = trainer.G, trainer.D
     network: nn.Module = G if name in ("generator_loss", "path_lengths") else D
     G.requires_grad_(network is G)
     D.requires_grad_(network is D)
@@ -63,7 +66,7 @@ def _difference(training: GanTrainer, name: str, draws: Draws, part: MicroBatch,
         "real_loss": lambda: (D, *draws.real(part), draws.view("real", part)),
         "r1_penalty": lambda: (D, *draws.real(part), draws.view("r1", part)),
     }
-    plain, other = (_gradient(network, one, arguments[name]()) for one in (getattr(losses, name), function))
+    plain, other = (_gradient(network, loss, arguments[name]()) for loss in (getattr(losses, name), function))
     return ((plain - other).norm() / plain.norm()).item()
 
 
@@ -71,5 +74,5 @@ def _gradient(network: nn.Module, function: Callable[..., Any], arguments: tuple
     network.zero_grad(set_to_none=True)
     result = function(*arguments)
     (result[0] if isinstance(result, tuple) else result).mean().backward()
-    gradients = (torch.zeros_like(one) if one.grad is None else one.grad for one in network.parameters())
-    return torch.cat([one.flatten() for one in gradients])
+    gradients = (torch.zeros_like(value) if value.grad is None else value.grad for value in network.parameters())
+    return torch.cat([gradient.flatten() for gradient in gradients])

@@ -20,23 +20,23 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes, seen from one of them. Every process calls every method when the others do.
+    """All processes of a training, seen from one of them. Every process calls every method when the others do.
 
     Attributes:
-        rank: Which this is; 0 leads: it alone writes and speaks.
-        size: How many there are.
+        rank: Rank of this process; rank 0 alone writes files and log lines.
+        size: Number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     @property
-    def is_leader(self) -> bool:
-        """Whether this one writes."""
+    def is_rank0(self) -> bool:
+        """True in the process that writes."""
         return self.rank == 0
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Sum over the processes, as a tensor of its own."""
+        """Sum over the processes, in a new tensor."""
         if self.size == 1:
             return tensor
         total = tensor.clone()
@@ -44,44 +44,44 @@ class ProcessGroup:
         return total
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces float32 tensors by their mean over the processes, in one exchange."""
+        """Replaces float32 tensors by their mean over the processes, in one all-reduce."""
         if self.size == 1:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(flat)
-        for tensor, mean in zip(tensors, (flat / self.size).split([one.numel() for one in tensors]), strict=True):
+        for tensor, mean in zip(tensors, (flat / self.size).split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Everyone's tensors of one shape, [size, …]."""
+        """The tensors of all processes, which have one shape, as [size, …]."""
         if self.size == 1:
             return tensor[None]
-        everyones = [torch.empty_like(tensor) for _ in range(self.size)]
-        dist.all_gather(everyones, tensor)
-        return torch.stack(everyones)
+        tensors = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(tensors, tensor)
+        return torch.stack(tensors)
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """For each flag, whether it is set in any process. No GPU is waited for."""
+        """For each flag, whether it is set in any process. Does not wait for a GPU."""
         if self.size == 1:
             return flags
-        raised = torch.tensor(flags, dtype=torch.uint8)
-        dist.all_reduce(raised, dist.ReduceOp.MAX)
-        return tuple(raised.bool().tolist())
+        total = torch.tensor(flags, dtype=torch.uint8)
+        dist.all_reduce(total, dist.ReduceOp.MAX)
+        return tuple(total.bool().tolist())
 
-    def lead(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns in the leader, in all processes; tensors on the CPU.
+    def run_on_rank0(self, function: Callable[[], Any]) -> Any:
+        """Calls a function in rank 0 and returns its result in all processes; tensors on the CPU.
 
         Args:
-            work: Called by the leader; returns nested dicts, lists and tuples of tensors, numbers and texts.
+            function: Function without arguments; returns nested dicts, lists and tuples of tensors, numbers and texts.
 
         Raises:
-            ThyganError: In the leader what `work` raised, in the others that it did.
+            ThyganError: The error of `function` in rank 0, and a TrainingError about it in the others.
         """
         if self.size == 1:
-            return work()
+            return function()
         if self.rank == 0:
             try:
-                value = work()
+                value = function()
             except ThyganError as error:
                 self._send({"error": str(error)})
                 raise
@@ -89,13 +89,13 @@ class ProcessGroup:
             return value
         received = self._receive()
         if "error" in received:
-            raise TrainingError(f"Process 0 has stopped: {received['error']}")
+            raise TrainingError(f"Process 0 stopped: {received['error']}")
         return received["value"]
 
-    def _send(self, value: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         tensors: dict[str, Tensor] = {}
-        tree = flatten(value, tensors)
-        shapes = [[name, str(one.dtype).removeprefix("torch."), list(one.shape)] for name, one in tensors.items()]
+        tree = flatten(message, tensors)
+        shapes = [[name, str(value.dtype).removeprefix("torch."), list(value.shape)] for name, value in tensors.items()]
         text = torch.frombuffer(bytearray(json.dumps([tree, shapes]).encode()), dtype=torch.uint8)
         for tensor in (torch.tensor(len(text)), text, *tensors.values()):
             dist.broadcast(tensor, src=0)
@@ -115,13 +115,13 @@ class ProcessGroup:
 
 @contextmanager
 def init_distributed(device_name: str) -> Iterator[tuple[ProcessGroup, torch.device]]:
-    """The team that torchrun's environment names, else a team of one; and this process's device.
+    """The processes that torchrun started, or this one alone; and this process's device.
 
     Args:
-        device_name: auto, cpu, cuda or cuda:N. Of several processes each takes the GPU of its local rank.
+        device_name: auto, cpu, cuda or cuda:N. With several processes, each takes the GPU of its local rank.
 
     Raises:
-        ConfigError: The device is not there.
+        ConfigError: This machine does not have the device.
     """
     if not all(name in os.environ for name in _VARIABLES) or int(os.environ["WORLD_SIZE"]) == 1:
         yield ProcessGroup(), pick_device(device_name)
@@ -130,7 +130,7 @@ def init_distributed(device_name: str) -> Iterator[tuple[ProcessGroup, torch.dev
     if device.type == "cuda":
         device = pick_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(device)
-    # Small messages between the hosts take the CPU's way, so that asking them does not wait for a GPU.
+    # Small messages between the hosts go through gloo, so that they do not wait for a GPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield ProcessGroup(dist.get_rank(), dist.get_world_size()), device

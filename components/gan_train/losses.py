@@ -17,19 +17,19 @@ from components.core.stylegan2.augment import Augmentation
 PATH_LENGTH_DECAY = 0.01
 PATH_LENGTH_SHRINK = 2  # the batch is divided by it, as the second derivative takes memory
 
-View = Callable[[Tensor], Tensor]  # what the discriminator sees of images
+View = Callable[[Tensor], Tensor]  # augmentation between the images and the discriminator
 
 
 @dataclass(frozen=True)
 class Latents:
-    """What one call of the generator in training takes.
+    """The inputs of one call of the generator in training.
 
     Attributes:
-        z: [N, z_dim].
+        z: Latents [N, z_dim].
         c: Label vectors [N, c_dim].
         z_mix: Second latents [N, z_dim] for style mixing; None = no mixing in this call.
-        cutoff: First w that the second latents replace.
-        noise: Fresh noise [N, 1, r, r] in the place of each stored one, by its name; None = the stored noise.
+        cutoff: Index of the first w that the second latents replace.
+        noise: Fresh noise [N, 1, r, r] by the name of the stored noise it replaces; None = the stored noise.
     """
 
     z: Tensor
@@ -41,7 +41,7 @@ class Latents:
 
 @dataclass(frozen=True)
 class Augmented:
-    """Images through the augmentation pipe, with parameters that were drawn before."""
+    """The augmentation pipe with parameters drawn beforehand."""
 
     pipe: AugmentPipe
     how: Augmentation
@@ -51,8 +51,8 @@ class Augmented:
         return self.pipe.augment(images, self.how)
 
 
-def unchanged(images: Tensor) -> Tensor:
-    """The view without augmentation."""
+def no_augmentation(images: Tensor) -> Tensor:
+    """The images as they are."""
     return images
 
 
@@ -66,19 +66,21 @@ def map_latents(G: Generator, latents: Latents) -> Tensor:
 
 
 def synthesize(G: Generator, ws: Tensor, noise: Mapping[str, Tensor] | None) -> Tensor:
-    """Images of ws. Noise that is drawn outside keeps this a function of tensors."""
+    """Images of ws. Noise comes as an argument, so that this is a function of tensors."""
     if noise is None:
         return G.synthesis(ws, noise_mode="const")
     return torch.func.functional_call(G.synthesis, dict(noise), (ws,), {"noise_mode": "const"})
 
 
-def generator_loss(G: Generator, D: Discriminator, latents: Latents, view: View = unchanged) -> tuple[Tensor, Tensor]:
+def generator_loss(
+    G: Generator, D: Discriminator, latents: Latents, view: View = no_augmentation
+) -> tuple[Tensor, Tensor]:
     """Non-saturating loss softplus(-D(G(z))); also the logits [N, 1]."""
     logits = D(view(synthesize(G, map_latents(G, latents), latents.noise)), latents.c)
     return F.softplus(-logits).mean(), logits.detach()
 
 
-def fake_loss(G: Generator, D: Discriminator, latents: Latents, view: View = unchanged) -> tuple[Tensor, Tensor]:
+def fake_loss(G: Generator, D: Discriminator, latents: Latents, view: View = no_augmentation) -> tuple[Tensor, Tensor]:
     """The discriminator's loss on fakes, softplus(D(G(z))); also the logits [N, 1]."""
     with torch.no_grad():
         fake = view(synthesize(G, map_latents(G, latents), latents.noise))
@@ -86,13 +88,13 @@ def fake_loss(G: Generator, D: Discriminator, latents: Latents, view: View = unc
     return F.softplus(logits).mean(), logits.detach()
 
 
-def real_loss(D: Discriminator, real: Tensor, c: Tensor, view: View = unchanged) -> tuple[Tensor, Tensor]:
+def real_loss(D: Discriminator, real: Tensor, c: Tensor, view: View = no_augmentation) -> tuple[Tensor, Tensor]:
     """The discriminator's loss on reals, softplus(-D(x)); also the logits [N, 1]."""
     logits = D(view(real), c)
     return F.softplus(-logits).mean(), logits.detach()
 
 
-def r1_penalty(D: Discriminator, real: Tensor, c: Tensor, view: View = unchanged) -> tuple[Tensor, Tensor]:
+def r1_penalty(D: Discriminator, real: Tensor, c: Tensor, view: View = no_augmentation) -> tuple[Tensor, Tensor]:
     """Squared norm [N] of the logits' gradient in the images before augmentation; also the logits [N, 1]."""
 
     def total(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,29 +109,29 @@ def path_lengths(G: Generator, latents: Latents, pl_noise: Tensor) -> Tensor:
     """Length [N] of the image's derivative in w, along a random direction (equation 4).
 
     Args:
-        G: The generator.
-        latents: Of N images.
-        pl_noise: Standard normal [N, C, H, W].
+        G: Generator.
+        latents: Latents of N images.
+        pl_noise: Standard normal directions [N, C, H, W].
     """
     direction = pl_noise / (pl_noise.shape[2] * pl_noise.shape[3]) ** 0.5
 
-    def projected(ws: Tensor) -> Tensor:
+    def projection(ws: Tensor) -> Tensor:
         return (synthesize(G, ws, latents.noise) * direction).sum()
 
-    jacobian = torch.func.grad(projected)(map_latents(G, latents))  # [N, num_ws, w_dim]
+    jacobian = torch.func.grad(projection)(map_latents(G, latents))  # [N, num_ws, w_dim]
     return jacobian.square().sum(dim=2).mean(dim=1).sqrt()
 
 
 def path_penalty(lengths: Tensor, mean: Tensor, batch_mean: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Penalty [n] on lengths that differ from their moving mean a, and the moved mean.
 
-    The gradient flows through this step's move of the mean too. It is written out, because the move is the whole
+    The gradient flows through this step's update of the mean, too. It is written out, because the update is the whole
     batch's, of which these lengths may be a part: d/dl of mean (l - a)², a = lerp(a, mean l, 0.01).
 
     Args:
-        lengths: [n], of the batch or of a part of it.
-        mean: The moving mean before this step.
-        batch_mean: Mean length of the whole batch; None = `lengths` are the batch.
+        lengths: Path lengths [n] of the batch, or of a part of it.
+        mean: Moving mean before this step.
+        batch_mean: Mean length of the whole batch; None = `lengths` are the whole batch.
     """
     lengths_now = lengths.detach()
     batch_mean = lengths_now.mean() if batch_mean is None else batch_mean

@@ -1,20 +1,27 @@
-"""The training as one HTML page: what it drew over time, and its curves."""
+"""A training for the eye: grids of images, the HTML page, and the description that a dry run prints."""
 
-import html
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
-from components.core.data.archive import Pixels
-from components.core.html.css import PAGE_CSS
+from components.core.data.images import Pixels
 from components.core.html.lines import line_chart
 from components.core.html.pictures import data_uri
+from components.core.html.render import render_page
+from components.core.records.gan_train import GanRecord
+from components.core.stylegan2 import Generator
+from components.core.stylegan2.sampling import latents, one_hot
+from components.gan_train.config import TrainingConfig
+from components.gan_train.dataset import Tiles
+from components.gan_train.distributed import ProcessGroup
+from components.gan_train.memory import MemoryEstimate
 
-Rows = Sequence[dict[str, Any]]
-
-_GRIDS, _GRID_PX = 7, 1024  # grids shown at most, and their width at most: the full ones lie in the folder
+_WIDTH_PX, _MIN_COLUMNS, _MAX_COLUMNS, _MIN_ROWS = 512, 8, 16, 4  # of a grid
+_PAGE_GRIDS, _PAGE_GRID_PX = 7, 1024  # largest number and width of grids on the page; the full ones are in the folder
 _CHARTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("Losses", {"loss_g": "generator", "loss_d": "discriminator"}),
     ("Discriminator's scores", {"score_real": "real", "score_fake": "generated"}),
@@ -23,72 +30,138 @@ _CHARTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("Augmentation", {"augment_p": "p", "sign_real": "r_t"}),
     ("Recall of thumbnails", {"recall": "recall"}),
 )
-_FACTS = (
-    ("Training", "kimg", "{:g} kimg"),
-    ("Tiles", "tiles", "{}"),
-    ("Resolution", "resolution", "{} px"),
-    ("Batch", "batch", "{}"),
-    ("R1 gamma", "gamma", "{:.4g}"),
-    ("Augmentation", "augment", "{}"),
-    ("Precision", "precision", "{}"),
-    ("Learning rate", "learning_rate", "{:g}"),
-    ("Parameters of the generator", "parameters_g", "{:,}"),
-    ("Parameters of the discriminator", "parameters_d", "{:,}"),
-    ("Device", "device", "{}"),
-    ("Time", "sec_per_kimg", "{:.3g} s per kimg"),
-    ("Seed", "seed", "{}"),
-)
-_STYLE = """
-figure.grid { margin: 0 0 1.2rem } figure.grid img { width: 100%; border-radius: 4px }
-figure.grid figcaption { color: var(--soft) } img.small { image-rendering: pixelated }
-td:first-child { color: var(--soft) }
-"""
 
 
-def draw_page(
-    title: str,
-    record: dict[str, Any],
-    classes: Sequence[str],
-    reals: Pixels,
-    fakes: Sequence[tuple[float, Pixels]],
-    ticks: Rows,
+class SampleGrid:
+    """A grid of images with one class per row, which shows the same latents at every snapshot.
+
+    Attributes:
+        columns: Number of images per row.
+        classes: Class of each image, row by row.
+    """
+
+    def __init__(self, resolution: int, c_dim: int) -> None:
+        self.columns = min(max(_WIDTH_PX // resolution, _MIN_COLUMNS), _MAX_COLUMNS)
+        class_count = max(c_dim, 1)
+        rows_per_class = -(-_MIN_ROWS // class_count)
+        self.classes = np.repeat(np.arange(class_count), rows_per_class * self.columns)
+
+    @torch.no_grad()
+    def fakes(self, G_ema: Generator, device: torch.device, batch: int) -> Pixels:
+        """Images of the averaged generator for the grid's latents, with the stored noise."""
+        z = torch.from_numpy(latents(range(len(self.classes)), G_ema.z_dim)).float()
+        c = one_hot(self.classes.tolist(), G_ema.c_dim)
+        parts = [
+            G_ema(z[start : start + batch].to(device), c[start : start + batch].to(device), noise_mode="const").cpu()
+            for start in range(0, len(z), batch)
+        ]
+        return self._mosaic(torch.cat(parts))
+
+    def reals(self, tiles: Tiles) -> Pixels:
+        """Training tiles of each row's class; a class with few tiles repeats them."""
+        rng = np.random.default_rng(0)
+        indices = np.empty(len(self.classes), dtype=np.int64)
+        for number in np.unique(self.classes):
+            cells = self.classes == number
+            indices[cells] = np.resize(rng.permutation(np.flatnonzero(tiles.labels == number)), cells.sum())
+        return self._mosaic(tiles.images[torch.from_numpy(indices)].float() / 127.5 - 1)
+
+    def _mosaic(self, images: Tensor) -> Pixels:
+        pixels = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)  # [rows · columns, 3, R, R]
+        _, channels, side, _ = pixels.shape
+        rows = pixels.view(-1, self.columns, channels, side, side).permute(0, 3, 1, 4, 2)
+        return rows.reshape(-1, self.columns * side, channels).contiguous().numpy()
+
+
+def page_html(
+    title: str, record: GanRecord, classes: Sequence[str], reals: Pixels, fakes: Sequence[tuple[float, Pixels]]
 ) -> str:
-    """The page.
+    """The page of a training.
 
     Args:
-        title: Its heading.
-        record: The stage's record.
-        classes: Names in the order of the grids' rows; empty = unconditional.
+        title: Title of the page.
+        record: Record of the stage.
+        classes: Names of the classes in the order of the grids' rows; empty = unconditional.
         reals: Grid of training tiles.
-        fakes: kimg and grid of each snapshot.
-        ticks: Rows of the statistics.
+        fakes: Position in kimg and grid of each snapshot.
     """
-    rows = "".join(
-        f"<tr><td>{label}</td><td>{html.escape(form.format(record[key]))}</td></tr>" for label, key, form in _FACTS
-    )
-    stopped = f"<p><strong>Ended early.</strong> {html.escape(record['stopped'])}</p>" if record["stopped"] else ""
-    order = f"Classes from the top row down: {', '.join(classes)}. " if classes else ""
-    shown = sorted({round(place) for place in np.linspace(0, len(fakes) - 1, min(_GRIDS, len(fakes)))}, reverse=True)
-    grids = "".join(_figure(fakes[place][1], f"generated after {fakes[place][0]:g} kimg") for place in shown)
-    charts = "".join(
-        line_chart(name, {said: [(row["kimg"], row[key]) for row in ticks] for key, said in series.items()}, "kimg")
-        for name, series in _CHARTS
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{PAGE_CSS}{_STYLE}</style><body><main><h1>{html.escape(title)}</h1>"
-        f"{stopped}<p>{html.escape(order)}The latents are the same in every grid of generated tiles.</p>"
-        f'<table>{rows}</table><h2>Curves</h2><div class="charts">{charts}</div>'
-        f"<h2>Tiles</h2>{_figure(reals, 'training tiles')}{grids}</main></body></html>\n"
+    last, count = len(fakes) - 1, min(_PAGE_GRIDS, len(fakes))
+    newest_first = sorted({round(index) for index in np.linspace(0, last, count)}, reverse=True)
+    grids = [(reals, "training tiles")]
+    grids += [(fakes[index][1], f"generated after {fakes[index][0]:g} kimg") for index in newest_first]
+    charts = [
+        line_chart(
+            name,
+            {label: [(row.kimg, getattr(row, key)) for row in record.ticks] for key, label in keys.items()},
+            "kimg",
+        )
+        for name, keys in _CHARTS
+    ]
+    return render_page(
+        __package__,
+        "page.html.j2",
+        title=title,
+        stopped=record.stopped,
+        classes=classes,
+        facts=_facts(record),
+        charts=charts,
+        grids=[_figure(grid, caption) for grid, caption in grids],
     )
 
 
-def _figure(grid: Pixels, caption: str) -> str:
+def describe_training(
+    config: TrainingConfig, tiles: Tiles, group: ProcessGroup, device: str, start: str, checkpoints: str
+) -> str:
+    """The resolved configuration, the number of parameters and the estimated memory, as lines.
+
+    Args:
+        config: Configuration of the training.
+        tiles: Training tiles.
+        group: Processes of the training.
+        device: Name of the device.
+        start: Networks that the training starts from.
+        checkpoints: Folder or address of the checkpoints.
+    """
+    data_bytes = tiles.images.nbytes if device.startswith("cuda") else 0
+    estimate = MemoryEstimate(config, tiles.c_dim, tiles.resolution, data_bytes)
+    rounds = config.batch // (config.batch_gpu * group.size)
+    facts = {
+        "tiles": f"{len(tiles.labels)} of {tiles.resolution} px",
+        "classes": ", ".join(str(entry["name"]) for entry in tiles.classes) or "none: unconditional",
+        "device": f"{device}, {group.size} process(es), {rounds} micro-batch(es) each",
+        "generator": f"{estimate.parameters[0]:,} parameters",
+        "discriminator": f"{estimate.parameters[1]:,} parameters",
+        "memory": f"about {estimate.gb(config.batch_gpu):.2g} GiB per process, beside that of the libraries",
+        "starts from": start,
+        "checkpoints": checkpoints,
+    }
+    values = {**facts, **asdict(config)}
+    width = max(len(name) for name in values)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in values.items())
+
+
+def _facts(record: GanRecord) -> list[tuple[str, str]]:
+    return [
+        ("Training", f"{record.kimg:g} kimg"),
+        ("Tiles", str(record.tiles)),
+        ("Resolution", f"{record.resolution} px"),
+        ("Batch", str(record.batch)),
+        ("R1 gamma", f"{record.gamma:.4g}"),
+        ("Augmentation", record.augment),
+        ("Precision", record.precision),
+        ("Learning rate", f"{record.learning_rate:g}"),
+        ("Parameters of the generator", f"{record.parameters_g:,}"),
+        ("Parameters of the discriminator", f"{record.parameters_d:,}"),
+        ("Device", record.device),
+        ("Time", f"{record.sec_per_kimg:.3g} s per kimg"),
+        ("Seed", str(record.seed)),
+    ]
+
+
+def _figure(grid: Pixels, caption: str) -> dict[str, str]:
     image = Image.fromarray(grid)
-    small = image.width <= _GRID_PX
-    if not small:
-        image = image.resize((_GRID_PX, round(image.height * _GRID_PX / image.width)), Image.Resampling.LANCZOS)
-    return (
-        f'<figure class="grid"><img{" class=small" if small else ""} alt="{caption}" src="{data_uri(np.array(image))}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
+    is_small = image.width <= _PAGE_GRID_PX
+    if not is_small:
+        height = round(image.height * _PAGE_GRID_PX / image.width)
+        image = image.resize((_PAGE_GRID_PX, height), Image.Resampling.LANCZOS)
+    return {"source": data_uri(np.array(image)), "caption": caption, "image_class": "small" if is_small else ""}

@@ -1,7 +1,7 @@
-"""Everything random in an iteration: a function of the seed and of the images seen before it.
+"""Everything random in an iteration, as a function of the seed and the number of images seen before it.
 
-Numbers belong to the samples of the whole batch. A process, or a micro-batch of it, takes its part of them, so that
-neither how many processes there are nor how much memory they have changes what is drawn.
+Random numbers belong to the samples of the whole batch. A process, or a micro-batch of it, takes its share of them, so
+that neither the number of processes nor their memory changes the numbers.
 """
 
 from dataclasses import dataclass
@@ -14,47 +14,51 @@ from torch import Tensor
 from components.core.stylegan2 import AugmentPipe, Generator
 from components.core.stylegan2.augment.draws import Random
 from components.gan_train.dataset import Indices, InfiniteSampler, Tiles
-from components.gan_train.losses import PATH_LENGTH_SHRINK, Augmented, Latents, View, unchanged
+from components.gan_train.losses import PATH_LENGTH_SHRINK, Augmented, Latents, View, no_augmentation
 
-PHASES = ("g_main", "g_reg", "d_main")  # that call the generator
-VIEWS = ("g_main", "fake", "real", "r1")  # calls of the discriminator
+G_CALLS = ("g_main", "g_reg", "d_main")  # phases that call the generator
+D_CALLS = ("g_main", "fake", "real", "r1")  # calls of the discriminator
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """One of `of` equal parts of a batch: every `of`-th sample from `index` on.
+    """One of `count` equal parts of a batch: every `count`-th sample from `index` on.
 
-    Groups of the mini-batch deviation are strided likewise, so they are those of the undivided batch wherever a part
-    is divisible by the group's size.
+    Groups of the mini-batch deviation are strided likewise, so they equal those of the undivided batch wherever a part
+    is divisible by the size of a group.
+
+    Attributes:
+        index: Number of this part, from 0.
+        count: Number of parts.
     """
 
     index: int = 0
-    of: int = 1
+    count: int = 1
 
     @property
     def samples(self) -> slice:
-        """Its samples."""
-        return slice(self.index, None, self.of)
+        """The samples of this part, within the batch."""
+        return slice(self.index, None, self.count)
 
 
 class Draws(Protocol):
-    """What is random in one iteration, by phase and part."""
+    """The random inputs of one iteration, by phase and part of the batch."""
 
     def latents(self, phase: str, part: MicroBatch) -> Latents:
-        """Of `phase`; g_reg takes half the batch."""
+        """Latents of a phase; g_reg uses half the batch."""
 
     def real(self, part: MicroBatch) -> tuple[Tensor, Tensor]:
         """Images [n, 3, R, R] and label vectors [n, c_dim], the same in all phases of D."""
 
     def pl_noise(self, part: MicroBatch) -> Tensor:
-        """Standard normal [n, 3, R, R] of g_reg."""
+        """Standard normal directions [n, 3, R, R] of g_reg."""
 
     def view(self, call: str, part: MicroBatch) -> View:
-        """What the discriminator sees in one of its calls."""
+        """Augmentation of the images in one call of the discriminator."""
 
 
 class IterationInputs:
-    """The draws of one iteration."""
+    """The random inputs of one iteration, drawn from the seed and the number of images seen."""
 
     def __init__(
         self,
@@ -72,52 +76,54 @@ class IterationInputs:
         self._tiles, self._G, self._pipe, self._device, self._batch = tiles, G, pipe, device, batch
         rng = np.random.default_rng([seed, images_seen])
         self._latents = {}
-        for phase in PHASES:
+        for phase in G_CALLS:
             n = batch // PATH_LENGTH_SHRINK if phase == "g_reg" else batch
             z = torch.from_numpy(rng.standard_normal((2, n, G.z_dim), dtype=np.float32))
             c = tiles.one_hot(order.random_labels(rng, n))
             is_mixed, cutoff = rng.random() < style_mixing, int(rng.integers(1, G.num_ws))
             self._latents[phase] = Latents(z[0], c, z[1] if is_mixed else None, cutoff)
-        self._noise_seeds = rng.integers(2**63, size=(len(PHASES), batch))
+        self._noise_seeds = rng.integers(2**63, size=(len(G_CALLS), batch))
         self._pl_seeds = rng.integers(2**63, size=batch // PATH_LENGTH_SHRINK)
-        self._view_seeds = rng.integers(2**63, size=len(VIEWS))
+        self._view_seeds = rng.integers(2**63, size=len(D_CALLS))
         self._reals = order.at(range(images_seen, images_seen + batch))
 
     def latents(self, phase: str, part: MicroBatch) -> Latents:
-        """The part's latents with its noise, on the device."""
-        all_ = self._latents[phase]
+        """Latents of the part with their noise, on the device."""
+        batch = self._latents[phase]
         z, c, z_mix = (
-            None if one is None else one[part.samples].to(self._device, non_blocking=True)
-            for one in (all_.z, all_.c, all_.z_mix)
+            None if value is None else value[part.samples].to(self._device, non_blocking=True)
+            for value in (batch.z, batch.c, batch.z_mix)
         )
         assert z is not None and c is not None
-        seeds = self._noise_seeds[PHASES.index(phase), : len(all_.z)][part.samples]
-        return Latents(z, c, z_mix, all_.cutoff, self._noise(seeds))
+        seeds = self._noise_seeds[G_CALLS.index(phase), : len(batch.z)][part.samples]
+        return Latents(z, c, z_mix, batch.cutoff, self._noise(seeds))
 
     def real(self, part: MicroBatch) -> tuple[Tensor, Tensor]:
-        """The part's tiles, on the device."""
+        """Tiles of the part, on the device."""
         tile, orientation = self._reals
         return self._tiles.reals(tile[part.samples], orientation[part.samples], self._device)
 
     def pl_noise(self, part: MicroBatch) -> Tensor:
-        """The part's directions."""
+        """Directions of the part."""
         side = self._tiles.resolution
         flat = self._normal(self._pl_seeds[part.samples], self._G.img_channels * side * side)
         return flat.view(-1, self._G.img_channels, side, side)
 
     def view(self, call: str, part: MicroBatch) -> View:
-        """The part's augmentation."""
+        """Augmentation of the part."""
         if self._pipe is None:
-            return unchanged
+            return no_augmentation
         side = self._tiles.resolution
         n = len(range(self._batch)[part.samples])
         like = torch.empty((), device=self._device).expand(n, self._G.img_channels, side, side)
-        source = _PartOf(Random(_cpu_rng(self._view_seeds[VIEWS.index(call)])), self._batch, part)
+        source = _PartRandom(Random(_cpu_rng(self._view_seeds[D_CALLS.index(call)])), self._batch, part)
         return Augmented(self._pipe, self._pipe.draw(like, source))
 
     def _noise(self, seeds: Indices) -> dict[str, Tensor]:
-        """Noise inputs by name, [n, 1, r, r]; one draw per sample."""
-        shapes = {name: one.shape for name, one in self._G.synthesis.named_buffers() if name.endswith("noise_const")}
+        """Noise inputs by name, [n, 1, r, r]; every sample has its own seed."""
+        shapes = {
+            name: value.shape for name, value in self._G.synthesis.named_buffers() if name.endswith("noise_const")
+        }
         rows = self._normal(seeds, sum(shape.numel() for shape in shapes.values()))
         fields = rows.split([shape.numel() for shape in shapes.values()], dim=1)
         return {name: field.view(-1, 1, *shapes[name]) for name, field in zip(shapes, fields, strict=True)}
@@ -132,24 +138,24 @@ class IterationInputs:
 
 
 @dataclass(frozen=True)
-class _PartOf:
-    """A part's share of raw numbers that are drawn for the batch. A field of noise is drawn for the part alone."""
+class _PartRandom:
+    """Random numbers of a part: its share of the batch's. Only a field of noise is drawn for the part alone."""
 
-    whole: Random
+    random: Random
     batch: int
     part: MicroBatch
 
     def uniform(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        return self.whole.uniform(name, (self.batch, *shape[1:]))[self.part.samples]
+        return self.random.uniform(name, (self.batch, *shape[1:]))[self.part.samples]
 
     def normal(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        return self.whole.normal(name, (self.batch, *shape[1:]))[self.part.samples]
+        return self.random.normal(name, (self.batch, *shape[1:]))[self.part.samples]
 
     def gate(self, name: str, n: int, probability: float) -> Tensor:
-        return self.whole.gate(name, self.batch, probability)[self.part.samples]
+        return self.random.gate(name, self.batch, probability)[self.part.samples]
 
     def seed(self) -> int:
-        return self.whole.seed() + self.part.index
+        return self.random.seed() + self.part.index
 
 
 def _cpu_rng(seed: int) -> torch.Generator:

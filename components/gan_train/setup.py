@@ -1,4 +1,4 @@
-"""A training as it is begun or taken up again, in each of its processes."""
+"""A training as it starts or resumes, in each of its processes."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,130 +7,131 @@ from typing import Any
 
 import torch
 
+from components.core.checkpoint.checkpoint_store import CheckpointStore
+from components.core.checkpoint.fingerprint import runtime_fingerprint
 from components.core.errors import DataError
 from components.core.runtime.progress import log
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.presets import PRESETS
 from components.core.stylegan2.transfer import Start, State, transfer
-from components.gan_train.checkpoint import Checkpoints
-from components.gan_train.compile_losses import compile_losses
-from components.gan_train.config import GanOptions, TrainingConfig, for_resume, resolve
+from components.gan_train.checkpoint import CHECKPOINT
+from components.gan_train.config import TrainingConfig, for_resume, resolve, resume_identity, upgrade_identity
 from components.gan_train.dataset import Tiles
 from components.gan_train.distributed import ProcessGroup
-from components.gan_train.memory import Estimate
-from components.gan_train.random_inputs import MicroBatch
+from components.gan_train.memory import MemoryEstimate
+from components.gan_train.options import GanOptions
 from components.gan_train.trainer import GanTrainer
-from components.gan_train.training_loop import TrainingLoop
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What is at hand while a training goes on.
+    """Everything that a training needs to run.
 
     Attributes:
-        tiles: What it is trained on.
-        training: Its state.
-        walk: Its way through the iterations.
-        is_kept: Whether it has checkpoints.
-        checkpoints: Them, in the leader.
-        saved: The state that it goes on from; None = it begins.
+        trainer: State of the training; that of a checkpoint is not loaded yet.
+        tiles: Training tiles, on the device.
+        has_checkpoints: True where the state is saved.
+        store: Checkpoints of the training, in rank 0; None elsewhere, and without checkpoints.
+        saved: State from which the training resumes; None = it starts.
     """
 
+    trainer: GanTrainer
     tiles: Tiles
-    training: GanTrainer
-    walk: TrainingLoop
-    is_kept: bool
-    checkpoints: Checkpoints | None
-    saved: dict[str, Any] | None
+    has_checkpoints: bool = False
+    store: CheckpointStore | None = None
+    saved: dict[str, Any] | None = None
 
 
-def settings_of(
-    asked: GanOptions, tiles: Tiles, team: ProcessGroup, device: torch.device, saved: TrainingConfig | None
+def training_config(
+    options: GanOptions,
+    seed: int,
+    tiles: Tiles,
+    group: ProcessGroup,
+    device: torch.device,
+    saved: TrainingConfig | None = None,
 ) -> TrainingConfig:
-    """What is asked for, resolved; of a training that goes on, what it began with.
+    """The configuration that the options resolve to; that of a checkpoint where a training resumes.
 
     Raises:
-        ConfigError: It cannot be meant.
-        DataError: The preset is for classes, and the tiles have none.
+        ConfigError: Options that contradict one another.
+        DataError: A preset for classes, and tiles without classes.
     """
-    preset = PRESETS.get(asked.preset)
+    preset = PRESETS.get(options.preset)
     if preset and preset.conditional and not tiles.classes:
         raise DataError(
-            f"The preset {asked.preset!r} trains with classes and the tiles have none: pack them with labels, or take "
+            f"The preset {options.preset!r} trains with classes and the tiles have none: pack them with labels, or use "
             "another preset."
         )
-    settings = resolve(asked, tiles.resolution, device, team.size)
+    config = resolve(options, seed, tiles.resolution, device, group.size)
     if saved:
-        settings = for_resume(saved, asked, team.size)
-    if not asked.memory_gb or asked.batch_gpu:
-        return settings
+        config = for_resume(saved, options, group.size)
+    if not options.memory_gb or options.batch_gpu:
+        return config
     data_bytes = tiles.images.nbytes if device.type == "cuda" else 0
-    return Estimate(settings, tiles.c_dim, tiles.resolution, data_bytes).fit(settings, asked.memory_gb, team.size)
+    return MemoryEstimate(config, tiles.c_dim, tiles.resolution, data_bytes).fit(config, options.memory_gb, group.size)
 
 
-def init_from_pretrained(training: GanTrainer, start: Start) -> None:
-    """Gives a training that has not begun the weights of other networks; says what became of them."""
+def init_from_pretrained(trainer: GanTrainer, start: Start) -> None:
+    """Copies the weights of other networks into a new training; logs which tensors fitted."""
     networks: list[tuple[str, Generator | Discriminator, State | None]] = [
-        ("generator", training.G, start.G),
-        ("moving average", training.G_ema, start.G_ema),
-        ("discriminator", training.D, start.D),
+        ("generator", trainer.G, start.G),
+        ("moving average", trainer.G_ema, start.G_ema),
+        ("discriminator", trainer.D, start.D),
     ]
     for name, network, state in networks:
-        done = transfer(state, network) if state else "the file has none, so a new one is trained"
-        if training.team.is_leader:
-            log(f"{start.path.name}: {name}: {done}")
+        result = transfer(state, network) if state else "the file has none, so a new one is trained"
+        if trainer.group.is_rank0:
+            log(f"{start.path.name}: {name}: {result}")
 
 
 @contextmanager
 def build_training(
-    asked: GanOptions,
+    options: GanOptions,
+    seed: int,
     tiles: Tiles,
-    team: ProcessGroup,
+    group: ProcessGroup,
     device: torch.device,
     *,
     start: Start | None,
-    place: tuple[str, str],
-    compiles: bool,
+    checkpoint_uri: str,
 ) -> Iterator[TrainingSetup]:
-    """The training, where it stands.
+    """Builds the networks and opens the checkpoints, until the end of the block.
 
     Args:
-        asked: Its options.
-        tiles: What it is trained on; they are moved to the device.
-        team: Its processes.
-        device: Where this one computes.
-        start: Networks to begin with; None = new ones.
-        place: Base of its checkpoints, '' = there are none, and their key below it.
-        compiles: Whether to try torch.compile.
+        options: Options of the training.
+        seed: Seed of everything random.
+        tiles: Training tiles; they are moved to the device.
+        group: Processes of the training.
+        device: Device of this process.
+        start: Networks to start from; None = new ones.
+        checkpoint_uri: Folder or prefix of the training's checkpoints; '' = none.
 
     Raises:
-        ConfigError: An option cannot be meant, or a checkpoint was written with others.
-        StoreError: The checkpoints' place cannot be used.
+        ConfigError: Options that contradict one another, or a checkpoint that was written with others.
+        StoreError: The checkpoints' folder or bucket cannot be used, or another run holds its lease.
     """
-    checkpoint_uri, key = place
-    begun = settings_of(asked, tiles, team, device, None)  # before anything is locked or written
+    config = training_config(options, seed, tiles, group, device)  # before anything is locked or written
     with ExitStack() as stack:
-        checkpoints: Checkpoints | None = None
+        store: CheckpointStore | None = None
 
-        def latest() -> dict[str, Any] | None:
-            nonlocal checkpoints
-            opening = Checkpoints(checkpoint_uri, key, asked.identity(), device=device, world_size=team.size)
-            checkpoints = stack.enter_context(opening)
-            found = checkpoints.latest()
-            return found.state if found else None
+        def latest_state() -> dict[str, Any] | None:
+            nonlocal store
+            opened = CheckpointStore(
+                checkpoint_uri,
+                CHECKPOINT,
+                config=resume_identity(options, seed),
+                fingerprint=runtime_fingerprint(device, group.size),
+                upgrade=upgrade_identity,
+            )
+            store = stack.enter_context(opened)
+            checkpoint = store.latest()
+            return checkpoint.state if checkpoint else None
 
-        saved = team.lead(latest) if checkpoint_uri else None
+        saved = group.run_on_rank0(latest_state) if checkpoint_uri else None
         if saved:
-            begun = settings_of(asked, tiles, team, device, TrainingConfig(**saved["settings"]))
+            config = training_config(options, seed, tiles, group, device, TrainingConfig(**saved["settings"]))
         tiles.to(device)
-        training = GanTrainer(begun, tiles.c_dim, tiles.resolution, device, team)
-        walk = TrainingLoop(training, tiles)
-        if saved:
-            training.load_state_dict(saved["training"])
-            walk.load_state_dict(saved["walk"])
-        elif start:
-            init_from_pretrained(training, start)
-        if compiles:
-            part = MicroBatch(0, begun.batch // begun.batch_gpu)
-            training.losses = compile_losses(training, walk.draw(), part)
-        yield TrainingSetup(tiles, training, walk, bool(checkpoint_uri), checkpoints, saved)
+        trainer = GanTrainer(config, tiles.c_dim, tiles.resolution, device, group)
+        if start and not saved:
+            init_from_pretrained(trainer, start)
+        yield TrainingSetup(trainer, tiles, bool(checkpoint_uri), store, saved)

@@ -1,8 +1,8 @@
-"""A training on several nodes: a TrainJob of Kubeflow Trainer v2, made by this pod, watched, and removed.
+"""A training on several nodes: a TrainJob of Kubeflow Trainer v2, which this pod creates, watches and deletes.
 
 The nodes get data set and options through the checkpoints' bucket, and leave the trained state there; this pod then
-goes on from it, which is to write the results down. Node pools, taints and /dev/shm are the runtime's (`thygan-torch`,
-a TrainingRuntime of the namespace), because the fields that override a runtime's change from one Trainer to the next.
+resumes it, which only writes the results. Node pools, taints and /dev/shm stand in the runtime (`thygan-torch`, a
+TrainingRuntime of the namespace), because the fields that override a runtime's differ between versions of Trainer.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +19,45 @@ import urllib3
 from components.core.data.content_hash import content_hash
 from components.core.errors import ConfigError, TrainingError
 from components.core.io.atomic_files import digest
+from components.core.options.shared import SharedOptions
 from components.core.runtime.progress import log
 from components.core.store import is_bucket, open_store
-from components.gan_train.worker import DATASET, JOB
+from components.gan_train.launcher import DATASET, JOB, WORKER, encode_job
+from components.gan_train.options import GanOptions
 
 GROUP, KIND = "trainer.kubeflow.org/v1alpha1", "trainjobs"
 IMAGE_VARIABLE, API_VARIABLE = "THYGAN_IMAGE", "THYGAN_KUBERNETES_API"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_KNOWN = {"nodes", "gpus", "gpu_type", "runtime", "cpu", "memory", "hours"}
-_HANDED_ON = re.compile(r"(AWS|THYGAN|NCCL)_")
-_POLL_S, _TIMEOUT_S, _PATIENCE = 10.0, 30.0, 30
+_KEYS = {"nodes", "gpus", "gpu_type", "runtime", "cpu", "memory", "hours"}
+_FORWARDED = re.compile(r"(AWS|THYGAN|NCCL)_")
+_POLL_S, _TIMEOUT_S, _RETRIES = 10.0, 30.0, 30
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
-def train_on_nodes(wanted: Mapping[str, str], options: Mapping[str, Any]) -> None:
-    """Has a TrainJob train, and waits for its end.
+def train_on_nodes(dataset: str, seed: int, options: GanOptions, shared: SharedOptions) -> None:
+    """Creates a TrainJob, and waits for its end.
 
     Args:
-        wanted: nodes (at least 2), gpus of each, gpu_type, cpu and memory of each, runtime, hours after which it is
-            ended; all texts.
-        options: The stage's; checkpoint_uri must be a bucket.
+        dataset: GanDataset (zip).
+        seed: Seed of everything random.
+        options: Options of the stage. `train_job` has nodes (at least 2), gpus, cpu and memory of each node, gpu_type,
+            runtime, and hours until the training counts as stuck.
+        shared: Options that several stages share; checkpoint_uri must be a bucket.
 
     Raises:
-        ConfigError: What is wanted cannot be meant.
+        ConfigError: Options that contradict one another.
         TrainingError: The job failed, or the cluster refuses it.
     """
-    nodes, gpus = _checked(wanted)
-    if not is_bucket(options["checkpoint_uri"]):
+    wanted = options.train_job
+    nodes, gpus = _node_counts(wanted)
+    if not is_bucket(shared.checkpoint_uri):
         raise ConfigError("A training on several nodes needs checkpoint_uri in a bucket: the nodes share no disk.")
-    own = {name: value for name, value in options.items() if name not in ("dataset", "snapshots", "page", "metrics")}
-    key = digest([content_hash(options["dataset"]), own, dict(wanted)])[:16]
-    uri = f"{options['checkpoint_uri'].rstrip('/')}/jobs/{key}"
+    job = encode_job(replace(options, train_job={}), shared, seed=seed)
+    key = digest([content_hash(dataset), job, dict(wanted)])[:16]
+    uri = f"{shared.checkpoint_uri.rstrip('/')}/jobs/{key}"
     store = open_store(uri)
-    store.put(Path(options["dataset"]), DATASET)
-    store.write(JOB, json.dumps(own).encode())
+    store.put(Path(dataset), DATASET)
+    store.write(JOB, json.dumps(job).encode())
     cluster = _Kubernetes()
     name = f"thygan-gan-{key}"
     try:
@@ -64,7 +70,15 @@ def train_on_nodes(wanted: Mapping[str, str], options: Mapping[str, Any]) -> Non
 
 
 def train_job(name: str, wanted: Mapping[str, str], nodes: int, gpus: int, job: str) -> dict[str, Any]:
-    """The TrainJob; its processes find each other by what the runtime's torch plugin sets."""
+    """The TrainJob; its processes find each other by the variables of the runtime's torch plugin.
+
+    Args:
+        name: Name of the job.
+        wanted: Value of the option `train_job`.
+        nodes: Number of nodes.
+        gpus: GPUs of each node; 0 = none.
+        job: Address of the job's arguments.
+    """
     resources = {
         "cpu": wanted.get("cpu", "8"),
         "memory": wanted.get("memory", "48Gi"),
@@ -85,7 +99,7 @@ def train_job(name: str, wanted: Mapping[str, str], nodes: int, gpus: int, job: 
             },
             "trainer": {
                 "image": os.environ.get(IMAGE_VARIABLE, ""),
-                "command": ["python3", "-m", "torch.distributed.run", "-m", "components.gan_train.worker", job],
+                "command": ["python3", "-m", "torch.distributed.run", "-m", WORKER, job],
                 "numNodes": nodes,
                 "numProcPerNode": max(1, gpus),
                 "resourcesPerNode": {"requests": resources, "limits": resources},
@@ -96,48 +110,48 @@ def train_job(name: str, wanted: Mapping[str, str], nodes: int, gpus: int, job: 
 
 
 def _environment() -> list[dict[str, Any]]:
-    """What this pod knows of stores; credentials by the name of their Secret, never by value."""
-    plain = [
+    """The variables about stores; credentials by the name of their Secret, never by value."""
+    variables = [
         {"name": name, "value": value}
         for name, value in sorted(os.environ.items())
-        if _HANDED_ON.match(name) and name not in (*_SECRETS, "THYGAN_STUDY_KEY", "AWS_SESSION_TOKEN", API_VARIABLE)
+        if _FORWARDED.match(name) and name not in (*_SECRETS, "THYGAN_STUDY_KEY", "AWS_SESSION_TOKEN", API_VARIABLE)
     ]
     secret = {"name": "thygan-s3-gan-train", "optional": True}
-    return plain + [{"name": one, "valueFrom": {"secretKeyRef": {**secret, "key": one}}} for one in _SECRETS]
+    return variables + [{"name": key, "valueFrom": {"secretKeyRef": {**secret, "key": key}}} for key in _SECRETS]
 
 
-def _checked(wanted: Mapping[str, str]) -> tuple[int, int]:
-    if unknown := sorted(wanted.keys() - _KNOWN):
-        raise ConfigError(f"train_job has the unknown key {unknown[0]!r}: it may have {', '.join(sorted(_KNOWN))}.")
+def _node_counts(wanted: Mapping[str, str]) -> tuple[int, int]:
+    if unknown := sorted(wanted.keys() - _KEYS):
+        raise ConfigError(f"train_job has the unknown key {unknown[0]!r}: use {', '.join(sorted(_KEYS))}.")
     counts = [str(wanted.get(name, default)) for name, default in (("nodes", ""), ("gpus", "1"))]
-    if not all(one.isdigit() for one in counts) or int(counts[0]) < 2:
-        raise ConfigError('train_job wants at least two nodes: write {"nodes": "2", "gpus": "8"}.')
+    if not all(count.isdigit() for count in counts) or int(counts[0]) < 2:
+        raise ConfigError('train_job needs at least two nodes: write {"nodes": "2", "gpus": "8"}.')
     return int(counts[0]), int(counts[1])
 
 
-def _wait(cluster: "_Kubernetes", name: str, most_s: float) -> None:
-    """Until the job has ended; raises TrainingError unless it is complete."""
-    began, told = time.monotonic(), ""
+def _wait(cluster: "_Kubernetes", name: str, limit_s: float) -> None:
+    """Waits for the end of the job; raises TrainingError unless it is complete."""
+    start_s, last_line = time.monotonic(), ""
     while True:
         status = cluster.get(name).get("status", {})
-        conditions = {one["type"]: one for one in status.get("conditions", []) if one.get("status") == "True"}
+        conditions = {entry["type"]: entry for entry in status.get("conditions", []) if entry.get("status") == "True"}
         if "Complete" in conditions:
             log(f"TrainJob {name}: complete")
             return
         if failed := conditions.get("Failed"):
             raise TrainingError(
-                f"TrainJob {name} failed ({failed.get('reason', '')}: {failed.get('message', '')}): the logs of its "
-                "pods say why; the next attempt goes on from its checkpoint."
+                f"TrainJob {name} failed ({failed.get('reason', '')}: {failed.get('message', '')}): read the "
+                "logs of its pods; the next attempt resumes from its checkpoint."
             )
         jobs = ", ".join(
-            f"{one['name']}: {one.get('ready', 0)} ready, {one.get('failed', 0)} failed"
-            for one in status.get("jobsStatus", [])
+            f"{entry['name']}: {entry.get('ready', 0)} ready, {entry.get('failed', 0)} failed"
+            for entry in status.get("jobsStatus", [])
         )
-        if jobs != told:
+        if jobs != last_line:
             log(f"TrainJob {name}: {jobs}")
-            told = jobs
-        if time.monotonic() - began > most_s:
-            raise TrainingError(f"TrainJob {name} is not done after {most_s / 3600:g} h: give train_job more hours.")
+            last_line = jobs
+        if time.monotonic() - start_s > limit_s:
+            raise TrainingError(f"TrainJob {name} is not done after {limit_s / 3600:g} h: give train_job more hours.")
         time.sleep(_POLL_S)
 
 
@@ -148,9 +162,9 @@ class _Kubernetes:
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
         base = os.environ.get(API_VARIABLE) or (f"https://{host}:{port}" if host else "")
         if not base:
-            raise ConfigError("train_job needs a cluster with Kubeflow Trainer: here, train with torchrun.")
+            raise ConfigError("train_job needs a cluster with Kubeflow Trainer; on this machine, train with torchrun.")
         if not os.environ.get(IMAGE_VARIABLE):
-            raise ConfigError(f"{IMAGE_VARIABLE} names no image for the nodes: it is set in a compiled pipeline.")
+            raise ConfigError(f"{IMAGE_VARIABLE} is not set, so the nodes have no image: compiled pipelines set it.")
         certificate = ACCOUNT / "ca.crt"
         self._http = urllib3.PoolManager(
             timeout=urllib3.Timeout(_TIMEOUT_S), ca_certs=str(certificate) if certificate.exists() else None
@@ -160,23 +174,23 @@ class _Kubernetes:
         self._url = f"{base}/apis/{GROUP}/namespaces/{space}/{KIND}"
 
     def create(self, job: dict[str, Any]) -> None:
-        """Makes the job; one of the same name is a former attempt's, and it is waited for."""
-        self._ask("POST", "", job, allowed=(409,))
+        """Creates the job; one of the same name belongs to an earlier attempt and is used instead."""
+        self._request("POST", "", job, allowed=(409,))
 
     def get(self, name: str) -> dict[str, Any]:
-        """The job as it is."""
-        return self._ask("GET", f"/{name}")
+        """The job with its status."""
+        return self._request("GET", f"/{name}")
 
     def delete(self, name: str) -> None:
-        """Removes the job with its pods, if it is there."""
-        self._ask("DELETE", f"/{name}?propagationPolicy=Background", allowed=(404,))
+        """Deletes the job with its pods, if it exists."""
+        self._request("DELETE", f"/{name}?propagationPolicy=Background", allowed=(404,))
 
-    def _ask(
+    def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None, allowed: tuple[int, ...] = ()
     ) -> dict[str, Any]:
-        token = ACCOUNT / "token"  # read anew: it is changed every hour
+        token = ACCOUNT / "token"  # read every time: it changes every hour
         headers = {"Authorization": f"Bearer {token.read_text().strip()}"} if token.exists() else {}
-        for left in range(_PATIENCE, -1, -1):
+        for left in range(_RETRIES, -1, -1):
             try:
                 answer = self._http.request(
                     method, self._url + path, headers=headers, json=body, retries=urllib3.Retry(3, backoff_factor=0.5)
@@ -193,8 +207,8 @@ class _Kubernetes:
             if answer.status < 500 or not left:
                 break
             time.sleep(_POLL_S)
-        told = re.sub(r"\s+", " ", answer.data.decode(errors="replace"))[:300]
+        reply = re.sub(r"\s+", " ", answer.data.decode(errors="replace"))[:300]
         raise TrainingError(
             f"The cluster refuses to {method} {KIND}{path.partition('?')[0]} ({answer.status}): is Kubeflow Trainer v2 "
-            f"installed, and may this account use it? It says: {told}"
+            f"installed, and may this account use it? The reply: {reply}"
         )

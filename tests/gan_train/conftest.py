@@ -1,13 +1,10 @@
-import inspect
-
 import numpy as np
 import pytest
 import torch
 
-from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter
-from components.core.records.stage_record import RECORDS
-from components.gan_train.config import GanOptions
-from components.gan_train.stage import run
+from components.core.data.archive import ArchiveWriter
+from components.core.data.file_names import CLASSES, LINEAGE, RECORDS
+from components.gan_train.options import GanOptions
 
 # What the smallest networks that can learn the toy set take.
 TOY = {
@@ -31,10 +28,8 @@ def one_thread():
 
 
 def toy_options(**options):
-    """`run`'s own options, with small networks."""
-    parameters = inspect.signature(run).parameters
-    defaults = {name: one.default for name, one in parameters.items() if name in GanOptions.__dataclass_fields__}
-    return GanOptions(**{**defaults, **TOY, **options})
+    """The stage's options, with small networks."""
+    return GanOptions(**{**TOY, **options})
 
 
 def write_archive(path, resolution=16, tiles=64, labels=(0, 1), classes=("red", "blue"), shapes=None):

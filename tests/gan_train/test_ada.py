@@ -151,10 +151,10 @@ def test_two_processes_are_one(tmp_path):
 
 def test_what_cannot_be_meant_is_refused_in_one_sentence():
     for options, message in (
-        ({"mode": "auto"}, "The augmentation mode 'auto' is none of ada, noaug, fixed"),
+        ({"mode": "auto"}, "The augmentation mode 'auto' is not one of ada, noaug, fixed"),
         ({"p": 1.5}, "The augmentation probability p is 1.5: give a number from 0 to 1"),
         ({"p": math.nan}, "The augmentation probability p is nan: give"),
-        ({"mode": "noaug", "p": 0.2}, "p is 0.2 in mode 'noaug': give mode 'fixed'"),
+        ({"mode": "noaug", "p": 0.2}, "p is 0.2 in mode 'noaug': use mode 'fixed'"),
         ({"target": 2}, "The target of ADA is 2: a mean sign lies in -1 to 1"),
         ({"kimg": 0}, "The speed of ADA is 0 kimg: give a positive number"),
         ({"interval": 0}, "The interval of ADA is 0 iterations: give at least 1"),

@@ -9,10 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from components.gan_train.stage import run
-
 sys.path.insert(0, str(Path(__file__).parent))
-from trainings import STAGE, Pair, Process, paths, words
+from trainings import STAGE, Pair, Process, train, words
 
 SMALL = {
     "batch": 8,
@@ -57,11 +55,11 @@ def two(toy_archive, tmp_path_factory):
 
 
 def test_two_processes_equal_one(toy_archive, two, tmp_path):
-    run(dataset=toy_archive, **paths(tmp_path), **SMALL, threads=1)
+    train(toy_archive, tmp_path, **SMALL, threads=1)
     assert {path.name for path in (tmp_path / "snapshots").iterdir()} == {
         path.name for path in (two / "snapshots").iterdir()
     }
-    assert json.loads((two / "metrics.json").read_text())["processes"] == 2
+    assert json.loads((two / "record.json").read_text())["processes"] == 2
     check_alike(tmp_path, two)
 
 
@@ -79,7 +77,7 @@ def test_two_that_were_killed_go_on_bit_by_bit(toy_archive, two, tmp_path):
     assert rows(tmp_path / "b") == rows(two)
 
 
-def test_torchrun_is_told_to_end_and_one_process_goes_on(toy_archive, two, tmp_path, capsys):
+def test_torchrun_is_terminated_and_one_process_resumes(toy_archive, two, tmp_path, capsys):
     base = tmp_path / "checkpoints"
     often = {"checkpoint_uri": base, "checkpoint_minutes": 0}
     arguments = [
@@ -94,16 +92,16 @@ def test_torchrun_is_told_to_end_and_one_process_goes_on(toy_archive, two, tmp_p
     process.send(signal.SIGTERM)
     code, _, complained = process.result()
     assert code != 0
-    assert "the same command goes on from there" in complained
-    run(dataset=toy_archive, **paths(tmp_path / "b"), **SMALL, checkpoint_uri=str(base), threads=1)
+    assert "the same command resumes it" in complained
+    train(toy_archive, tmp_path / "b", **SMALL, checkpoint_uri=str(base), threads=1)
     assert "not bit-equal: world_size 2 → 1" in capsys.readouterr().out
     check_alike(tmp_path / "b", two)
 
 
-def test_a_refusal_is_one_sentence_of_the_leader(toy_archive, tmp_path):
+def test_a_refusal_is_one_sentence_of_rank_0(toy_archive, tmp_path):
     pair = Pair(tmp_path, *words(toy_archive, tmp_path, **SMALL, checkpoint_uri="gopher://nowhere"))
     (code, _, complained), (other_code, _, other) = pair.results()
     assert (code, other_code) == (1, 1)
     assert complained.startswith("error: 'gopher://nowhere")
-    assert other.startswith("error: Process 0 has stopped")
+    assert other.startswith("error: Process 0 stopped")
     assert not (tmp_path / "snapshots").exists()

@@ -10,12 +10,11 @@ import pytest
 from components.core.checkpoint.state_file import read_state
 from components.core.errors import ConfigError, TrainingError
 from components.core.store import open_store
-from components.gan_train import checkpoint_scheduler
-from components.gan_train.stage import run
+from components.gan_train.checkpoint import CheckpointScheduler
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-from trainings import Process, paths, steps, words
+from trainings import Process, steps, train, words
 
 pytest_plugins = ["real_s3"]
 
@@ -58,11 +57,11 @@ def content(folder):
 @pytest.fixture(scope="module")
 def undisturbed(toy_archive, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    run(dataset=toy_archive, **paths(folder), **LONG)
+    train(toy_archive, folder, **LONG)
     return content(folder)
 
 
-def test_killed_torn_told_to_end_and_finished(toy_archive, undisturbed, tmp_path):
+def test_killed_torn_terminated_and_finished(toy_archive, undisturbed, tmp_path):
     """By SIGKILL while it computes or writes, by SIGTERM, and in a third process; each in a folder of its own.
 
     The checkpoint that the first one left is torn, which costs one interval.
@@ -77,20 +76,20 @@ def test_killed_torn_told_to_end_and_finished(toy_archive, undisturbed, tmp_path
     code, said, complained = killed(toy_archive, tmp_path / "b", base, signal.SIGTERM, after=killed_at + 50)
     assert code == 1
     assert "is torn" in said
-    assert f"The training goes on at {killed_at / 1000:g} kimg." in said
-    assert "told to end at" in complained
-    assert "the same command goes on from there" in complained
+    assert f"The training resumes at {killed_at / 1000:g} kimg." in said
+    assert "stopped on SIGTERM at" in complained
+    assert "the same command resumes it" in complained
     assert len(complained.strip().splitlines()) == 1
     assert not (tmp_path / "b" / "snapshots").exists()
-    run(dataset=toy_archive, **paths(tmp_path / "c"), **LONG, checkpoint_uri=str(base))
+    train(toy_archive, tmp_path / "c", **LONG, checkpoint_uri=str(base))
     assert content(tmp_path / "c") == undisturbed
     page = (tmp_path / "c" / "page.html").read_text()
     assert page.count("<figcaption>generated after") == 4
 
 
 def stop_at(dataset, folder, base, images, monkeypatch, **options):
-    """Tells the own process to end, as a cluster does, once so many images were seen."""
-    plain = checkpoint_scheduler.CheckpointScheduler.after_iteration
+    """Terminates its own process, as a cluster does, once so many images were seen."""
+    plain = CheckpointScheduler.after_iteration
 
     def after_iteration(self, images_seen):
         if images_seen == images:
@@ -99,15 +98,15 @@ def stop_at(dataset, folder, base, images, monkeypatch, **options):
 
     kept = {"checkpoint_uri": str(base), "checkpoint_minutes": 0}
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_scheduler.CheckpointScheduler, "after_iteration", after_iteration)
-        with pytest.raises(TrainingError, match=f"told to end at {images / 1000:g} kimg"):
-            run(dataset=dataset, **paths(folder), **{**LONG, **options}, **kept)
+        patch.setattr(CheckpointScheduler, "after_iteration", after_iteration)
+        with pytest.raises(TrainingError, match=f"stopped on SIGTERM at {images / 1000:g} kimg"):
+            train(dataset, folder, **{**LONG, **options}, **kept)
 
 
 def test_a_bucket_is_enough(toy_archive, undisturbed, tmp_path, bucket, monkeypatch):
     """Nothing of the first run's disk is left: state, snapshots and grids come from the bucket."""
     stop_at(toy_archive, tmp_path / "a", bucket, 240, monkeypatch)
-    run(dataset=toy_archive, **paths(tmp_path / "b"), **LONG, checkpoint_uri=bucket)
+    train(toy_archive, tmp_path / "b", **LONG, checkpoint_uri=bucket)
     assert content(tmp_path / "b") == undisturbed
     names = [one.name for one in open_store(bucket).list()]
     assert sum(name.endswith(".safetensors") and "outputs/" in name for name in names) == 4
@@ -116,13 +115,13 @@ def test_a_bucket_is_enough(toy_archive, undisturbed, tmp_path, bucket, monkeypa
 def test_finished_it_is_made_again_at_once_and_may_grow(toy_archive, undisturbed, tmp_path):
     base = str(tmp_path / "checkpoints")
     short = {**LONG, "kimg": 0.16, "checkpoint_uri": base}
-    run(dataset=toy_archive, **paths(tmp_path / "a"), **short)
+    train(toy_archive, tmp_path / "a", **short)
     (last,) = Path(base).rglob("checkpoint-*.safetensors")
     written = last.stat().st_mtime_ns
-    run(dataset=toy_archive, **paths(tmp_path / "b"), **short)
+    train(toy_archive, tmp_path / "b", **short)
     assert last.stat().st_mtime_ns == written
     assert content(tmp_path / "b") == content(tmp_path / "a")
-    run(dataset=toy_archive, **paths(tmp_path / "c"), **{**short, "kimg": 0.48})
+    train(toy_archive, tmp_path / "c", **{**short, "kimg": 0.48})
     name = "network-snapshot-000000.480.safetensors"
     assert content(tmp_path / "c")[0][name] == undisturbed[0][name]
 
@@ -132,7 +131,7 @@ def test_another_configuration_is_refused_by_name(toy_archive, tmp_path, monkeyp
     stop_at(toy_archive, tmp_path / "a", base, 16, monkeypatch)
     with pytest.raises(ConfigError, match=r"\(balanced False → True, gamma 0\.1 → 0\.2\)"):
         other = {**LONG, "gamma": 0.2, "balanced": True, "checkpoint_uri": str(base)}
-        run(dataset=toy_archive, **paths(tmp_path / "b"), **other)
+        train(toy_archive, tmp_path / "b", **other)
     assert not (tmp_path / "b").exists()
 
 
@@ -152,4 +151,4 @@ def test_a_state_holds_everything(toy_archive, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("given", "sentence"), [({"checkpoint_minutes": -1.0}, "checkpoint_minutes is -1")])
 def test_bad_options_are_refused(toy_archive, tmp_path, given, sentence):
     with pytest.raises(ConfigError, match=sentence):
-        run(dataset=toy_archive, **paths(tmp_path), **LONG, **given)
+        train(toy_archive, tmp_path, **LONG, **given)

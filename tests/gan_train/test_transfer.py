@@ -8,13 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from components.core.data.archive import LINEAGE
+from components.core.data.file_names import LINEAGE
 from components.core.errors import LeakageError
 from components.core.io.atomic_files import write_json
 from components.core.stylegan2 import Discriminator, Generator
-from components.gan_train.stage import run
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core" / "stylegan2"))
+import trainings
 from official_files import write_official
 
 FIRST, LAST = "network-snapshot-000000.000.safetensors", "network-snapshot-000000.016.safetensors"
@@ -33,9 +34,8 @@ SHORT = {
 
 
 def train(dataset, folder, **options):
-    out = {"snapshots": folder / "snapshots", "page": folder / "page.html", "metrics": folder / "metrics.json"}
-    run(dataset=dataset, **{name: str(path) for name, path in out.items()}, **{**SHORT, **options})
-    return out["snapshots"]
+    trainings.train(dataset, folder, **{**SHORT, **options})
+    return folder / "snapshots"
 
 
 def with_patients(folder, *patients, key="k"):

@@ -1,6 +1,6 @@
-"""Trainings in processes of their own, to be told to end or killed.
+"""The stage with flat options, in this process or in others that can be terminated and killed.
 
-They fork from a server that has imported everything: a start takes no longer than what is then done.
+The others fork from a server that has imported everything, so that they start at once.
 """
 
 import multiprocessing
@@ -10,10 +10,15 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
+from components.core.options.shared import SharedOptions
+from components.gan_train.options import GanOptions
+from components.gan_train.stage import run
+
 ROOT = Path(__file__).parents[2]
-OUTPUTS = {"snapshots": "snapshots", "page": "page.html", "metrics": "metrics.json"}
+OUTPUTS = {"snapshots": "snapshots", "gan_page": "page.html", "gan_record": "record.json"}
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["components.gan_train.stage", "torch._dynamo", "torch.distributed.run"])
 STAGE = "components.gan_train"
@@ -24,10 +29,23 @@ def paths(folder):
     return {key: str(folder / name) for key, name in OUTPUTS.items()}
 
 
-def words(dataset, folder, **options):
-    """The command's options."""
-    given = {"dataset": dataset, **paths(folder), **options}
-    return [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+def arguments(*, seed=0, **flat):
+    """Arguments of `run` from flat options."""
+    names = {field.name for field in fields(SharedOptions)}
+    shared = SharedOptions(**{name: value for name, value in flat.items() if name in names})
+    options = GanOptions(**{name: value for name, value in flat.items() if name not in names})
+    return {"seed": seed, "options": options, "shared": shared}
+
+
+def train(dataset, folder, **flat):
+    """The stage in this process."""
+    run(dataset=dataset, **paths(folder), **arguments(**flat))
+
+
+def words(dataset, folder, **flat):
+    """The words of the stage's command."""
+    values = {"dataset": dataset, **paths(folder), **flat}
+    return [word for key, value in values.items() for word in (f"--{key.replace('_', '-')}", str(value))]
 
 
 class Process:

@@ -8,9 +8,11 @@ import pytest
 
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.html.card import card_section
+from components.core.options.shared import SharedOptions
 from components.core.protocol.split_plan import SplitPlan
 from components.core.records.stage_record import RECORDS
 from components.fid_select.stage import run as select
+from components.gan_train.options import GanOptions
 from components.gan_train.stage import run as train
 from components.generate.stage import run as generate
 from components.pack.stage import run as pack
@@ -58,7 +60,13 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     people = sorted(PATIENTS)
     SplitPlan("key", {"0": {"train": people[:4], "val": people[4:], "test": []}}, "by hand").write(folder / "plan")
     pack(**at("tiles", "plan", "dataset", "held_out"), pack_record=str(folder / "pack.json"), fold="0")
-    train(**at("dataset", "snapshots"), **outputs("gan_train"), kimg=0.032, batch=8, device="cpu", **NETWORK)
+    train(
+        **at("dataset", "snapshots"),
+        gan_page=str(folder / "gan_train.html"),
+        gan_record=str(folder / "gan_train.json"),
+        options=GanOptions(kimg=0.032, batch=8, **NETWORK),
+        shared=SharedOptions(device="cpu"),
+    )
     select(**at("snapshots", "dataset", "held_out", "generator"), **outputs("fid_select"), images=40, **LOOK)
     generate(
         **at("generator", "dataset", "held_out", "plan", "synthetic"),
@@ -96,11 +104,8 @@ def test_a_network_that_began_with_another_names_its_file(chain: Path, tmp_path:
     start = chain / "generator" / "generator.safetensors"
     train(
         dataset=str(chain / "dataset"),
-        **{name: str(tmp_path / name) for name in ("snapshots", "page", "metrics")},
-        resume_from=str(start),
-        kimg=0.016,
-        batch=8,
-        device="cpu",
-        **NETWORK,
+        **{name: str(tmp_path / name) for name in ("snapshots", "gan_page", "gan_record")},
+        options=GanOptions(resume_from=str(start), kimg=0.016, batch=8, **NETWORK),
+        shared=SharedOptions(device="cpu"),
     )
-    assert json.loads((tmp_path / "metrics").read_text())["resume_from"] == start.name
+    assert json.loads((tmp_path / "gan_record").read_text())["resume_from"] == start.name

@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import escape
@@ -71,6 +71,7 @@ class CheckpointStore:
         *,
         config: Mapping[str, Any],
         fingerprint: Mapping[str, Any] | None = None,
+        upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         unit: str = "images",
         keep: int = 2,
         work: Path | None = None,
@@ -84,6 +85,7 @@ class CheckpointStore:
             name: Name of the training below `uri`, without slashes.
             config: JSON values that must be equal for a training to resume.
             fingerprint: JSON values without which it resumes, but not bit-equal, as `runtime_fingerprint` returns them.
+            upgrade: Function that brings the configuration in an old checkpoint to today's form.
             unit: Unit of a step, for messages.
             keep: Number of checkpoints that stay, at least 1; from 2 on a torn one costs one interval only.
             work: Folder for a bucket's files before their upload, from which a run on the same disk resumes; None = a
@@ -100,7 +102,7 @@ class CheckpointStore:
         if "/" in validate_name(name):
             raise ConfigError(f"{name!r} cannot be the name of a training: give one without slashes.")
         self._config, self._keep, self._unit = json.loads(json.dumps(dict(config))), keep, unit
-        self._fingerprint = dict(fingerprint or {})
+        self._fingerprint, self._upgrade = dict(fingerprint or {}), upgrade
         self._name, self._file = name, re.compile(rf"{re.escape(name)}-\d{{12}}{re.escape(_SUFFIX)}")
         self.uri = uri.rstrip("/") if is_bucket(uri) else str(local_folder(uri))
         self._bucket = open_store(self.uri, retries=_RETRIES) if is_bucket(uri) else None
@@ -206,7 +208,7 @@ class CheckpointStore:
         self.close()
 
     def _compare(self, meta: dict[str, Any]) -> None:
-        if changes := config_diff(meta["config"], self._config):
+        if changes := config_diff(self._upgrade(meta["config"]), self._config):
             raise ConfigError(
                 f"The checkpoint in {self.uri} was written with another configuration ({', '.join(changes)}): resume "
                 "with the old one, or give another checkpoint folder to start from the beginning."

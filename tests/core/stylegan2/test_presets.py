@@ -6,8 +6,10 @@ from dataclasses import asdict
 import pytest
 
 from components.core.errors import ConfigError
-from components.core.stylegan2 import presets
 from components.core.stylegan2.presets import auto, resolve_preset
+from components.gan_train.config import mixed_precision
+from components.gan_train.options import GanOptions
+from components.gan_train.trainer import ADAM_BETAS, ADAM_EPSILON
 
 OFFICIAL_NAMES = {
     "total_kimg": "kimg",
@@ -24,17 +26,14 @@ OFFICIAL_NAMES = {
     "style_mixing_prob": "style_mixing",
     "d_architecture": "d_architecture",
     "ada_kimg": "ada_kimg",
-    "num_fp16_res": "num_fp16_res",
-    "conv_clamp": "conv_clamp",
 }
 CONSTANTS = {
-    "z_dim": presets.LATENT_DIM,
-    "w_dim": presets.LATENT_DIM,
-    "channel_max": presets.CHANNEL_MAX,
-    "eps": presets.ADAM_EPSILON,
-    "ada_target": presets.ADA_TARGET,
+    "z_dim": GanOptions().latent_dim,
+    "w_dim": GanOptions().latent_dim,
+    "channel_max": GanOptions().channel_max,
+    "eps": ADAM_EPSILON,
+    "ada_target": GanOptions().ada_target,
 }
-VARIANTS = {"default": lambda one: one, "resume": lambda one: one.transferred(), "fp32": lambda one: one.in_float32()}
 
 
 def test_every_configuration_equals_the_original(golden_file):
@@ -43,22 +42,25 @@ def test_every_configuration_equals_the_original(golden_file):
     for key, expected in resolved.items():
         name, resolution, gpus, variant = key.split("|")
         gpus = int(gpus.removeprefix("gpus"))
-        ours = asdict(VARIANTS[variant](resolve_preset(name, int(resolution.removeprefix("res")), gpus)))
-        ours = {official: ours[own] for official, own in OFFICIAL_NAMES.items()} | CONSTANTS
+        preset = resolve_preset(name, int(resolution.removeprefix("res")), gpus)
+        preset = preset.for_transfer() if variant == "resume" else preset
+        ours = {official: asdict(preset)[field] for official, field in OFFICIAL_NAMES.items()} | CONSTANTS
+        precision = mixed_precision("fp32" if variant == "fp32" else "fp16")
+        ours |= {field: precision[field] for field in ("num_fp16_res", "conv_clamp")}
         if expected["batch_gpu"] * gpus > expected["batch"]:  # the original prints it, and then refuses to train
             expected["batch_gpu"] = expected["batch"] // gpus
-        assert expected.pop("betas") == list(presets.ADAM_BETAS)
+        assert expected.pop("betas") == list(ADAM_BETAS)
         del expected["desc"]  # a name for the run's folder
         assert ours == pytest.approx(expected), key
 
 
-def test_published_is_paper512_for_classes_and_their_mirror_images():
+def test_published_is_paper512_for_classes():
     ours, paper = (asdict(resolve_preset(name, 512, gpus=4)) for name in ("published", "paper512"))
-    assert {key: value for key, value in ours.items() if value != paper[key]} == {"conditional": True, "mirror": True}
+    assert {key: value for key, value in ours.items() if value != paper[key]} == {"conditional": True}
     assert ours["kimg"] == 25_000
 
 
-def test_a_batch_of_ones_own_is_shared_by_the_gpus_and_moves_the_rules_of_auto_only():
+def test_a_stated_batch_is_shared_by_the_gpus_and_changes_only_auto():
     assert auto(512, batch=64).gamma == pytest.approx(0.0002 * 512**2 / 64)
     assert auto(512, batch=64).ema_kimg == 20
     paper = resolve_preset("paper512", 512, gpus=2, batch=32)
@@ -76,6 +78,6 @@ def test_a_batch_of_ones_own_is_shared_by_the_gpus_and_moves_the_rules_of_auto_o
         (("stylegan2", 512, 2, -2), "batch is -2"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(given, message):
+def test_bad_arguments_are_refused(given, message):
     with pytest.raises(ConfigError, match=message):
         resolve_preset(*given)

@@ -7,7 +7,7 @@ import torch
 
 from components.core.data.archive import ImageArchive
 from components.gan_train import losses
-from components.gan_train.compile_losses import NAMES, compile_losses, proven
+from components.gan_train.compile_losses import NAMES, compile_losses, select_losses
 from components.gan_train.config import resolve
 from components.gan_train.dataset import InfiniteSampler, load_tiles
 from components.gan_train.random_inputs import MicroBatch
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def training(options):
     width = {"channel_base": 64, "channel_max": 4, "mapping_layers": 1, "d_mapping_layers": 1}
-    return GanTrainer(resolve(options(**width, batch=4, augment_p=0.5), 8, CPU), 2, 8, CPU)
+    return GanTrainer(resolve(options(**width, batch=4, augment_p=0.5), 0, 8, CPU), 2, 8, CPU)
 
 
 @pytest.fixture
@@ -63,6 +63,6 @@ def broken(*arguments):
 def test_wrong_ones_are_not(training, draws, capsys, function, word):
     before = training.G.mapping.w_avg.clone()
     compiled = SimpleNamespace(**{**{name: getattr(losses, name) for name in NAMES}, "real_loss": function})
-    assert proven(compiled, training, draws, MicroBatch()) is losses
+    assert select_losses(compiled, training, draws, MicroBatch()) is losses
     assert word in capsys.readouterr().out
     assert torch.equal(training.G.mapping.w_avg, before)

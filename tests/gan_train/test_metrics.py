@@ -26,15 +26,15 @@ SMALL = {"batch": 8, "channel_base": 128, "channel_max": 16, "latent_dim": 16, "
 HANGING = """
 import os, sys, time
 from components.core.runtime.cli import stage_command
-from components.gan_train import stage
-from components.gan_train import trainer
-step = trainer.Training.step
+from components.gan_train import stage, trainer
+from components.gan_train.options import SHARED, GanOptions
+step = trainer.GanTrainer.step
 def waiting(self, draws):
     while os.path.exists(os.environ["HANGS"]):
         time.sleep(0.1)
     return step(self, draws)
-trainer.Training.step = waiting
-stage_command(stage.run, "gan_train")
+trainer.GanTrainer.step = waiting
+stage_command(stage.run, "gan_train", GanOptions, SHARED)
 """
 SECONDS = {
     "15m": "6s",

@@ -1,6 +1,5 @@
 """A training in several processes of a pod, and on nodes of a TrainJob whose controller here runs what it is given."""
 
-import inspect
 import json
 import os
 import re
@@ -18,7 +17,9 @@ from components.core.store import open_store
 from components.gan_train import train_job
 from components.gan_train.launcher import run as launch
 from components.gan_train.launcher import train_in_processes
-from components.gan_train.stage import run
+
+sys.path.insert(0, str(Path(__file__).parent))
+from trainings import arguments, paths
 
 pytest_plugins = ["tests.core.real_s3"]
 ROOT = Path(__file__).parents[2]
@@ -29,11 +30,7 @@ SMALL = {
 
 
 def options(folder, dataset, **others):
-    defaults = {
-        name: one.default for name, one in inspect.signature(run).parameters.items() if one.default is not one.empty
-    }
-    places = {name: str(folder / name) for name in ("snapshots", "page", "metrics")}
-    return {**defaults, "dataset": dataset, **places, **SMALL, **others}
+    return {"dataset": dataset, **paths(folder), **arguments(**{**SMALL, **others})}
 
 
 @pytest.fixture(autouse=True)
@@ -43,17 +40,17 @@ def path(monkeypatch):
 
 
 def test_the_gpus_of_a_pod_are_processes_of_one_training(toy_archive, tmp_path):
-    train_in_processes(2, options(tmp_path, toy_archive))
-    record = json.loads((tmp_path / "metrics").read_text())
+    train_in_processes(2, **options(tmp_path, toy_archive))
+    record = json.loads((tmp_path / "record.json").read_text())
     assert record["processes"] == 2
     assert record["kimg"] == pytest.approx(0.08)
 
 
 def test_processes_that_fail_fail_the_stage(toy_archive, tmp_path, capfd):
     with pytest.raises(TrainingError, match="2 processes ended with status"):
-        train_in_processes(2, options(tmp_path, toy_archive, batch=10_000))
+        train_in_processes(2, **options(tmp_path, toy_archive, batch=10_000))
     assert "fewer than one batch" in capfd.readouterr().err
-    assert not (tmp_path / "metrics").exists()
+    assert not (tmp_path / "record.json").exists()
 
 
 class Trainer:
@@ -132,12 +129,11 @@ def trainer(s3, monkeypatch):
 
 
 def test_nodes_train_and_the_task_writes_it_down(trainer, toy_archive, bucket, s3, tmp_path, capfd):
-    given = options(tmp_path, toy_archive, checkpoint_uri=bucket)
-    launch(train_job={"nodes": "2", "gpus": "0"}, **given)
-    record = json.loads((tmp_path / "metrics").read_text())
+    launch(**options(tmp_path, toy_archive, checkpoint_uri=bucket, train_job={"nodes": "2", "gpus": "0"}))
+    record = json.loads((tmp_path / "record.json").read_text())
     said = capfd.readouterr().out
     assert record["kimg"] == pytest.approx(0.08)
-    assert "The training goes on at 0.08 kimg" in said, "nothing is left to train for the task"
+    assert "The training resumes at 0.08 kimg" in said, "nothing is left to train for the task"
     assert sorted(one.name for one in (tmp_path / "snapshots").glob("*.safetensors"))[-1].endswith("0.080.safetensors")
     (job,) = trainer.made
     assert trainer.deleted == [job["metadata"]["name"]]
@@ -147,9 +143,9 @@ def test_nodes_train_and_the_task_writes_it_down(trainer, toy_archive, bucket, s
 
 
 def test_nodes_that_fail_fail_the_stage_and_leave_no_job(trainer, toy_archive, bucket, tmp_path):
-    given = options(tmp_path, toy_archive, checkpoint_uri=bucket, batch=10_000)
+    given = options(tmp_path, toy_archive, checkpoint_uri=bucket, batch=10_000, train_job={"nodes": "2", "gpus": "0"})
     with pytest.raises(TrainingError, match=r"failed \(Test: exit statuses"):
-        launch(train_job={"nodes": "2", "gpus": "0"}, **given)
+        launch(**given)
     assert trainer.jobs == {}
 
 
@@ -162,9 +158,9 @@ def test_nodes_that_fail_fail_the_stage_and_leave_no_job(trainer, toy_archive, b
         ({"nodes": "2", "gpu": "8"}, "s3://b/x", "unknown key 'gpu'"),
     ],
 )
-def test_nodes_that_cannot_be_meant_are_one_sentence(wanted, uri, sentence, toy_archive, tmp_path):
+def test_bad_nodes_are_one_sentence(wanted, uri, sentence, toy_archive, tmp_path):
     with pytest.raises(ConfigError, match=sentence):
-        launch(train_job=wanted, **options(tmp_path, toy_archive, checkpoint_uri=uri))
+        launch(**options(tmp_path, toy_archive, checkpoint_uri=uri, train_job=wanted))
 
 
 def test_a_gpu_count_becomes_a_limit_of_each_node(monkeypatch):
