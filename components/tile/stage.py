@@ -78,7 +78,7 @@ def run(
             slide_filter acts on blind tile sets only.
         seed: Seed of the order in which a slide's tiles are tried, and of the data card's sample.
         options: Options of the stage.
-        shared: Options that several stages share; `tile_level` is read.
+        shared: Options that several stages share; `tile_level` is read, and must name sites of a blind tile set.
 
     Returns:
         Micrometres per pixel at which the tiles were cut; 0 where no site's is known.
@@ -93,10 +93,11 @@ def run(
     key = study_key()
     with StageRecord(tile_record, "tile") as record, _scratch_folder(tiles) as scratch:
         labelled = read_sources(sources, labels, sites, options.patient_pattern, scratch)
-        rules = rules_of_sites(
-            labelled.table["site"], mpp or {}, study_mpp, options.small, shared.tile_level, labelled.slides_only
-        )
-        check_patients(labelled.table, shared.tile_level)
+        names = labelled.table["site"]
+        # the study's own tile set gets the same shared options, which name sites of the external one
+        tile_level = [site for site in shared.tile_level if blind or site in set(names)]
+        rules = rules_of_sites(names, mpp or {}, study_mpp, options.small, tile_level, labelled.slides_only)
+        check_patients(labelled.table, tile_level)
         is_filtered = blind and options.slide_filter == REFERENCE_BAND
         band = measure_band(reference, plan, resolution) if is_filtered else None
         sampling = SlideSampling(options.slide_tiles, options.min_tissue, seed, band)

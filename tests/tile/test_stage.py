@@ -109,6 +109,12 @@ def test_target_um_per_px_goes_before_the_options(tmp_path, folder):
     assert len(read_manifest(out["manifest"])) == 4 * 5 * 3  # of 80x48 px
 
 
+def test_tile_level_may_name_sites_of_the_other_tile_set(tmp_path, folder):
+    out = tile(tmp_path, folder, tile_level=["Turin"])
+    [site] = json.loads(out["tile_record"].read_text())["tables"]["sites"]
+    assert (site["site"], site["tile_level"]) == ("Hospital", False)
+
+
 def test_patients_of_two_sites_stay_apart(tmp_path):
     one, other = make_folder(tmp_path / "A"), make_folder(tmp_path / "B", [("1a.png", "1", 0, "FA")])
     table = read_manifest(tile(tmp_path, one, other)["manifest"])
@@ -301,7 +307,7 @@ BAD = {
     "study um/px": (None, {"study_mpp": -1.0}, "tile.study_mpp is -1.0: give a number, 0.01 to 100"),
     "target um/px": (None, {"target_mpp": -1.0}, "--target-mpp -1 is not um/px"),
     "unknown policy": (None, {"small": {"Elsewhere": "stretch"}}, "--small Elsewhere=stretch is not known"),
-    "unknown tile-level site": (None, {"tile_level": ["Turin"]}, "--tile-level names the site 'Turin'"),
+    "unknown tile-level site": (None, {"tile_level": ["Turin"], "blind": True}, "--tile-level names the site 'Turin'"),
     "too many label files": (None, {"labels": ["", ""]}, r"--labels names 2 for 1 source folder\(s\)"),
     "too many sites": (None, {"sites": ["A", "B"]}, r"--sites names 2 for 1 source folder\(s\)"),
     "other site": (
