@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.artifacts import GanDataset, GanSnapshots, Generator, HeldOut
+from components.artifacts import GanDataset, GanSnapshots, Generator, HeldOut, Record
 from components.kfp_component import stage_component
 
 
@@ -12,21 +12,15 @@ def fid_select(
     dataset: dsl.Input[GanDataset],
     held_out: dsl.Input[HeldOut],
     generator: dsl.Output[Generator],
-    page: dsl.Output[dsl.HTML],
-    metrics: dsl.Output[dsl.Metrics],
-    rule: str = "kid_held_out",
-    images: int = 50000,
-    screening_images: int = 2000,
-    finalists: int = 3,
-    cache_uri: str = "",
-    extractor: str = "efficientnet_lite0",
-    extractor_px: int = 224,
-    weights_dir: str = "",
-    batch: int = 64,
+    selection_page: dsl.Output[dsl.HTML],
+    selection_record: dsl.Output[Record],
+    selection_metrics: dsl.Output[dsl.Metrics],
     seed: int = 0,
-    device: str = "auto",
+    profile: str = "none",
+    shared: dict = {},
+    options: dict = {},
 ) -> None:
-    given = locals()
+    arguments = locals()
     from components.kfp_runtime import run_stage
 
-    run_stage(fid_select, given)
+    run_stage(fid_select, arguments)

@@ -21,22 +21,28 @@ COVERAGE = ("precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
-class Sample:
+class ClassFeatures:
     """Features [n, d] of images and the class index [n] of each."""
 
     features: Features
     classes: npt.NDArray[np.int64]
 
-    def of(self, index: int) -> "Sample":
+    def of(self, index: int) -> "ClassFeatures":
         """The part of one class."""
-        return Sample(self.features[self.classes == index], self.classes[self.classes == index])
+        return ClassFeatures(self.features[self.classes == index], self.classes[self.classes == index])
 
     def __len__(self) -> int:
         return len(self.features)
 
 
 def measure(
-    fakes: Sample, train: Sample, held_out: Sample, classes: Sequence[dict[str, Any]], seed: int, *, full: bool
+    fakes: ClassFeatures,
+    train: ClassFeatures,
+    held_out: ClassFeatures,
+    classes: Sequence[dict[str, Any]],
+    seed: int,
+    *,
+    full: bool,
 ) -> dict[str, Any]:
     """The distances of a snapshot to the training tiles and, by names that end in `_held_out`, to the held-out ones.
 
@@ -47,30 +53,30 @@ def measure(
         train: The training tiles.
         held_out: Tiles of patients that the generator has not seen.
         classes: `index`, `name` of each class; `classes` of the result has the same distances for each.
-        seed: Of the subsets of the kernel distance.
+        seed: Seed of the kernel distance's subsets.
         full: All distances; else the kernel distances alone, from fewer subsets, and as `fid_screening` the Fréchet
             distance to the training tiles, which on fewer images is another measure than `fid`.
     """
     of_classes = []
-    for one in classes:
-        index = one["index"]
+    for entry in classes:
+        index = entry["index"]
         row = _row(fakes.of(index), train.of(index), held_out.of(index), seed, full)
-        of_classes.append({"name": one["name"], **row})
+        of_classes.append({"name": entry["name"], **row})
     row = _row(fakes, train, held_out, seed, full)
     if not full and min(len(train), len(fakes)) >= LEAST:
         row[SCREENED_FRECHET] = frechet_distance(train.features, fakes.features)
     return {**row, "classes": of_classes}
 
 
-def _row(fakes: Sample, train: Sample, held_out: Sample, seed: int, full: bool) -> dict[str, Any]:
+def _row(fakes: ClassFeatures, train: ClassFeatures, held_out: ClassFeatures, seed: int, full: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"images": len(fakes), "tiles": len(train), f"tiles{HELD_OUT}": len(held_out), "full": full}
     for real, suffix in ((train, ""), (held_out, HELD_OUT)):
         row |= _kernel(real.features, fakes.features, KERNEL + suffix, seed, full)
         enough = full and min(len(real), len(fakes)) >= LEAST
         row[FRECHET + suffix] = frechet_distance(real.features, fakes.features) if enough else None
     enough = full and min(len(train), len(fakes)) > NEIGHBOURS
-    covered = mutual_coverage(train.features, fakes.features, k=NEIGHBOURS) if enough else None
-    return row | {name: getattr(covered, name, None) for name in COVERAGE}
+    values = mutual_coverage(train.features, fakes.features, k=NEIGHBOURS) if enough else None
+    return row | {name: getattr(values, name, None) for name in COVERAGE}
 
 
 def _kernel(real: Features, fake: Features, name: str, seed: int, full: bool) -> dict[str, float | None]:

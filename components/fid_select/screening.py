@@ -1,4 +1,4 @@
-"""Coarse to fine: a few images of every snapshot, all of the front-runners."""
+"""Coarse to fine: a few images of every snapshot, all images of the shortlist."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ from components.core.features.cache import FeatureCache
 from components.core.features.extractors import Extractor
 from components.core.runtime.progress import log
 from components.core.telemetry.live import stage_metrics
-from components.fid_select.dials import show
-from components.fid_select.measure import LEAST, Sample, measure
-from components.fid_select.selection_rule import Choice, Row
-from components.fid_select.snapshot_samples import Draw, Snapshot
+from components.fid_select.measure import LEAST, ClassFeatures, measure
+from components.fid_select.metrics import set_gauges
+from components.fid_select.selection_rule import SelectionRule, SnapshotValues
+from components.fid_select.snapshot_samples import ImagePlan, Snapshot
 
 
 @dataclass(frozen=True)
-class Ruler:
+class SnapshotEvaluator:
     """What snapshots are measured with.
 
     Attributes:
-        train: The training tiles.
-        held_out: Tiles of patients that no snapshot has seen.
+        train: Features of the training tiles.
+        held_out: Features of tiles of patients that no snapshot has seen.
         classes: `index`, `name` of each class.
-        side_px: Side of a tile.
-        network: Whose features are compared.
-        cache: Keeps them.
+        side_px: Side of a tile, pixels.
+        network: Feature network.
+        cache: Cache of its features.
         batch: Images per pass.
-        seed: Of the subsets of the kernel distance.
+        seed: Seed of the kernel distance's subsets.
     """
 
-    train: Sample
-    held_out: Sample
+    train: ClassFeatures
+    held_out: ClassFeatures
     classes: Sequence[dict[str, Any]]
     side_px: int
     network: Extractor
@@ -43,7 +43,7 @@ class Ruler:
     seed: int
 
     @staticmethod
-    def on(
+    def for_tiles(
         real: ImageArchive,
         unseen: ImageArchive,
         classes: Sequence[dict[str, Any]],
@@ -51,79 +51,92 @@ class Ruler:
         cache: FeatureCache,
         batch: int,
         seed: int,
-    ) -> "Ruler":
-        """The ruler on these tiles; raises DataError where the training tiles are fewer than `LEAST`."""
+    ) -> "SnapshotEvaluator":
+        """The evaluator for these tiles; raises DataError where the training tiles are fewer than `LEAST`."""
         if len(real) < LEAST:
             raise DataError(f"{real.path} has {len(real)} tiles, too few to compare with: give the training data.")
         train, held_out = (
-            Sample(cache.of_archive(tiles, batch, f"features of {what} tiles"), tiles.manifest["label"].to_numpy(int))
+            ClassFeatures(
+                cache.of_archive(tiles, batch, f"features of {what} tiles"), tiles.manifest["label"].to_numpy(int)
+            )
             for tiles, what in ((real, "training"), (unseen, "held-out"))
         )
-        return Ruler(train, held_out, classes, real.resolution, network, cache, batch, seed)
+        return SnapshotEvaluator(train, held_out, classes, real.resolution, network, cache, batch, seed)
 
-    def draw(self, snapshot: Snapshot, draw: Draw) -> Sample:
-        """A snapshot's images as this ruler sees them."""
-        return snapshot.sample(draw, self.side_px, self.network, self.cache, self.batch)
+    def sample(self, snapshot: Snapshot, plan: ImagePlan) -> ClassFeatures:
+        """Features of a snapshot's images."""
+        return snapshot.sample(plan, self.side_px, self.network, self.cache, self.batch)
 
-    def row(self, snapshot: Snapshot, fakes: Sample, *, full: bool) -> Row:
+    def evaluate(self, snapshot: Snapshot, fakes: ClassFeatures, *, full: bool) -> SnapshotValues:
         """The snapshot's distances."""
-        found = measure(fakes, self.train, self.held_out, self.classes, self.seed, full=full)
-        return {"kimg": snapshot.kimg, **found}
+        distances = measure(fakes, self.train, self.held_out, self.classes, self.seed, full=full)
+        return {"kimg": snapshot.kimg, **distances}
 
 
 @dataclass(frozen=True)
-class Screening:
-    """What came out.
+class ScreeningResult:
+    """The measured snapshots and what it took.
 
     Attributes:
-        rows: One of each snapshot, in the order of training; `full` says whether it was measured in full.
-        drawn: Images that were drawn.
-        spared: Images that the full measure of every snapshot would have drawn beyond these.
-        cost: Both, as a sentence.
+        rows: One row per snapshot, in the order of training; `full` says whether it was measured in full.
+        images_drawn: Images drawn in all.
+        images_saved: Images that the full measure of every snapshot would have drawn beyond these.
     """
 
-    rows: list[Row]
-    drawn: int
-    spared: int
+    rows: list[SnapshotValues]
+    images_drawn: int
+    images_saved: int
 
     @property
     def cost(self) -> str:
-        """How much was drawn, and how much the first round spared."""
+        """How much was drawn, and how much the first round saved, as a sentence."""
         full = [row for row in self.rows if row["full"]]
         if len(full) == len(self.rows):
             return f"Every snapshot was measured on {full[0]['images']} images."
         screened = next(row["images"] for row in self.rows if not row["full"])
+        total = self.images_drawn + self.images_saved
         return (
             f"A first round by KID on {screened} images of each of {len(self.rows)} snapshots left {len(full)}, which "
-            f"were measured on {full[0]['images']}: {self.drawn} images instead of {self.drawn + self.spared}, "
-            f"{100 * self.spared / (self.drawn + self.spared):.0f} % spared."
+            f"were measured on {full[0]['images']}: {self.images_drawn} images instead of {total}, "
+            f"{100 * self.images_saved / total:.0f} % saved."
         )
 
-    @staticmethod
-    def run(found: Sequence[Snapshot], draw: Draw, few: int, least: int, choice: Choice, ruler: Ruler) -> "Screening":
-        """Measures the first `few` images of every snapshot, then all images of the front-runners.
 
-        Args:
-            found: The snapshots.
-            draw: The images of each.
-            few: Images of the first round; all of them = there is no second.
-            least: Front-runners at least.
-            choice: Tells the front-runners.
-            ruler: Measures.
-        """
-        rows: list[Row] = []
-        stage_metrics().plan("snapshots", len(found))
-        for snapshot in found:
-            rows.append(ruler.row(snapshot, ruler.draw(snapshot, draw.part(0, few)), full=few == len(draw)))
-            stage_metrics().count_done("snapshots")
-            show(rows[-1], rows)
-            log(f"{snapshot.kimg:g} kimg: KID {rows[-1]['kid']:.4g} in features of {ruler.network.title}")
-        again = choice.front_runners(rows, least) if few < len(draw) else []
-        for place in again:
-            first, rest = (ruler.draw(found[place], part) for part in (draw.part(0, few), draw.part(few, len(draw))))
-            whole = Sample(np.concatenate([first.features, rest.features]), draw.classes)
-            rows[place] = ruler.row(found[place], whole, full=True)
-            show(rows[place], rows)
-            log(f"{found[place].kimg:g} kimg: FID {rows[place]['fid']:.4g} in features of {ruler.network.title}")
-        drawn = few * len(found) + (len(draw) - few) * len(again)
-        return Screening(rows, drawn, len(draw) * len(found) - drawn)
+def screen_snapshots(
+    snapshots: Sequence[Snapshot],
+    plan: ImagePlan,
+    screening_images: int,
+    finalists: int,
+    rule: SelectionRule,
+    evaluator: SnapshotEvaluator,
+) -> ScreeningResult:
+    """Measures the first images of every snapshot, then all images of the shortlist.
+
+    Args:
+        snapshots: The snapshots, in the order of training.
+        plan: The images of each.
+        screening_images: Images of the first round; all of the plan's = there is no second round.
+        finalists: Least length of the shortlist.
+        rule: The rule that makes the shortlist.
+        evaluator: What measures.
+    """
+    rows: list[SnapshotValues] = []
+    is_only_round = screening_images == len(plan)
+    stage_metrics().plan("snapshots", len(snapshots))
+    for snapshot in snapshots:
+        few = evaluator.sample(snapshot, plan.part(0, screening_images))
+        rows.append(evaluator.evaluate(snapshot, few, full=is_only_round))
+        stage_metrics().count_done("snapshots")
+        set_gauges(rows[-1], rows)
+        log(f"{snapshot.kimg:g} kimg: KID {rows[-1]['kid']:.4g} in features of {evaluator.network.title}")
+    shortlist = [] if is_only_round else rule.shortlist(rows, finalists)
+    for place in shortlist:
+        snapshot = snapshots[place]
+        parts = (plan.part(0, screening_images), plan.part(screening_images, len(plan)))
+        first, rest = (evaluator.sample(snapshot, part) for part in parts)
+        whole = ClassFeatures(np.concatenate([first.features, rest.features]), plan.classes)
+        rows[place] = evaluator.evaluate(snapshot, whole, full=True)
+        set_gauges(rows[place], rows)
+        log(f"{snapshot.kimg:g} kimg: FID {rows[place]['fid']:.4g} in features of {evaluator.network.title}")
+    images_drawn = screening_images * len(snapshots) + (len(plan) - screening_images) * len(shortlist)
+    return ScreeningResult(rows, images_drawn, len(plan) * len(snapshots) - images_drawn)

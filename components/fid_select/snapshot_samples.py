@@ -17,18 +17,18 @@ from components.core.features.extractors import Extractor
 from components.core.io.atomic_files import file_sha256, read_json
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
-from components.fid_select.measure import LEAST, Sample
+from components.fid_select.measure import LEAST, ClassFeatures
 
 Classes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Draw:
+class ImagePlan:
     """Class and latent seed of each image, in order.
 
     Attributes:
         classes: Class index, [n].
-        seeds: Of the latents.
+        seeds: Latent seeds.
     """
 
     classes: Classes
@@ -37,35 +37,35 @@ class Draw:
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def part(self, start: int, stop: int) -> "Draw":
+    def part(self, start: int, stop: int) -> "ImagePlan":
         """The images from `start` to before `stop`."""
-        return Draw(self.classes[start:stop], self.seeds[start:stop])
+        return ImagePlan(self.classes[start:stop], self.seeds[start:stop])
 
-    def shown(self, index: int, count: int) -> "Draw":
+    def first_of_class(self, index: int, count: int) -> "ImagePlan":
         """The first images of a class, for a page."""
         places = np.flatnonzero(self.classes == index)[:count]
-        return Draw(self.classes[places], [self.seeds[place] for place in places])
+        return ImagePlan(self.classes[places], [self.seeds[place] for place in places])
 
 
-def make_draw(labels: Classes, kinds: Sequence[int], images: int, screening: int, seed: int) -> Draw:
+def plan_images(labels: Classes, classes: Sequence[int], images: int, screening: int, seed: int) -> ImagePlan:
     """Labels of uniformly drawn training tiles, as in the FID's protocol, and a latent seed for each.
 
     A class that has too few of the first `screening` images to be measured takes the first places.
 
     Args:
         labels: Class index of every training tile.
-        kinds: The classes.
-        images: How many to draw.
-        screening: How many of them are measured first, at most `images`.
-        seed: Of both draws.
+        classes: Class indices.
+        images: Number of images.
+        screening: Number of images that are measured first, at most `images`.
+        seed: Seed of classes and latents.
     """
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(labels, images)
-    if min(int((drawn[:screening] == kind).sum()) for kind in kinds) < LEAST:
-        if screening < LEAST * len(kinds):
-            raise ConfigError(f"{screening} images of {len(kinds)} classes are too few to measure: raise --images.")
-        drawn[: LEAST * len(kinds)] = np.repeat(kinds, LEAST)
-    return Draw(drawn, rng.integers(0, 2**32, images).tolist())
+    sample = rng.choice(labels, images)
+    if min(int((sample[:screening] == index).sum()) for index in classes) < LEAST:
+        if screening < LEAST * len(classes):
+            raise ConfigError(f"{screening} images of {len(classes)} classes are too few to measure: raise --images.")
+        sample[: LEAST * len(classes)] = np.repeat(classes, LEAST)
+    return ImagePlan(sample, rng.integers(0, 2**32, images).tolist())
 
 
 @dataclass(frozen=True)
@@ -73,48 +73,47 @@ class Snapshot:
     """A snapshot of gan_train.
 
     Attributes:
-        kimg: Thousand real images that it was trained with.
+        kimg: Real images that it was trained with, thousands.
         path: Its .safetensors file.
-        sha256: Of that file.
+        sha256: SHA-256 of that file.
     """
 
     kimg: float
     path: Path
     sha256: str
 
-    def sample(self, draw: Draw, side_px: int, network: Extractor, cache: FeatureCache, batch: int) -> Sample:
-        """The draw's images as features; kept, so that a run after a killed one need not draw them again."""
-        what = f"{self.kimg:g} kimg: drawing and looking"
+    def sample(
+        self, plan: ImagePlan, side_px: int, network: Extractor, cache: FeatureCache, batch: int
+    ) -> ClassFeatures:
+        """Features of the planned images, cached: a run after a killed one does not draw them again."""
+        what = f"{self.kimg:g} kimg: features of generated images"
 
-        def make() -> Features:
-            return features_of(network, self._images(draw, side_px, batch, network.device), batch, what, len(draw))
+        def compute() -> Features:
+            return features_of(network, self.images(plan, side_px, batch, network.device), batch, what, len(plan))
 
-        source: dict[str, Any] = {"snapshot": self.sha256, "classes": draw.classes.tolist(), "seeds": draw.seeds}
-        return Sample(cache.features(source, len(draw), make, what), draw.classes)
+        source: dict[str, Any] = {"snapshot": self.sha256, "classes": plan.classes.tolist(), "seeds": plan.seeds}
+        return ClassFeatures(cache.features(source, len(plan), compute, what), plan.classes)
 
-    def pictures(self, draw: Draw, side_px: int, batch: int, device: torch.device) -> list[Pixels]:
-        """The draw's images."""
-        return list(self._images(draw, side_px, batch, device))
-
-    def _images(self, draw: Draw, side_px: int, batch: int, device: torch.device) -> Iterator[Pixels]:
+    def images(self, plan: ImagePlan, side_px: int, batch: int, device: torch.device) -> Iterator[Pixels]:
+        """The planned images."""
         G = load_generator(self.path, device)
         if G.img_resolution != side_px:
             raise DataError(
                 f"{self.path} draws {G.img_resolution} px and the tiles have {side_px} px: give its own training data."
             )
-        return generate_images(G, draw.seeds, draw.classes.tolist(), batch=batch, device=device)
+        return generate_images(G, plan.seeds, plan.classes.tolist(), batch=batch, device=device)
 
 
 def find_snapshots(folder: Path) -> list[Snapshot]:
     """Every snapshot of a folder, in the order of training.
 
     Raises:
-        DataError: There is none.
+        DataError: The folder has none.
     """
-    found = [
+    snapshots = [
         Snapshot(read_json(path.with_suffix(".json"))["kimg"], path, file_sha256(path))
         for path in folder.glob("network-snapshot-*.safetensors")
     ]
-    if not found:
+    if not snapshots:
         raise DataError(f"{folder} holds no network-snapshot-*.safetensors: give the snapshots folder of gan_train.")
-    return sorted(found, key=lambda one: (one.kimg, one.path))
+    return sorted(snapshots, key=lambda snapshot: (snapshot.kimg, snapshot.path))

@@ -10,11 +10,14 @@ import torch
 
 from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter
 from components.core.io.atomic_files import write_json
+from components.core.options.parse import parse
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage
 from components.core.records.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import save_snapshot
+from components.fid_select.options import SHARED, SelectionOptions
 from components.fid_select.stage import run
 
 CLASS_LIST = [{"index": 0, "name": "FA+FTC", "label": 0}, {"index": 1, "name": "PTC", "label": 1}]
@@ -47,7 +50,7 @@ def write_snapshots(folder: Path, networks: dict[float, Generator]) -> None:
         save_snapshot(folder / f"network-snapshot-{int(kimg):06d}.safetensors", network, kimg)
     write_json(folder / LINEAGE, LINEAGE_OF_TRAINING.to_dict())
     write_json(folder / CLASSES, CLASS_LIST)
-    write_json(folder / RECORDS, [{"stage": "gan_train"}])
+    write_json(folder / RECORDS, [{"stage": "tile"}])
 
 
 @pytest.fixture(scope="session")
@@ -68,17 +71,18 @@ def select(world: Path, tmp_path: Path) -> Callable[..., SimpleNamespace]:
 
     def call(**changed: object) -> SimpleNamespace:
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-        paths = {name: str(out / name) for name in ("generator", "page", "metrics")}
+        paths = {name: str(out / name) for name in ("generator", "selection_page", "selection_record")}
         inputs = {
             "snapshots": str(world / "snapshots"),
             "dataset": str(world / "train.zip"),
             "held_out": str(world / "held.zip"),
-            "images": 60,
-            "extractor_px": 64,
-            "device": "cpu",
         }
-        run(**{**paths, **inputs, **changed})
-        record = json.loads(Path(paths["metrics"]).read_text())
-        return SimpleNamespace(**paths, record=record, folder=Path(paths["generator"]))
+        values = {"images": 60, "extractor_px": 64, "device": "cpu", **changed}
+        shared = {name: values.pop(name) for name in SHARED if name in values}
+        direct = {name: values.pop(name) for name in (*inputs, "seed") if name in values}
+        options = parse(SelectionOptions, values, "selection")
+        run(**{**paths, **inputs, **direct}, options=options, shared=parse(SharedOptions, shared, "shared"))
+        record = json.loads(Path(paths["selection_record"]).read_text())
+        return SimpleNamespace(page=paths["selection_page"], record=record, folder=Path(paths["generator"]))
 
     return call

@@ -48,7 +48,7 @@ def test_generator_folder_carries_its_evidence(select) -> None:
     assert load_generator(out.folder).img_resolution == 32
     assert json.loads((out.folder / LINEAGE).read_text()) == LINEAGE_OF_TRAINING.to_dict()
     assert json.loads((out.folder / CLASSES).read_text()) == CLASS_LIST
-    assert [one["stage"] for one in json.loads((out.folder / RECORDS).read_text())] == ["gan_train", "fid_select"]
+    assert [one["stage"] for one in json.loads((out.folder / RECORDS).read_text())] == ["tile", "fid_select"]
     selection = json.loads((out.folder / "selection.json").read_text())
     assert selection["sha256"] == file_sha256(out.folder / "generator.safetensors")
     assert selection["rule"] == "kid_held_out"
@@ -106,10 +106,10 @@ def test_untrained_extractor_is_marked_loudly(select) -> None:
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"rule": "best"}, ConfigError, "kid_held_out or fid_train"),
+        ({"rule": "best"}, ConfigError, "kid_held_out, fid_train"),
         ({"images": 4}, ConfigError, "raise --images"),
-        ({"images": 0}, ConfigError, "raise --images"),
-        ({"batch": 0}, ConfigError, "give a batch"),
+        ({"images": 0}, ConfigError, "at least 1"),
+        ({"batch": 0}, ConfigError, "at least 1"),
         ({"snapshots": "absent"}, DataError, "holds no network-snapshot"),
         ({"dataset": "absent.zip"}, DataError, "no archive"),
         ({"extractor": "vgg"}, ConfigError, "no feature extractor"),

@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from components.core.errors import ConfigError
-from components.fid_select.selection_rule import Choice, check_rule, why_not_held_out
+from components.core.options.parse import parse
+from components.fid_select.options import SelectionOptions
+from components.fid_select.selection_rule import SelectionRule, held_out_problem
 
 CLASS_LIST = [{"index": 0, "name": "a"}, {"index": 1, "name": "b"}]
 
@@ -29,47 +31,47 @@ ROWS = [
 
 
 def test_each_rule_by_hand_and_ties_go_to_the_earlier() -> None:
-    assert Choice("fid_train", "").best(ROWS)[0] == 2
-    assert Choice("kid_held_out", "").best(ROWS)[0] == 3
-    place, reason = Choice("kid_held_out", "there is no HeldOut").best(ROWS)
+    assert SelectionRule("fid_train", "").choose(ROWS)[0] == 2
+    assert SelectionRule("kid_held_out", "").choose(ROWS)[0] == 3
+    place, reason = SelectionRule("kid_held_out", "there is no HeldOut").choose(ROWS)
     assert place == 1
     assert reason == (
         "lowest class-mean KID to the training tiles, because there is no HeldOut: 0.1 at 4 kimg, of 4 snapshots"
     )
-    assert Choice("fid_train", "").best(ROWS[:1])[0] == 0
+    assert SelectionRule("fid_train", "").choose(ROWS[:1])[0] == 0
 
 
 def test_only_what_was_measured_in_full_can_be_chosen() -> None:
     rows = [{**one, "full": one["kimg"] > 8} for one in ROWS]
-    assert Choice("fid_train", "").best(rows)[0] == 4
+    assert SelectionRule("fid_train", "").choose(rows)[0] == 4
 
 
 def test_front_runners_are_those_that_more_images_could_bring_ahead() -> None:
     """The errors of the class means are error / sqrt(2), those of a difference error: 3 of them decide."""
     rows = [row(4 * place, 0, (0, 0), (kid, kid), 0.01) for place, kid in enumerate((0.0, 0.1, 0.129, 0.131, 0.5))]
-    choice = Choice("kid_held_out", "")
-    assert choice.front_runners(rows, 1) == [1, 2]  # the untrained one is none
-    assert choice.front_runners(rows, 3) == [1, 2, 3]
-    assert choice.front_runners(rows, 9) == [1, 2, 3, 4]
+    choice = SelectionRule("kid_held_out", "")
+    assert choice.shortlist(rows, 1) == [1, 2]  # the untrained one is none
+    assert choice.shortlist(rows, 3) == [1, 2, 3]
+    assert choice.shortlist(rows, 9) == [1, 2, 3, 4]
 
 
 def test_who_leads_by_fid_in_the_screening_runs_too_where_fid_decides() -> None:
     kid, fid = (0.0, 0.1, 0.2, 0.3, 0.4), (1, 9, 8, 7, 2)
     rows = [row(4 * place, 0, (one, one), (one, one), 0.01) for place, one in enumerate(kid)]
     rows = [{**one, "fid_screening": distance} for one, distance in zip(rows, fid, strict=True)]
-    assert Choice("fid_train", "").front_runners(rows, 1) == [1, 4]
-    assert Choice("fid_train", "").front_runners(rows, 2) == [1, 2, 3, 4]
-    assert Choice("kid_held_out", "").front_runners(rows, 1) == [1]
+    assert SelectionRule("fid_train", "").shortlist(rows, 1) == [1, 4]
+    assert SelectionRule("fid_train", "").shortlist(rows, 2) == [1, 2, 3, 4]
+    assert SelectionRule("kid_held_out", "").shortlist(rows, 1) == [1]
 
 
 def test_no_rule_of_that_name() -> None:
-    check_rule("fid_train")
-    with pytest.raises(ConfigError, match="kid_held_out or fid_train"):
-        check_rule("best")
+    parse(SelectionOptions, {"rule": "fid_train"}, "selection")
+    with pytest.raises(ConfigError, match="kid_held_out, fid_train"):
+        parse(SelectionOptions, {"rule": "best"}, "selection")
 
 
 def test_why_held_out_tiles_cannot_decide() -> None:
     held_out = pd.DataFrame({"identity": ["v"] * 20, "label": [0] * 12 + [1] * 8})
-    assert why_not_held_out(held_out, CLASS_LIST, ["t"]) == ""
-    assert "7 tiles of class b" in why_not_held_out(held_out[:-1], CLASS_LIST, ["t"])
-    assert "1 of HeldOut's patients were seen" in why_not_held_out(held_out, CLASS_LIST, ["t", "v"])
+    assert held_out_problem(held_out, CLASS_LIST, ["t"]) == ""
+    assert "7 tiles of class b" in held_out_problem(held_out[:-1], CLASS_LIST, ["t"])
+    assert "1 of HeldOut's patients were seen" in held_out_problem(held_out, CLASS_LIST, ["t", "v"])

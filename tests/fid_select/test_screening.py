@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from components.core.stylegan2 import Generator
-from components.fid_select.snapshot_samples import make_draw
+from components.fid_select.snapshot_samples import plan_images
 
 from .conftest import make_network, write_archive, write_snapshots
 
@@ -83,7 +83,9 @@ def test_a_killed_selection_goes_on_where_it_was(select, training: Path, tmp_pat
     """Killed once two snapshots' features are kept: the next run draws neither of them again, and chooses the same."""
     cache = tmp_path / "cache"
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in inputs(training).items()]
-    arguments += [f"--{name}={tmp_path / 'killed' / name}" for name in ("generator", "page", "metrics")]
+    arguments += [
+        f"--{name}={tmp_path / 'killed' / name}" for name in ("generator", "selection-page", "selection-record")
+    ]
     command = [
         sys.executable,
         "-m",
@@ -141,9 +143,9 @@ def test_the_card_says_what_was_measured(select, world: Path) -> None:
 
 def test_a_draw_has_the_datas_shares_and_measures_rare_classes_first() -> None:
     labels = np.repeat([0, 1], [900, 100])
-    draw = make_draw(labels, [0, 1], 20_000, 20_000, 0)
+    draw = plan_images(labels, [0, 1], 20_000, 20_000, 0)
     assert (draw.classes == 1).mean() == pytest.approx(0.1, abs=0.01)
     assert len(set(draw.seeds)) > 19_990
     assert draw.part(5, 9).seeds == draw.seeds[5:9]
-    rare = make_draw(np.repeat([0, 1], [9999, 1]), [0, 1], 5000, 50, 0)
+    rare = plan_images(np.repeat([0, 1], [9999, 1]), [0, 1], 5000, 50, 0)
     assert (rare.classes[:50] == 1).sum() >= 3
