@@ -1,12 +1,12 @@
-"""Builds images and prints how large they are.
+"""Builds container images and prints their sizes.
 
     python images/build.py                          # every stage's image
-    python images/build.py tile pack stages --alias # three; the other stages' names are further names of `stages`
-    python images/build.py tile --sbom sbom         # and writes sbom/tile.cdx.json: what is in it
+    python images/build.py tile pack stages --alias # three; the other names become aliases of `stages`
+    python images/build.py tile --sbom sbom         # and writes sbom/tile.cdx.json, its contents
     python images/build.py tag                      # prints the tag
 
-Names are those that the compiled pipeline asks for: THYGAN_REGISTRY, THYGAN_TAG, else a digest of what enters the
-images. BASE_IMAGE replaces the base; DOCKER_HOST says which engine, as `images/engine.sh` prints it.
+Names are those in the compiled pipeline, from THYGAN_REGISTRY and THYGAN_TAG; by default the tag is a digest of the
+sources. BASE_IMAGE replaces the base; DOCKER_HOST is the engine, as `images/engine.sh` prints it.
 """
 
 import os
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 WITHOUT_TORCH = ("tile", "split", "pack", "report")
 STAGES = (*WITHOUT_TORCH, "gan-train", "fid-select", "generate", "classifier-cv", "external-eval", "umap")
 ALL_IN_ONE = "stages"
-MOST_MB = 400
+MAX_MB = 400
 DOCKERFILE = "images/Dockerfile"
 ENGINE = "podman" if "podman" in os.environ.get("DOCKER_HOST", "") else "docker"
 
@@ -33,39 +33,43 @@ app = new_app("python images/build.py", __doc__)
 
 @app.command
 def tag() -> None:
-    """Prints the tag that a pipeline compiled from these sources asks for."""
+    """Prints the image tag of a pipeline that is compiled from these sources."""
     log(image(ALL_IN_ONE).rpartition(":")[2])
 
 
 @app.default
 def build(*targets: str, alias: bool = False, sbom: Path | None = None) -> None:
-    """Builds images, says how long each took, prints a table of their sizes.
+    """Builds images and prints the duration of each build and a table of sizes.
 
     Args:
-        targets: Stages, or `stages` for all in one image; none = every stage.
-        alias: Give `stages` the names of the stages that were not built.
-        sbom: Folder for a list of each image's contents, CycloneDX.
+        targets: Stages, or `stages` for one image with all; none = every stage.
+        alias: Tag `stages` with the names of the stages that were not built.
+        sbom: Folder for a CycloneDX list of the contents of each image.
     """
     if unknown := set(targets) - {*STAGES, ALL_IN_ONE}:
         raise ConfigError(f"There is no target {', '.join(sorted(unknown))}: {', '.join(STAGES)} or {ALL_IN_ONE}.")
-    built = targets or STAGES
-    for target in built:
+    chosen = targets or STAGES
+    for target in chosen:
         seconds = _build(target, "--tag", image(target), "--build-arg", f"TAG={image(target).rpartition(':')[2]}")
         log(f"{target}: built in {seconds:.0f} s as {image(target)}")
     if sbom:
-        for target in built:
-            _list(target, sbom)
-    aliases = [stage for stage in STAGES if stage not in built] if alias else []
+        for target in chosen:
+            _write_sbom(target, sbom)
+    aliases = [stage for stage in STAGES if stage not in chosen] if alias else []
     for stage in aliases:
         _engine("tag", image(ALL_IN_ONE), image(stage))
-    log(_table(built))
-    large = [one for one in built if one in WITHOUT_TORCH and _size_mb(image(one)) - _base_mb(one) > MOST_MB]
+    log(_table(chosen))
+    large = [
+        target for target in chosen if target in WITHOUT_TORCH and _size_mb(image(target)) - _base_mb(target) > MAX_MB
+    ]
     if large:
-        raise ConfigError(f"More than {MOST_MB} MB above the base: {', '.join(large)}.")
+        raise ConfigError(
+            f"Images with more than {MAX_MB} MB above their base: {', '.join(large)}. Remove what they do not need."
+        )
 
 
 def _build(target: str, *options: str) -> float:
-    """Seconds that it took."""
+    """Builds a target; returns the duration, seconds."""
     base = ["--build-arg", f"BASE_IMAGE={os.environ['BASE_IMAGE']}"] if os.environ.get("BASE_IMAGE") else []
     revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     started = time.monotonic()
@@ -78,12 +82,12 @@ def _build(target: str, *options: str) -> float:
     return time.monotonic() - started
 
 
-def _list(target: str, folder: Path) -> None:
-    made = folder.resolve() / "sbom.json"
-    made.parent.mkdir(parents=True, exist_ok=True)
-    seconds = _build("sbom", "--build-arg", f"TARGET={target}", "--output", f"type=local,dest={made.parent}")
-    made.replace(made.with_name(f"{target}.cdx.json"))
-    log(f"{target}: contents listed in {seconds:.0f} s")
+def _write_sbom(target: str, folder: Path) -> None:
+    sbom = folder.resolve() / "sbom.json"
+    sbom.parent.mkdir(parents=True, exist_ok=True)
+    seconds = _build("sbom", "--build-arg", f"TARGET={target}", "--output", f"type=local,dest={sbom.parent}")
+    sbom.replace(sbom.with_name(f"{target}.cdx.json"))
+    log(f"{target}: SBOM written in {seconds:.0f} s")
 
 
 def _table(targets: tuple[str, ...]) -> str:
@@ -105,15 +109,15 @@ def _base_mb(target: str) -> float:
 
 
 def _engine(*arguments: str) -> str:
-    """The engine's answer; its last words where it fails."""
+    """Standard output of the engine; raises ConfigError with its last lines if it fails."""
     try:
-        done = subprocess.run([ENGINE, *arguments], cwd=ROOT, capture_output=True, text=True)
+        process = subprocess.run([ENGINE, *arguments], cwd=ROOT, capture_output=True, text=True)
     except FileNotFoundError:
-        raise ConfigError(f'There is no {ENGINE} here: install it, or eval "$(images/engine.sh up)".') from None
-    if done.returncode:
-        last = (done.stdout + done.stderr).strip().splitlines()[-20:]
+        raise ConfigError(f'{ENGINE} is not installed: install it, or eval "$(images/engine.sh up)".') from None
+    if process.returncode:
+        last = (process.stdout + process.stderr).strip().splitlines()[-20:]
         raise ConfigError("\n".join([f"{ENGINE} {arguments[0]} failed:", *last]))
-    return done.stdout
+    return process.stdout
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The jobs of manifests/base/store, from a shell: python -m components.cluster_admin --help."""
+"""Commands for the jobs of manifests/base/store: python -m components.cluster_admin --help."""
 
 import json
 import os
@@ -13,26 +13,26 @@ from components.core.runtime.progress import log
 _POLICIES = Path("manifests/base/store/policies")
 _UNITS = {"": 1, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "G": 10**9, "T": 10**12}
 
-app = new_app("python -m components.cluster_admin", "Keeps a cluster's object store in order.")
+app = new_app("python -m components.cluster_admin", "Administration of a cluster's object store.")
 
 
 @app.command
 def secrets(policies: Path = _POLICIES, *, namespace: str = "thygan") -> None:
-    """Prints Kubernetes Secrets with new keys for every identity; pipe it into `kubectl create -f -`, once.
+    """Prints Kubernetes Secrets with new keys for all identities; pipe them into `kubectl create -f -`, once.
 
     Args:
-        policies: Folder with a policy a file.
-        namespace: Where the Secrets go.
+        policies: Folder with one policy per file.
+        namespace: Namespace of the Secrets.
     """
     print(json.dumps(build_secrets(draw_identities(policies), namespace), indent=1))
 
 
 @app.command
 def buckets(plan: Path) -> None:
-    """Makes the buckets and sets their rules; again, it changes what differs.
+    """Creates the buckets and sets their rules; a repeated call changes what differs.
 
     Args:
-        plan: JSON file, as manifests/base/store/buckets.json.
+        plan: JSON file like manifests/base/store/buckets.json.
     """
     from components.cluster_admin.buckets import prepare_buckets, read_buckets
 
@@ -41,28 +41,28 @@ def buckets(plan: Path) -> None:
 
 @app.command
 def minio(identities: Path, *, endpoint: str) -> None:
-    """Makes the identities known to a MinIO server, whose root is in MINIO_ROOT_USER and MINIO_ROOT_PASSWORD.
+    """Registers the identities in a MinIO server, with the root of MINIO_ROOT_USER and MINIO_ROOT_PASSWORD.
 
     Args:
-        identities: The file of the Secret thygan-s3-identities.
-        endpoint: The server, http://host:port.
+        identities: File of the Secret thygan-s3-identities.
+        endpoint: Address of the server, http://host:port.
     """
     from components.cluster_admin.identities import register_in_minio
     from components.core.io.atomic_files import read_json
 
     if not (user := os.environ.get(ROOT_USER)) or not (password := os.environ.get(ROOT_PASSWORD)):
         raise ConfigError(f"Set {ROOT_USER} and {ROOT_PASSWORD} to the server's root credentials.")
-    given = read_json(identities)
-    register_in_minio(given, endpoint, user, password)
-    log(f"{len(given['identities'])} identities are known to {endpoint}")
+    contents = read_json(identities)
+    register_in_minio(contents, endpoint, user, password)
+    log(f"{len(contents['identities'])} identities registered in {endpoint}")
 
 
 @app.command
 def weights(bucket: str = "s3://thygan-weights") -> None:
-    """Fetches every registered network's weights, verified, and mirrors them, so that no stage needs the internet.
+    """Downloads the weights of all registered networks, verifies and mirrors them, so that no stage needs the internet.
 
     Args:
-        bucket: Where they go.
+        bucket: Address of the mirror.
     """
     from components.core.features.registry import REGISTRY
     from components.core.features.weights import find_weights
@@ -71,7 +71,7 @@ def weights(bucket: str = "s3://thygan-weights") -> None:
     store = open_store(bucket)
     for name, entry in REGISTRY.items():
         if store.exists(entry.file):
-            log(f"{entry.file}: is there")
+            log(f"{entry.file}: present")
             continue
         store.put(find_weights(name), entry.file)
         log(f"{entry.file}: mirrored")
@@ -79,21 +79,21 @@ def weights(bucket: str = "s3://thygan-weights") -> None:
 
 @app.command
 def usage(*capacities: str) -> None:
-    """Tells the Pushgateway of THYGAN_PUSHGATEWAY how full the buckets are.
+    """Pushes the fill levels of the buckets to the Pushgateway in THYGAN_PUSHGATEWAY.
 
     Args:
         capacities: BUCKET=SIZE, for example thygan-data=2Ti.
     """
     from components.cluster_admin.usage import push_usage
 
-    push_usage(dict(_capacity(one) for one in capacities))
+    push_usage(dict(_parse_capacity(pair) for pair in capacities))
 
 
-def _capacity(pair: str) -> tuple[str, int]:
-    found = re.fullmatch(r"([a-z0-9.-]+)=(\d+)(\w*)", pair)
-    if not found or found[3] not in _UNITS or not int(found[2]):
+def _parse_capacity(pair: str) -> tuple[str, int]:
+    match = re.fullmatch(r"([a-z0-9.-]+)=(\d+)(\w*)", pair)
+    if not match or match[3] not in _UNITS or not int(match[2]):
         raise ConfigError(f"{pair}: write it as BUCKET=SIZE, for example thygan-data=2Ti.")
-    return found[1], int(found[2]) * _UNITS[found[3]]
+    return match[1], int(match[2]) * _UNITS[match[3]]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The buckets and their rules, as a file says them; running it again changes what differs."""
+"""Creation of the buckets with the rules in a file; a repeated run changes what differs."""
 
 import json
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ UNFINISHED_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """A bucket's rules.
+class BucketRules:
+    """The rules of a bucket.
 
     Attributes:
-        versioning: Whether overwritten and deleted objects stay.
-        expire_days: Prefix -> days after which its objects go.
-        noncurrent_days: Days after which overwritten or deleted ones go; 0 = never.
-        is_public: Whether everybody who reaches the store may read its objects: for files that are public anyway.
+        versioning: Whether old versions of overwritten and deleted objects are kept.
+        expire_days: Prefix -> days until its objects expire.
+        noncurrent_days: Days until old versions expire; 0 = never.
+        is_public: Whether objects can be read without credentials, for files that are public anyway.
     """
 
     versioning: bool = False
@@ -42,20 +42,20 @@ class Bucket:
     is_public: bool = False
 
 
-def read_buckets(path: Path) -> dict[str, Bucket]:
-    """Bucket name -> rules; raises ConfigError for a rule that there is not."""
+def read_buckets(path: Path) -> dict[str, BucketRules]:
+    """Bucket name -> rules; raises ConfigError for an unknown rule."""
     try:
-        return {name: Bucket(**rules) for name, rules in read_json(path).items()}
+        return {name: BucketRules(**rules) for name, rules in read_json(path).items()}
     except (TypeError, AttributeError) as error:
-        known = ", ".join(Bucket.__dataclass_fields__)
-        raise ConfigError(f"{path} has a rule that there is not ({error}): the rules are {known}.") from None
+        known = ", ".join(BucketRules.__dataclass_fields__)
+        raise ConfigError(f"{path} has an unknown rule ({error}): the rules are {known}.") from None
 
 
-def prepare_buckets(buckets: dict[str, Bucket]) -> None:
-    """Makes what is missing and sets the rules, in the store that the environment names.
+def prepare_buckets(buckets: dict[str, BucketRules]) -> None:
+    """Creates missing buckets and sets the rules of all, in the store of the environment.
 
     Raises:
-        StoreError: It refuses or cannot be reached.
+        StoreError: The store denies access or cannot be reached.
     """
     client, endpoint = client_of_environment(retries=5, timeout_s=30.0)
     for name, rules in buckets.items():
@@ -65,14 +65,14 @@ def prepare_buckets(buckets: dict[str, Bucket]) -> None:
                 client.make_bucket(name)
             _set_rules(client, name, rules)
         except (MinioException, HTTPError) as error:
-            why = error.code if isinstance(error, S3Error) else type(error).__name__
+            reason = error.code if isinstance(error, S3Error) else type(error).__name__
             raise StoreError(
-                f"Bucket {name} at {endpoint} cannot be prepared ({why}): check the address and the bootstrap identity."
+                f"Bucket {name} at {endpoint} cannot be prepared ({reason}): check the address and the identity."
             ) from None
-        log(f"bucket {name}: {'made' if is_new else 'was there'}, rules set")
+        log(f"bucket {name}: {'created' if is_new else 'present'}, rules set")
 
 
-def _set_rules(client: Minio, name: str, rules: Bucket) -> None:
+def _set_rules(client: Minio, name: str, rules: BucketRules) -> None:
     if rules.versioning:
         client.set_bucket_versioning(name, VersioningConfig(ENABLED))
     every = Filter(prefix="")

@@ -1,6 +1,6 @@
-"""Who may do what in the object store: one identity a policy file, with keys that are drawn and never stored in git.
+"""Identities of the object store, one per policy file, with random keys that are never stored in git.
 
-A policy file is an AWS policy, which SeaweedFS and MinIO read as well. The identities' file is SeaweedFS's own form.
+A policy file is an AWS policy, which SeaweedFS and MinIO read as well. The file of identities has SeaweedFS's format.
 """
 
 import json
@@ -21,15 +21,15 @@ ROOT_USER, ROOT_PASSWORD = "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"
 
 
 def draw_identities(policies: Path) -> Identities:
-    """An identity with new keys for each policy file of a folder; the file's name is the identity's.
+    """Identities with new keys, one for each policy file of a folder, named as the file.
 
     Raises:
         ConfigError: The folder has no policies.
-        DataError: One cannot be read.
+        DataError: A policy file cannot be read.
     """
     files = sorted(policies.glob("*.json"))
     if not files:
-        raise ConfigError(f"{policies} holds no policy files: give manifests/base/store/policies.")
+        raise ConfigError(f"{policies} has no policy files: give manifests/base/store/policies.")
     return {
         "identities": [
             {
@@ -45,19 +45,19 @@ def draw_identities(policies: Path) -> Identities:
     }
 
 
-def build_secrets(drawn: Identities, namespace: str) -> dict[str, Any]:
+def build_secrets(identities: Identities, namespace: str) -> dict[str, Any]:
     """The identities as a List of Kubernetes Secrets, with a study key and a root for MinIO.
 
-    Each identity has a Secret of its own, `thygan-s3-NAME`, so that a pod is given no other's keys.
+    Each identity has its own Secret `thygan-s3-NAME`, so that a pod gets only its keys.
     """
     values: dict[str, Mapping[str, str]] = {
         f"thygan-s3-{one['name']}": {
             "AWS_ACCESS_KEY_ID": one["credentials"][0]["accessKey"],
             "AWS_SECRET_ACCESS_KEY": one["credentials"][0]["secretKey"],
         }
-        for one in drawn["identities"]
+        for one in identities["identities"]
     }
-    values[IDENTITIES_SECRET] = {IDENTITIES_FILE: json.dumps(drawn)}
+    values[IDENTITIES_SECRET] = {IDENTITIES_FILE: json.dumps(identities)}
     values[STUDY_SECRET] = {KEY_VARIABLE: secrets.token_hex(32)}
     values[ROOT_SECRET] = {ROOT_USER: "root", ROOT_PASSWORD: secrets.token_hex(24)}
     labels = {"app.kubernetes.io/part-of": "thygan"}
@@ -74,32 +74,34 @@ def build_secrets(drawn: Identities, namespace: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
-def register_in_minio(drawn: Identities, endpoint: str, user: str, password: str) -> None:
-    """Makes the identities and their policies known to a MinIO server; what is there already is replaced.
+def register_in_minio(identities: Identities, endpoint: str, user: str, password: str) -> None:
+    """Registers the identities and their policies in a MinIO server; existing ones are replaced.
 
     Args:
-        drawn: Identities of `draw_identities`.
+        identities: Identities from `draw_identities`.
         endpoint: `http://host:port`.
-        user: Root user.
-        password: Its password.
+        user: Name of the root user.
+        password: Password of the root user.
 
     Raises:
-        StoreError: The server refuses, or is none.
+        StoreError: The server denies access or is not MinIO.
     """
     from minio import MinioAdmin
-    from minio.credentials import StaticProvider
+    from minio.credentials.providers import StaticProvider
     from minio.error import MinioAdminException
     from urllib3.exceptions import HTTPError
 
     scheme, _, host = endpoint.rpartition("://")
     admin = MinioAdmin(endpoint=host, credentials=StaticProvider(user, password), secure=scheme == "https")
     try:
-        for policy in drawn["policies"]:
+        for policy in identities["policies"]:
             admin.policy_add(policy["name"], policy=json.loads(policy["content"]))
-        for one in drawn["identities"]:
+        for one in identities["identities"]:
             key = one["credentials"][0]
             admin.user_add(key["accessKey"], key["secretKey"])
             for name in one["policyNames"]:
                 admin.policy_set(name, user=key["accessKey"])
     except (MinioAdminException, HTTPError) as error:
-        raise StoreError(f"MinIO at {endpoint} takes no identities ({error}): check its root credentials.") from None
+        raise StoreError(
+            f"MinIO at {endpoint} did not accept the identities ({error}): check its root credentials."
+        ) from None

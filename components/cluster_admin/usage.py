@@ -1,4 +1,4 @@
-"""How full the buckets are, for the alert that comes before the store refuses."""
+"""Fill levels of the buckets, for an alert before the store is full."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ JOB = "usage"
 
 
 def push_usage(capacities: Mapping[str, int]) -> dict[str, int]:
-    """Pushes what each bucket holds and may hold; returns what it holds, in bytes.
+    """Pushes the used and the total bytes of each bucket; returns the used bytes.
 
-    Only current objects are counted: old versions and unfinished uploads are the lifecycle's.
+    Only current objects count; lifecycle rules remove old versions and unfinished uploads.
 
     Args:
-        capacities: Bucket -> bytes that it may take.
+        capacities: Bucket -> capacity, bytes.
 
     Raises:
         StoreError: A bucket cannot be listed.

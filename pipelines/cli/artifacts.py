@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from components.core.cache.result_cache import CachedArtifact, CachedResult, ResultCache, fetch
+from components.core.cache.result_cache import CachedArtifact, CachedResult, ResultCache, fetch_artifact
 from components.core.data.archive_reference import download, read_reference
 from components.core.errors import ConfigError, DataError
 from components.core.io.atomic_files import atomic_write
@@ -94,7 +94,7 @@ def pull(address: str, out: Path, store: str = "") -> None:
         raise ConfigError(f"{out} is there already: give another place.")
     one = _one(store, address)
     with atomic_write(out) as beside:
-        fetch(one.artifact, beside)
+        fetch_artifact(one.artifact, beside)
         if reference := read_reference(beside):
             download(reference, beside)
     log(f"{one.artifact.type} of {one.result.stage}, {one.artifact.size_bytes / 1e6:.2f} MB: {out}")

@@ -1,4 +1,4 @@
-"""Procedural H&E-like images of two hospitals, for the demo and the tests: synthetic, never evidence."""
+"""Procedural H&E-like images of two hospitals, for the demo and the tests: synthetic, no evidence."""
 
 from pipelines.demo.diagnoses import DIAGNOSES, Diagnosis, PatientEffect
 from pipelines.demo.field import render_field

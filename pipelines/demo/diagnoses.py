@@ -1,4 +1,4 @@
-"""What the diagnoses look like on average, and how patients differ from that.
+"""Mean appearance of the diagnoses, and how patients differ from it.
 
 The classes overlap on purpose: one patient's adenoma may have larger and paler nuclei than another's carcinoma.
 """
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """How a diagnosis looks on average.
+    """Mean appearance of a diagnosis.
 
     Attributes:
         label: 1 = nuclei of papillary carcinoma, 0 = not.
@@ -42,7 +42,7 @@ DIAGNOSES = {
 
 @dataclass(frozen=True)
 class PatientEffect:
-    """What one patient's slides share: factors around 1, and a shift of the clearing."""
+    """Factors around 1, and a shift of the clearing, that all slides of a patient share."""
 
     hematoxylin: float = 1.0
     eosin: float = 1.0
@@ -52,8 +52,8 @@ class PatientEffect:
     clearing_shift: float = 0.0
 
     @staticmethod
-    def drawn(rng: np.random.Generator) -> "PatientEffect":
-        """A patient at random."""
+    def sample(rng: np.random.Generator) -> "PatientEffect":
+        """A random patient."""
         return PatientEffect(
             hematoxylin=rng.lognormal(0, 0.20),
             eosin=rng.lognormal(0, 0.20),

@@ -7,9 +7,9 @@ from scipy.special import expit
 
 from components.core.errors import ConfigError
 from pipelines.demo.diagnoses import DIAGNOSES, Diagnosis, PatientEffect
-from pipelines.demo.noise import Field, rough_noise, scattered, smooth_noise
-from pipelines.demo.nuclei import Nuclei, stamped
-from pipelines.demo.stain import Hospital, photographed
+from pipelines.demo.noise import Field, rough_noise, scatter_points, smooth_noise
+from pipelines.demo.nuclei import Nuclei, render_nuclei
+from pipelines.demo.stain import Hospital, photograph
 from pipelines.demo.tissue import fibres, follicles, papillae
 
 MARGIN_UM = 8.0  # drawn beyond the edge, so that cells are cut by it
@@ -23,13 +23,13 @@ def render_field(
     size_px: int = 256,
     mpp: float = 0.5,
 ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-    """Draws one field and says what is in it.
+    """Renders one field, with its ground truth.
 
     Args:
-        rng: Source of all randomness of the field.
+        rng: Source of all randomness.
         hospital: Stain and scanner.
         diagnosis: One of DIAGNOSES.
-        patient_effect: What the patient's fields share.
+        patient_effect: Factors that all fields of the patient share.
         size_px: Edge of the square field, pixels.
         mpp: Micrometres per pixel.
 
@@ -38,7 +38,7 @@ def render_field(
         `nuclear_radius_um` and `clearing` (their means).
 
     Raises:
-        ConfigError: For an unknown diagnosis, or a field too small to show a follicle.
+        ConfigError: The diagnosis is unknown, or the field is too small for a follicle.
     """
     if diagnosis not in DIAGNOSES:
         raise ConfigError(f"There is no diagnosis {diagnosis!r} in the phantom; it has {', '.join(DIAGNOSES)}.")
@@ -62,12 +62,12 @@ def render_field(
     hematoxylin, eosin = _background(rng, depth_um, height_um, colloid, cells.centres, mpp)
     chromatin = rough_noise(rng, wide_px, 1.6 / mpp)
     for nuclei in (cells, _stromal_nuclei(rng, depth_um, mpp)):
-        dye, cover = stamped(rng, nuclei, chromatin, mpp)
+        dye, cover = render_nuclei(rng, nuclei, chromatin, mpp)
         hematoxylin = hematoxylin * (1 - 0.9 * cover) + dye
         eosin = eosin * (1 - 0.35 * cover)
     thickness = 1 + 0.05 * smooth_noise(rng, wide_px, 30 / mpp)
     inner = slice(margin_px, margin_px + size_px)
-    pixels = photographed(
+    pixels = photograph(
         rng,
         hospital,
         (patient_effect.hematoxylin * thickness * hematoxylin)[inner, inner],
@@ -94,7 +94,7 @@ def _follicular_nuclei(
     """Nuclei in a row along the basement membrane; the more crowded, the less in line."""
     out_of_line_um = 0.10 + 0.35 * max(0.0, 1.0 - look.spacing)
     band = np.abs(depth_um / height_um - 0.44) < out_of_line_um
-    centres = scattered(rng, band, 2 * radius_um * look.spacing * patient.spacing / mpp)
+    centres = scatter_points(rng, band, 2 * radius_um * look.spacing * patient.spacing / mpp)
     n = len(centres)
     return Nuclei(
         centres=centres,
@@ -108,7 +108,7 @@ def _follicular_nuclei(
 
 def _stromal_nuclei(rng: np.random.Generator, depth_um: Field, mpp: float) -> Nuclei:
     """Thin dark nuclei of fibroblasts and endothelium, lying along the fibres."""
-    centres = scattered(rng, depth_um < -1.0, 9.0 / mpp)
+    centres = scatter_points(rng, depth_um < -1.0, 9.0 / mpp)
     n = len(centres)
     return Nuclei(
         centres=centres,

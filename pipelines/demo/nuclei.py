@@ -1,4 +1,4 @@
-"""Nuclei: wobbly ellipses of haematoxylin with a membrane, chromatin, nucleoli and grooves, stamped all at once."""
+"""Nuclei: wobbly ellipses of haematoxylin with a membrane, chromatin, nucleoli and grooves, rendered all at once."""
 
 from dataclasses import dataclass
 
@@ -33,15 +33,15 @@ class Nuclei:
         return len(self.centres)
 
 
-def stamped(rng: np.random.Generator, nuclei: Nuclei, chromatin: Field, mpp: float) -> tuple[Field, Field]:
+def render_nuclei(rng: np.random.Generator, nuclei: Nuclei, chromatin: Field, mpp: float) -> tuple[Field, Field]:
     """Haematoxylin of the nuclei and how far they cover each pixel (0..1), both [size, size].
 
     Where nuclei overlap their dye adds up, as light passes through both.
 
     Args:
-        rng: Draws outlines, nucleoli and focus.
-        nuclei: What to draw; centres inside the field.
-        chromatin: Noise field [size, size] whose pieces become the texture of the nuclei.
+        rng: Source of outlines, nucleoli and focus.
+        nuclei: Nuclei with centres inside the field.
+        chromatin: Noise field [size, size], the source of the texture of the nuclei.
         mpp: Micrometres per pixel.
     """
     size_px = len(chromatin)
@@ -92,8 +92,8 @@ def stamped(rng: np.random.Generator, nuclei: Nuclei, chromatin: Field, mpp: flo
     wide = size_px + 2 * reach
     places = ((rows + reach)[:, :, None] * wide + (columns + reach)[:, None, :]).ravel()
 
-    def summed(values: Field) -> Field:
+    def sum_stamps(values: Field) -> Field:
         canvas = np.bincount(places, weights=values.ravel(), minlength=wide * wide).reshape(wide, wide)
         return canvas[reach:-reach, reach:-reach].astype(np.float32)
 
-    return summed(dye), np.minimum(summed(inside), 1)
+    return sum_stamps(dye), np.minimum(sum_stamps(inside), 1)

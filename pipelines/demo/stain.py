@@ -1,4 +1,4 @@
-"""Stain and scanner: how a hospital turns amounts of two dyes into pixels.
+"""Stain and scanner of a hospital: amounts of two dyes to pixels.
 
 Beer-Lambert: a pixel is white * exp(-(h * H + e * E)), with h and e the amounts of haematoxylin and eosin and H and E
 the hospital's unit vectors of optical density in red, green and blue.
@@ -67,10 +67,10 @@ HOSPITAL_B = Hospital(
 HOSPITALS = (HOSPITAL_A, HOSPITAL_B)
 
 
-def photographed(
+def photograph(
     rng: np.random.Generator, hospital: Hospital, hematoxylin: Field, eosin: Field, mpp: float
 ) -> NDArray[np.uint8]:
-    """Amounts of the two dyes, [H, W] each, as the hospital's scanner shows them: [H, W, 3]."""
+    """Amounts of the two dyes, [H, W] each, as pixels of the hospital's scanner: [H, W, 3]."""
     amounts = np.stack([hematoxylin * hospital.hematoxylin_strength, eosin * hospital.eosin_strength], axis=-1)
     density = amounts @ hospital.stain_vectors.astype(np.float32)  # [H, W, 3]
     light = np.array(hospital.white, dtype=np.float32) * np.exp(-density)

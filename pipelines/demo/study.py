@@ -1,4 +1,4 @@
-"""A whole made-up study on disk: a training hospital, an external one, labels and the truth behind them."""
+"""A synthetic study on disk: a training hospital, an external one, labels and ground truth."""
 
 import string
 from collections.abc import Iterator
@@ -45,24 +45,24 @@ def write_study(
 
     Each has `images/<patient><letter>.png` and `meta.csv` (file, patient, case, class, diagnosis, site, and the truth:
     nuclei, nuclear_radius_um, clearing). Patients take the diagnoses in turn. The same arguments give the same bytes,
-    whatever `workers`. An earlier phantom study at `folder` is replaced, anything else there is refused.
+    whatever `workers`. An earlier phantom study in `folder` is replaced, anything else is refused.
 
     Args:
-        folder: Where the study goes; complete or absent.
-        seed: Seed of everything that is drawn.
+        folder: Folder of the study, written atomically.
+        seed: Seed of all randomness.
         patients: Patients of hospital A, at least 2.
         images_per_patient: Fields of each patient, 1 to 26.
         size_px: Edge of a field, pixels.
         mpp: Micrometres per pixel of both hospitals.
         external_patients: Patients of hospital B, at least 2.
-        workers: Threads that draw.
+        workers: Number of threads.
 
     Returns:
         `folder`, `seed`, `mpp`, `size_px` and, per site, `images`, `patients`, `class0`, `class1` (patients),
         `diagnoses` (patients of each).
 
     Raises:
-        ConfigError: For arguments that make no study, or a folder that holds something else.
+        ConfigError: An argument is out of its range, or the folder holds something else.
     """
     if seed < 0:
         raise ConfigError(f"The seed of a phantom study is 0 or larger, not {seed}.")
@@ -79,19 +79,19 @@ def write_study(
     _refuse_other(folder)
 
     people = list(_people(patients, external_patients))
-    with atomic_write(folder) as beside:
+    with atomic_write(folder) as partial:
         for hospital in HOSPITALS:
-            (beside / hospital.site / "images").mkdir(parents=True)
+            (partial / hospital.site / "images").mkdir(parents=True)
 
         def draw(patient: _Patient) -> list[dict[str, Any]]:
-            return _write_patient(beside, patient, seed, images_per_patient, size_px, mpp)
+            return _write_patient(partial, patient, seed, images_per_patient, size_px, mpp)
 
         with ThreadPoolExecutor(workers) as pool:
-            drawn = track(pool.map(draw, people), "drawing phantom patients", len(people), "patients")
-            table = pd.DataFrame([row for rows in drawn for row in rows])
+            tables = track(pool.map(draw, people), "drawing phantom patients", len(people), "patients")
+            table = pd.DataFrame([row for rows in tables for row in rows])
         for site, rows in table.groupby("site"):
-            rows.to_csv(beside / str(site) / "meta.csv", index=False, lineterminator="\n", float_format="%.4f")
-        (beside / "README.txt").write_text(_readme(seed, mpp, size_px), encoding="utf-8")
+            rows.to_csv(partial / str(site) / "meta.csv", index=False, lineterminator="\n", float_format="%.4f")
+        (partial / "README.txt").write_text(_readme(seed, mpp, size_px), encoding="utf-8")
     return {
         "folder": str(folder),
         "seed": seed,
@@ -102,7 +102,7 @@ def write_study(
 
 
 def _people(patients: int, external_patients: int) -> Iterator[_Patient]:
-    """Every patient; numbers go on from one hospital to the next, so that no two people share one."""
+    """All patients, numbered through both hospitals, so that numbers are unique."""
     names = list(DIAGNOSES)
     number = 0
     for hospital, count in enumerate((patients, external_patients)):
@@ -115,7 +115,7 @@ def _write_patient(
     folder: Path, patient: _Patient, seed: int, images: int, size_px: int, mpp: float
 ) -> list[dict[str, Any]]:
     hospital = HOSPITALS[patient.hospital]
-    effect = PatientEffect.drawn(np.random.default_rng([seed, patient.number]))
+    effect = PatientEffect.sample(np.random.default_rng([seed, patient.number]))
     text = PngInfo()
     text.add_text("Software", SOFTWARE)
     rows = []
@@ -152,12 +152,12 @@ def _summary(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _refuse_other(folder: Path) -> None:
-    """Refuses to replace what is not an earlier phantom study."""
+    """Raises ConfigError for a folder that is neither empty nor an earlier phantom study."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     readme = folder / "README.txt"
     if not (readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)):
-        raise ConfigError(f"{folder} holds something that is not a phantom study: name a new or empty folder.")
+        raise ConfigError(f"{folder} is not a phantom study: give a new or empty folder.")
 
 
 def _readme(seed: int, mpp: float, size_px: int) -> str:

@@ -7,14 +7,14 @@ an epithelium of one cell's height, then the lumen.
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from pipelines.demo.noise import Field, scattered, smooth_noise
+from pipelines.demo.noise import Field, scatter_points, smooth_noise
 
 
 def follicles(rng: np.random.Generator, size_px: int, mpp: float, radius_um: float) -> Field:
     """Depth of round to oval follicles of about `radius_um`, packed as the stroma lets them: [size, size]."""
     margin_px = int(2 * radius_um / mpp)
     roomy = np.ones((size_px + 2 * margin_px,) * 2, dtype=bool)
-    centres = (scattered(rng, roomy, 1.45 * radius_um / mpp) - margin_px) * mpp
+    centres = (scatter_points(rng, roomy, 1.45 * radius_um / mpp) - margin_px) * mpp
     warp = 0.16 * radius_um * np.stack([smooth_noise(rng, size_px, 0.45 * radius_um / mpp) for _ in range(2)])
     rows, columns = np.mgrid[:size_px, :size_px].astype(np.float32) * np.float32(mpp) + warp
 

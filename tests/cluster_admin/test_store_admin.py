@@ -12,7 +12,7 @@ from minio import Minio
 from minio.error import S3Error
 
 from components.cluster_admin.buckets import read_buckets
-from components.core.cache.publish import RENEWED_AFTER_S
+from components.core.cache.publish import RENEW_AFTER_S
 from components.core.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
@@ -143,14 +143,14 @@ def test_buckets_have_their_rules_and_a_second_time_changes_nothing(store):
     assert rules["expire-all"].expiration.days == 30
     assert rules["unfinished"].abort_incomplete_multipart_upload.days_after_initiation == 7
     again = upkeep("buckets", str(STORE / "buckets.json"), **store.environment("bootstrap"))
-    assert again.returncode == 0 and again.stdout.count("was there") == 4
+    assert again.returncode == 0 and again.stdout.count("present") == 4
     assert {rule.rule_id for rule in root.get_bucket_lifecycle("thygan-checkpoints").rules} == set(rules)
 
 
 def test_archives_outlive_the_records_that_name_them(store):
     """By as long as one may be old when a record is written that names it."""
     rules = {rule.rule_id: rule.expiration for rule in store.client().get_bucket_lifecycle("thygan-artifacts").rules}
-    longest_record_days = rules["expire-kfp"].days + RENEWED_AFTER_S / 86400
+    longest_record_days = rules["expire-kfp"].days + RENEW_AFTER_S / 86400
     assert longest_record_days + 1 <= rules["expire-archives"].days
 
 
@@ -174,7 +174,7 @@ def test_usage_is_told_in_bytes(store):
     ("arguments", "environment", "sentence"),
     [
         (("usage", "thygan-data=much"), {}, "write it as BUCKET=SIZE"),
-        (("secrets", "/nowhere"), {}, "holds no policy files"),
+        (("secrets", "/nowhere"), {}, "has no policy files"),
         (("buckets", str(STORE / "buckets.json")), {"AWS_SECRET_ACCESS_KEY": "wrong"}, "cannot be prepared"),
     ],
 )
@@ -185,5 +185,5 @@ def test_bad_input_gets_one_sentence(store, arguments, environment, sentence):
 
 def test_an_unknown_rule_is_refused(tmp_path):
     (tmp_path / "buckets.json").write_text('{"one": {"version": true}}')
-    with pytest.raises(ConfigError, match=r"a rule that there is not .*versioning"):
+    with pytest.raises(ConfigError, match=r"an unknown rule .*versioning"):
         read_buckets(tmp_path / "buckets.json")

@@ -65,10 +65,10 @@ def test_every_stage_that_takes_a_plan_reads_it_so():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda value: value.pop("folds"), "is no split plan"),
-        (lambda value: value.pop("digest"), "is no split plan"),
-        (lambda value: value["folds"]["0"].pop("val"), "is no split plan"),
-        (lambda value: value.update(folds=["0"]), "is no split plan"),
+        (lambda value: value.pop("folds"), "is not a split plan"),
+        (lambda value: value.pop("digest"), "is not a split plan"),
+        (lambda value: value["folds"]["0"].pop("val"), "is not a split plan"),
+        (lambda value: value.update(folds=["0"]), "is not a split plan"),
         (lambda value: value.update(key_id="another"), "was changed after it was made"),
         (lambda value: value["folds"].update({"1": value["folds"]["0"]}), "was changed after it was made"),
         (lambda value: value.update(digest="0" * 64), "was changed after it was made"),
@@ -87,7 +87,7 @@ def test_what_is_no_plan_is_one_sentence(tmp_path, change, message):
 @pytest.mark.parametrize("content", ["", "[]", "null", '"text"', "{", "\x00"])
 def test_what_is_no_json_object_is_one_sentence(tmp_path, content):
     (tmp_path / "plan.json").write_text(content)
-    with pytest.raises(ThyganError, match=r"is no split plan|is not valid JSON"):
+    with pytest.raises(ThyganError, match=r"is not a split plan|is not valid JSON"):
         SplitPlan.read(tmp_path / "plan.json")
 
 

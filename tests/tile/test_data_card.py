@@ -17,7 +17,7 @@ from components.core.data.manifest import write_manifest
 from components.tile.data_card.card import card_of_tiles, write_card
 from components.tile.data_card.page import card_page
 from components.tile.data_card.stains import MAX_TILES, select_tiles, site_stain
-from pipelines.demo.stain import HOSPITAL_A, HOSPITAL_B, photographed
+from pipelines.demo.stain import HOSPITAL_A, HOSPITAL_B, photograph
 
 SIDE = 64
 
@@ -29,7 +29,7 @@ def tissue(rng, hospital, side=SIDE):
     stroma = (0.5 + 0.4 * np.sin(5 * x + 3 * y + rng.uniform(0, 6))).astype(np.float32)
     glass = (x < 0.1).astype(np.float32)
     eosin = 2.4 * stroma * (1 - nuclei)  # so much, because Macenko's tissue is dense in red, too
-    return photographed(rng, hospital, 1.2 * nuclei * (1 - glass), eosin * (1 - glass), 0.5)
+    return photograph(rng, hospital, 1.2 * nuclei * (1 - glass), eosin * (1 - glass), 0.5)
 
 
 @pytest.fixture

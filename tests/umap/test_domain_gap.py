@@ -18,7 +18,7 @@ def fields(rng, hospital):
     """Tiles [n] of 32 px and the patient of each."""
     images, patients = [], []
     for patient in range(PATIENTS):
-        field, _ = render_field(rng, hospital, ("PTC", "FA")[patient % 2], PatientEffect.drawn(rng), 128, 1.0)
+        field, _ = render_field(rng, hospital, ("PTC", "FA")[patient % 2], PatientEffect.sample(rng), 128, 1.0)
         cut = field.reshape(4, 32, 4, 32, 3).swapaxes(1, 2).reshape(16, 32, 32, 3)[:TILES]
         images += list(cut)
         patients += [str(patient)] * TILES

@@ -1,8 +1,7 @@
-"""What a stage passes on: files as they are, or references in the place of image archives.
+"""Publishing a stage's outputs: image archives are uploaded and replaced by references, other files stay.
 
-An archive that is there already is not put again. It is made young again, by the store itself, where it is older than
-`RENEWED_AFTER_S`: a bucket's rule that lets archives go so much later than records then never takes one away that a
-record names.
+An archive that the store has already is not uploaded again. One older than `RENEW_AFTER_S` is renewed in the store, so
+that an expiration rule of the bucket never removes an archive to which a recent record refers.
 """
 
 import zipfile
@@ -22,58 +21,58 @@ from components.core.io.atomic_files import file_sha256, write_json
 from components.core.runtime.progress import log
 from components.core.store import Store
 
-RENEWED_AFTER_S = 30 * 24 * 3600.0
+RENEW_AFTER_S = 30 * 24 * 3600.0
 
 
 def publish_or_fetch(path: Path) -> ArchiveReference | None:
-    """Makes of what lies at a path what the environment wants to be passed on.
+    """Brings an artifact into the form in which the environment passes it on.
 
-    An archive goes to the place of archives and a reference takes its name; where there is no such place, a reference
-    is replaced by its archive. Anything else stays.
+    With THYGAN_ARCHIVES set, an archive is uploaded and replaced by a reference; without it, a reference is replaced by
+    its archive. Anything else stays.
 
     Args:
-        path: Of a finished artifact.
+        path: File or folder of a finished artifact.
 
     Returns:
-        The reference that lies there now, if one does.
+        The reference at the path; None = it is not a reference.
 
     Raises:
-        DataError: The archive in the store is another.
-        StoreError: It is gone, or the store is away.
+        DataError: The archive in the store differs from its reference.
+        StoreError: The archive is missing, or the store cannot be reached.
     """
-    reference, place = read_reference(path), archive_store()
-    if place is None:
+    reference, store = read_reference(path), archive_store()
+    if store is None:
         if reference:
             download(reference, path)
         return None
     if reference:
-        _see_to(place, reference)
+        _renew_if_old(store, reference)
     elif _is_archive(path):
-        reference = _put(place, path)
+        reference = _upload(store, path)
         write_json(path, asdict(reference))
     return reference
 
 
-def _put(place: Store, path: Path) -> ArchiveReference:
+def _upload(store: Store, path: Path) -> ArchiveReference:
     sha256, size_bytes = file_sha256(path), path.stat().st_size
-    reference = ArchiveReference(f"{place.uri}/{sha256}.zip", size_bytes, sha256, content_hash(path))
-    there = place.status(reference.name)
-    if there is None or (there.size_bytes, there.sha256) != (size_bytes, sha256):
-        place.put(path, reference.name)
-        log(f"{path.name}: {size_bytes / 1e6:.2f} MB are in {reference.archive}")
-    _see_to(place, reference)
+    reference = ArchiveReference(f"{store.uri}/{sha256}.zip", size_bytes, sha256, content_hash(path))
+    uploaded = store.status(reference.name)
+    if uploaded is None or (uploaded.size_bytes, uploaded.sha256) != (size_bytes, sha256):
+        store.put(path, reference.name)
+        log(f"{path.name}: {size_bytes / 1e6:.2f} MB uploaded to {reference.archive}")
+    _renew_if_old(store, reference)
     return reference
 
 
-def _see_to(place: Store, reference: ArchiveReference) -> None:
-    """Looks that an archive is there and is the right one, and makes it young again."""
+def _renew_if_old(store: Store, reference: ArchiveReference) -> None:
+    """Verifies that the store has the archive, and renews it if it is old."""
     with open_remote(reference) as archive:
-        if archive.status.age_s > RENEWED_AFTER_S:
-            place.renew(reference.name)
+        if archive.status.age_s > RENEW_AFTER_S:
+            store.renew(reference.name)
 
 
 def _is_archive(path: Path) -> bool:
     if not path.is_file() or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as opened_zip:
-        return MANIFEST in opened_zip.NameToInfo
+    with zipfile.ZipFile(path) as archive:
+        return MANIFEST in archive.NameToInfo

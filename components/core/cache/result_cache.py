@@ -1,11 +1,11 @@
-"""Results that outlive their run: kept in a store, found again by what they were made from.
+"""A cache of task results in a store, looked up by a digest of inputs, options and code.
 
-    <store>/<pipeline>/<run>/<task>/<id>/<artifact>    as a cluster run lays artifacts out; a folder's files below it
-    <store>/<pipeline>/<run>/<task>/<id>/task.json     type, metadata, digests and lineage of what lies beside it
-    <store>/results/<stage>/<key>.json                 the same record under the digest of inputs, options and code
+    <store>/<pipeline>/<run>/<task>/<id>/<artifact>    in the layout of KFP; files of a folder below it
+    <store>/<pipeline>/<run>/<task>/<id>/task.json     type, metadata, digests and inputs of the artifacts beside it
+    <store>/results/<stage>/<key>.json                 the same JSON under the digest
 
-On a machine of one's own a folder of objects by sha256 stands before the store, so that nothing is fetched twice and no
-result is lost when the store is away for a moment.
+On a local machine a folder of objects by sha256 precedes the store, so that no file is fetched twice and no result is
+lost while the store cannot be reached.
 """
 
 import json
@@ -28,7 +28,7 @@ ARCHIVE, ARCHIVE_BYTES = "archive_uri", "archive_bytes"  # metadata of an artifa
 
 @dataclass(frozen=True)
 class CachedFile:
-    """A file of an artifact; `name` is '' where the artifact is one file."""
+    """A file of an artifact; `name` is '' if the artifact is a single file."""
 
     name: str
     size_bytes: int
@@ -37,14 +37,14 @@ class CachedFile:
 
 @dataclass(frozen=True)
 class CachedArtifact:
-    """An artifact as it lies in the store.
+    """An artifact in the store.
 
     Attributes:
-        type: Its title, for example "system.GanDataset".
-        uri: Where it lies.
-        content: Digest of what it holds, without records of how it was made.
-        files: What it consists of.
-        metadata: As the UI shows it.
+        type: Schema title, for example "system.GanDataset".
+        uri: Address of the artifact.
+        content: Its `content_hash`.
+        files: Its files.
+        metadata: Metadata that the user interface shows.
     """
 
     type: str
@@ -55,25 +55,25 @@ class CachedArtifact:
 
     @property
     def size_bytes(self) -> int:
-        """Of its files, and of the archive that it stands for."""
+        """Size of its files, and of the archive behind a reference."""
         return sum(one.size_bytes for one in self.files) + int(self.metadata.get(ARCHIVE_BYTES, 0))
 
 
 @dataclass(frozen=True)
 class CachedResult:
-    """What a task made.
+    """The result of a task.
 
     Attributes:
-        stage: Its stage.
+        stage: Name of the stage.
         run: pipeline/run.
         task: pipeline/run/task/id.
         key: Digest of inputs, options and code.
-        tag: Of the code.
-        made: When, ISO 8601, UTC.
-        options: The stage's parameters.
-        read: Input -> content digests and addresses of what was read: the lineage.
-        artifacts: Output -> artifact.
-        returned: What the stage returned besides.
+        tag: Tag of the code.
+        made: Time of creation, ISO 8601, UTC.
+        options: Parameters of the stage.
+        read: Input -> content hashes and addresses of the artifacts that were read.
+        artifacts: Name of an output -> artifact.
+        returned: Return value of the stage.
     """
 
     stage: str
@@ -89,16 +89,16 @@ class CachedResult:
 
     @property
     def size_bytes(self) -> int:
-        """Of all artifacts together."""
+        """Size of all artifacts together."""
         return sum(artifact.size_bytes for artifact in self.artifacts.values())
 
     def to_json(self) -> str:
-        """As text."""
+        """JSON text."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @staticmethod
     def from_json(text: bytes, where: str) -> "CachedResult":
-        """From `to_json`'s text; raises DataError naming `where` for any other."""
+        """Parses the text of `to_json`; raises DataError about `where` for any other text."""
         try:
             value = json.loads(text)
             artifacts = {
@@ -107,154 +107,167 @@ class CachedResult:
             }
             return CachedResult(**{**value, "artifacts": artifacts})
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise DataError(f"{where} is no record of a result: remove it, and the result is made again.") from None
+            raise DataError(
+                f"{where} is not a record of a result: remove it, and the next run computes the result again."
+            ) from None
 
 
 def describe_artifact(path: Path, type_name: str, uri: str, metadata: Mapping[str, Any]) -> CachedArtifact:
-    """An artifact with the digests of its files."""
+    """A CachedArtifact with the digests of the files at a path.
+
+    Args:
+        path: File or folder of the artifact.
+        type_name: Its schema title.
+        uri: Its address.
+        metadata: Its metadata.
+    """
     files = [CachedFile(name, (path / name).stat().st_size, file_sha256(path / name)) for name in list_files(path)]
     return CachedArtifact(type_name, uri, content_hash(path), files, dict(metadata))
 
 
-def fetch(artifact: CachedArtifact, path: Path, objects: Path | None = None) -> None:
-    """Brings an artifact from where it lies to a path, every file compared with its sha256; complete or not at all.
+def fetch_artifact(artifact: CachedArtifact, path: Path, objects: Path | None = None) -> None:
+    """Downloads an artifact to a path atomically and verifies the sha256 of every file.
 
     Args:
-        artifact: Of a result.
-        path: Of the file or folder to make.
-        objects: Folder of objects by sha256 to look into first, and to fill.
+        artifact: An artifact of a result.
+        path: File or folder to write.
+        objects: Folder of objects by sha256 that is searched first, and filled.
 
     Raises:
-        DataError: What lies there is not what was kept.
-        StoreError: It is gone, or the store is away.
+        DataError: A file differs from its sha256.
+        StoreError: A file is missing, or the store cannot be reached.
     """
-    store, base = _place(artifact.uri)
-    with atomic_write(path) as beside:
+    store, base = _split_uri(artifact.uri)
+    with atomic_write(path) as partial:
         for file in artifact.files:
             name = validate_name(f"{base}/{file.name}" if file.name else base)
-            target = beside / file.name if file.name else beside
+            target = partial / file.name if file.name else partial
             target.parent.mkdir(parents=True, exist_ok=True)
-            kept = _object(objects, file.sha256)
-            if kept and kept.is_file() and file_sha256(kept) == file.sha256:
-                _link(kept, target)
+            local = _object_path(objects, file.sha256)
+            if local and local.is_file() and file_sha256(local) == file.sha256:
+                _link(local, target)
                 continue
             store.get(name, target)
             verify(target, file.sha256, f"{store.uri}/{name}")
-            if kept:
-                _link(target, kept)
+            if local:
+                _link(target, local)
         if not artifact.files:
-            beside.mkdir()
+            partial.mkdir()
 
 
 class ResultCache:
-    """A store of results, with a folder of objects before it where there is one."""
+    """Results in a store, with an optional local folder of objects."""
 
     def __init__(self, uri: str, objects: Path | None = None) -> None:
-        """Names the store; nothing is asked of it yet.
+        """Opens the store; no request is sent yet.
 
         Args:
             uri: s3://bucket/prefix, minio://bucket/prefix or a folder.
-            objects: Folder for objects by sha256, on the disk that artifacts lie on; None = everything is fetched.
+            objects: Folder for objects by sha256, on the disk of the artifacts; None = every file is fetched.
         """
         self._store, self._objects = open_store(uri), objects
         self.uri = self._store.uri
 
     def find(self, stage: str, key: str) -> CachedResult | None:
-        """The finished result of this key, if there is one and all of it is still there."""
+        """The result of a key; None = there is none, or one of its files is missing."""
         name = _record_name(stage, key)
         if self._objects and (self._objects / name).exists():
             result = CachedResult.from_json((self._objects / name).read_bytes(), f"{self._objects / name}")
-            files = [file for one in result.artifacts.values() for file in one.files]
+            files = [file for artifact in result.artifacts.values() for file in artifact.files]
             if all((self._objects / file.sha256[:2] / file.sha256).is_file() for file in files):
                 return result
-        return self._stored(name)
+        return self._find_stored(name)
 
     def fetch(self, result: CachedResult, paths: Mapping[str, Path]) -> None:
-        """Brings all artifacts of a result to their paths; raises as `fetch` does."""
+        """Downloads all artifacts of a result to their paths; raises as `fetch_artifact` does."""
         for name, artifact in result.artifacts.items():
-            fetch(artifact, paths[name], self._objects)
+            fetch_artifact(artifact, paths[name], self._objects)
 
     def keep(self, result: CachedResult, paths: Mapping[str, Path], *, upload: bool) -> CachedResult:
-        """Keeps a result: the records last, so that what they name is there.
+        """Stores a result; its records are written last, so that they never refer to a missing file.
 
         Args:
-            result: With the addresses that its artifacts have, or are to have.
-            paths: Artifact -> where it lies here.
-            upload: Whether artifacts are brought to the store from here; on a cluster KFP does.
+            result: Result with the addresses of its artifacts, present or future.
+            paths: Name of an output -> its local path.
+            upload: Whether to upload the artifacts; on a cluster KFP does it.
 
         Returns:
-            The result with the addresses at which its artifacts lie: where the store had them, those.
+            The result with the addresses of its artifacts; those of an earlier equal result if the store has one.
         """
         name = _record_name(result.stage, result.key)
         if self._objects:
-            for one, artifact in result.artifacts.items():
+            for output, artifact in result.artifacts.items():
                 for file in artifact.files:
-                    _link(paths[one] / file.name, self._objects / file.sha256[:2] / file.sha256)
+                    _link(paths[output] / file.name, self._objects / file.sha256[:2] / file.sha256)
             write_text(self._objects / name, result.to_json())
-        if upload and (before := self._stored(name)):
-            result = replace(result, artifacts=before.artifacts)
+        if upload and (earlier := self._find_stored(name)):
+            result = replace(result, artifacts=earlier.artifacts)
         elif upload:
-            for one, artifact in result.artifacts.items():
-                store, base = _place(artifact.uri)
+            for output, artifact in result.artifacts.items():
+                store, base = _split_uri(artifact.uri)
                 for file in artifact.files:
-                    store.put(paths[one] / file.name, f"{base}/{file.name}" if file.name else base)
+                    store.put(paths[output] / file.name, f"{base}/{file.name}" if file.name else base)
         for record in (f"{result.task}/{TASK}", name):
             self._store.write(record, result.to_json().encode())
         return result
 
     def results(self, prefix: str = "") -> Iterator[CachedResult]:
-        """Every task's result below a prefix, by name."""
+        """The results of all tasks below a prefix, sorted by name."""
         for entry in self._store.list(prefix):
-            if entry.name.endswith(f"/{TASK}") and (note := self._store.read(entry.name)):
-                yield CachedResult.from_json(note.data, f"{self.uri}/{entry.name}")
+            if entry.name.endswith(f"/{TASK}") and (stored := self._store.read(entry.name)):
+                yield CachedResult.from_json(stored.data, f"{self.uri}/{entry.name}")
 
     def list_by_code(self, tag: str) -> Iterator[CachedResult]:
-        """Every result that is found again by its content and was made by this code."""
+        """The cached results of one version of the code.
+
+        Args:
+            tag: Tag of the code.
+        """
         for entry in self._store.list(f"{RESULTS}/"):
             note = self._store.read(entry.name)
             if note and (result := CachedResult.from_json(note.data, f"{self.uri}/{entry.name}")).tag == tag:
                 yield result
 
-    def _stored(self, name: str) -> CachedResult | None:
+    def _find_stored(self, name: str) -> CachedResult | None:
         note = self._store.read(name)
         if note is None:
             return None
         result = CachedResult.from_json(note.data, f"{self.uri}/{name}")
-        return result if all(_is_there(one) for one in result.artifacts.values()) else None
+        return result if all(_is_complete(one) for one in result.artifacts.values()) else None
 
 
 def _record_name(stage: str, key: str) -> str:
     return f"{RESULTS}/{stage}/{key}.json"
 
 
-def _place(uri: str) -> tuple[Store, str]:
-    """The store that an artifact lies in, and its name there."""
+def _split_uri(uri: str) -> tuple[Store, str]:
+    """The store of an artifact, and its name there."""
     folder, _, base = uri.rpartition("/")
     return open_store(folder), base
 
 
-def _is_there(artifact: CachedArtifact) -> bool:
-    store, base = _place(artifact.uri)
+def _is_complete(artifact: CachedArtifact) -> bool:
+    store, base = _split_uri(artifact.uri)
     names = [f"{base}/{file.name}" if file.name else base for file in artifact.files]
     archive = artifact.metadata.get(ARCHIVE)
     return all(map(store.exists, names)) and (not archive or _exists(archive))
 
 
 def _exists(uri: str) -> bool:
-    store, name = _place(uri)
+    store, name = _split_uri(uri)
     return store.exists(name)
 
 
-def _object(objects: Path | None, sha256: str) -> Path | None:
+def _object_path(objects: Path | None, sha256: str) -> Path | None:
     return objects / sha256[:2] / sha256 if objects else None
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same bytes under a second name, without a second copy where the disk allows it."""
+    """Gives a file a second name; a copy if the disk does not allow hard links."""
     if target.exists():
         return
-    with atomic_write(target) as beside:
+    with atomic_write(target) as partial:
         try:
-            os.link(source, beside)
+            os.link(source, partial)
         except OSError:
-            shutil.copyfile(source, beside)
+            shutil.copyfile(source, partial)

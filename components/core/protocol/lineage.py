@@ -1,8 +1,8 @@
-"""Who a network has seen: patients as HMACs under a study key, carried as a file by everything made from them.
+"""Lineage: the patients a network has seen, as HMACs under a study key, in a file that every artifact carries.
 
 The identity of a patient is HMAC-SHA256(study key, namespace/patient), the namespace being the source (default: the
-site), behind the key's id: identities made with another key are seen as such. It is computed once, when tiles are cut;
-no later stage needs the key.
+site), after the id of the key, so that identities of another key are recognised. It is computed once, when tiles are
+cut; no later stage needs the key.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ _SHOWN = 5
 
 
 def study_key() -> bytes:
-    """The study key: from THYGAN_STUDY_KEY, or the file named by THYGAN_STUDY_KEY_FILE (made with mode 0600).
+    """The study key in THYGAN_STUDY_KEY, or in the file THYGAN_STUDY_KEY_FILE, which is created with mode 0600.
 
     Raises:
-        ConfigError: Neither is set, or the key has fewer than 16 characters.
+        ConfigError: Neither variable is set, or the key has fewer than 16 characters.
     """
     text = os.environ.get(KEY_VARIABLE, "")
     if not text:
@@ -36,7 +36,7 @@ def study_key() -> bytes:
         if not name:
             raise ConfigError(
                 f"No study key: set {KEY_VARIABLE} to a secret of at least 16 characters, or {KEY_FILE_VARIABLE} to "
-                "a file that holds one (it is made when absent). On a cluster create the Secret thygan-study-key in "
+                "a file with one (a missing file is created). On a cluster create the Secret thygan-study-key in "
                 f"the run's namespace, with the key {KEY_VARIABLE}."
             )
         text = _key_from_file(Path(name))
@@ -54,41 +54,41 @@ def _key_from_file(path: Path) -> str:
 
 
 def key_id(key: bytes) -> str:
-    """A name for the key that tells nothing about it: 8 hex digits."""
+    """Id of a key, 8 hex digits, from which the key cannot be derived."""
     return hmac.new(key, b"thygan key id", hashlib.sha256).hexdigest()[:8]
 
 
 def identity(key: bytes, namespace: str, patient: str) -> str:
-    """`KEYID-HMAC`: the key's id and 24 hex digits of the HMAC-SHA256 of namespace/patient."""
+    """Identity of a patient, `KEYID-HMAC`: id of the key and 24 hex digits of the HMAC-SHA256 of namespace/patient."""
     return f"{key_id(key)}-{hmac.new(key, f'{namespace}/{patient}'.encode(), hashlib.sha256).hexdigest()[:24]}"
 
 
 def key_of(identities: Iterable[str]) -> str:
-    """The id of the one key that these identities were made with.
+    """Id of the study key that all these identities share.
 
     Raises:
-        DataError: There is no identity, or they were made with different keys.
+        DataError: There is no identity, or they have different keys.
     """
-    keys = sorted({one.partition("-")[0] for one in identities})
+    keys = sorted({identity.partition("-")[0] for identity in identities})
     if len(keys) != 1:
         raise DataError(
-            f"The patients' identities were made with {len(keys)} study keys ({', '.join(keys) or 'none is known'}): "
-            "cut all tiles of a study with the same study key, and give their patients."
+            f"The identities of the patients have {len(keys)} study keys ({', '.join(keys) or 'none is known'}): cut "
+            "all tiles of a study with the same study key, and with known patients."
         )
     return keys[0]
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a network or a synthetic archive was made from.
+    """The patients from whom a network or a synthetic archive was made.
 
     Attributes:
-        key_id: The key that the identities were made with.
+        key_id: Id of the study key of the identities.
         plan: Digest of the split plan.
-        fold: Fold whose training patients these are.
+        fold: Fold of which these are the training patients.
         scheme: Label scheme, "binary" or "diagnosis".
-        patients: Identities of every patient seen, initial networks included; sorted.
-        trusted: The text by which a person stated an origin that cannot be proven; '' = proven.
+        patients: Sorted identities of all patients seen, also by the network that a training started from.
+        trusted: Statement of a person about an origin that cannot be proven; '' = proven.
     """
 
     key_id: str
@@ -99,46 +99,48 @@ class Lineage:
     trusted: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
+        """Plain JSON values."""
         return asdict(self)
 
     @staticmethod
     def from_dict(value: Any, where: str = LINEAGE) -> "Lineage":
-        """From `to_dict`'s form; DataError for another, whose sentence `where` opens."""
+        """A lineage from the values of `to_dict`; raises DataError about `where` for any others."""
         return from_json(Lineage, value, where)
 
     @staticmethod
     def read(path: str | Path) -> "Lineage":
-        """Reads a lineage file; an absent or empty one means that nothing can be proven."""
+        """Reads a lineage file; raises LeakageError if it is missing, because nothing can be proven then."""
         path = Path(path)
         if not path.exists():
-            raise LeakageError(f"{path.parent.name} has no {LINEAGE}: its patients cannot be proven disjoint.")
+            raise LeakageError(
+                f"{path.parent.name} has no {LINEAGE}, so its patients cannot be proven disjoint: run its stage again."
+            )
         return Lineage.from_dict(read_json(path), str(path))
 
 
-def extend_lineage(own: Lineage | None, start: Lineage | None, what: str, trust_origin: str) -> Lineage | None:
-    """The lineage of a network that was trained on from another.
+def extend_lineage(data: Lineage | None, start: Lineage | None, what: str, trust_origin: str) -> Lineage | None:
+    """The lineage of a network that is initialised from another network.
 
     Args:
-        own: Of what it is trained on; None = nobody says, and nothing can be proven anyway.
-        start: Of the network that it begins with; None = nobody says.
-        what: That network, for the message.
-        trust_origin: A person's statement that takes the place of proof.
+        data: Lineage of the training data; None = unknown, and nothing can be proven.
+        start: Lineage of the other network; None = unknown.
+        what: Name of the other network, the subject of the message.
+        trust_origin: A person's statement in place of a proof; '' = none.
 
     Raises:
-        LeakageError: Neither proof nor statement.
+        LeakageError: There is neither a proof nor a statement.
     """
-    if own is None:
+    if data is None:
         return None
-    if start and start.patients and start.key_id == own.key_id:
-        patients = sorted({*own.patients, *start.patients})
-        return replace(own, patients=patients, trusted=start.trusted)
+    if start and start.patients and start.key_id == data.key_id:
+        patients = sorted({*data.patients, *start.patients})
+        return replace(data, patients=patients, trusted=start.trusted)
     if not trust_origin:
         raise LeakageError(
-            f"{what} does not say which patients it was trained on, or says so with another study key: begin with a "
+            f"{what} has no list of the patients it was trained on, or one with another study key: start from a "
             "network of this study, or state where it comes from with --trust-origin TEXT."
         )
-    return replace(own, trusted=trust_origin)
+    return replace(data, trusted=trust_origin)
 
 
 def refuse_leak(
@@ -149,28 +151,28 @@ def refuse_leak(
     allow_leakage: bool = False,
     trust_origin: str = "",
 ) -> str:
-    """Refuses what has seen a patient of `unseen`.
+    """Raises LeakageError for a network or an archive that has seen a patient of `unseen`.
 
     Args:
-        lineage: Of the generator or the synthetic archive.
-        key_id: The plan's key.
+        lineage: Lineage of the generator or the synthetic archive.
+        key_id: Id of the study key of the split plan.
         unseen: Identities of the fold's validation and test patients.
-        what: What is checked, for the message.
-        allow_leakage: Go on in spite of an overlap.
-        trust_origin: A person's statement that takes the place of proof.
+        what: Name of the generator or archive, the subject of the message.
+        allow_leakage: Whether to continue in spite of an overlap.
+        trust_origin: A person's statement in place of a proof; '' = none.
 
     Returns:
-        '' when proven disjoint, else the mark that must go with every number that follows.
+        '' = proven disjoint; else the mark of every number that follows.
 
     Raises:
-        LeakageError: Overlap, or no proof.
+        LeakageError: The patients overlap, or cannot be proven disjoint.
     """
     if lineage.key_id != key_id or not lineage.patients:
         if not trust_origin:
             raise LeakageError(
                 f"{what} cannot be proven disjoint from this fold's patients (identities made with key "
-                f"{lineage.key_id or 'none'}, the plan's with {key_id}): make it from this study's own data, or state "
-                "where it comes from with --trust-origin TEXT."
+                f"{lineage.key_id or 'none'}, the plan's with {key_id}): make it from the data of this study, or "
+                "state where it comes from with --trust-origin TEXT."
             )
         return f"origin trusted: {trust_origin}"
     overlap = sorted(set(lineage.patients) & set(unseen))
@@ -180,6 +182,6 @@ def refuse_leak(
         shown = ", ".join(overlap[:_SHOWN]) + (" …" if len(overlap) > _SHOWN else "")
         raise LeakageError(
             f"{what} was trained on {len(overlap)} patient(s) of this fold's validation or test set ({shown}): "
-            "train it on this fold's training patients, or go on with marked numbers by --allow-leakage."
+            "train it on this fold's training patients, or continue with marked numbers by --allow-leakage."
         )
     return f"LEAKED: {len(overlap)} validation or test patient(s) seen by {what}"

@@ -1,4 +1,4 @@
-"""The names that patients and cases have on pages: P01, P02, … by the order of their identities."""
+"""Pseudonyms of patients and cases on pages: P01, P02, … in the order of their identities."""
 
 from collections.abc import Iterable
 
@@ -6,30 +6,30 @@ import pandas as pd
 
 
 def patient_pseudonyms(identities: Iterable[str]) -> dict[str, str]:
-    """Identity -> P01, P02, …; an empty identity (no patient known) has none.
+    """Identity -> P01, P02, …; an empty identity (unknown patient) has none.
 
-    Give every identity of the study, the external sites' too, so that all pages agree.
+    Pass all identities of the study, those of external sites included, so that all pages agree.
     """
-    ordered = sorted({one for one in identities if one})
+    ordered = sorted({identity for identity in identities if identity})
     width = max(2, len(str(len(ordered))))
-    return {one: f"P{place:0{width}d}" for place, one in enumerate(ordered, 1)}
+    return {identity: f"P{number:0{width}d}" for number, identity in enumerate(ordered, 1)}
 
 
 def case_pseudonyms(table: pd.DataFrame, patients: dict[str, str]) -> dict[str, str]:
-    """Case -> the patient's pseudonym, with a letter where the patient has several cases (P03a, P03b).
+    """Case -> the patient's pseudonym, with a letter if the patient has several cases (P03a, P03b).
 
     Args:
         table: Rows with `case` and `identity`.
         patients: From `patient_pseudonyms`.
     """
-    named: dict[str, str] = {}
+    names: dict[str, str] = {}
     for identity, rows in table[table["identity"] != ""].groupby("identity", sort=True):
         cases = sorted(set(rows["case"]))
-        for place, case in enumerate(cases):
-            named[case] = patients[str(identity)] + (_letters(place) if len(cases) > 1 else "")
-    return named
+        for index, case in enumerate(cases):
+            names[case] = patients[str(identity)] + (_letters(index) if len(cases) > 1 else "")
+    return names
 
 
-def _letters(place: int) -> str:
+def _letters(index: int) -> str:
     alphabet = "abcdefghijklmnopqrstuvwxyz"
-    return alphabet[place] if place < 26 else _letters(place // 26 - 1) + alphabet[place % 26]
+    return alphabet[index] if index < 26 else _letters(index // 26 - 1) + alphabet[index % 26]

@@ -1,4 +1,4 @@
-"""The split plan: which patients train, validate and test in each fold; patients stand as identities."""
+"""The split plan: the identities of the training, validation and test patients of each fold."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class SplitPlan:
     """Folds over patients.
 
     Attributes:
-        key_id: Key of the identities.
+        key_id: Id of the study key of the identities.
         folds: fold -> part ("train", "val", "test") -> sorted identities. Fold "all" has no test patients.
-        origin: How it was made, for people: "stratified 5-fold, seed 0" or the imported files.
-        notes: What a reader must know, for example patients that no list names.
+        origin: Origin for people, for example "stratified 5-fold, seed 0" or the imported files.
+        notes: Remarks for readers, for example patients who are in no imported list.
     """
 
     key_id: str
@@ -33,7 +33,7 @@ class SplitPlan:
 
     @property
     def digest(self) -> str:
-        """sha256 of keys and folds: what consumers verify."""
+        """sha256 of key and folds, which readers of the plan verify."""
         return digest({"key_id": self.key_id, "folds": self.folds})
 
     @property
@@ -42,35 +42,37 @@ class SplitPlan:
         return [fold for fold in self.folds if fold != ALL]
 
     def part(self, fold: str, *parts: str) -> set[str]:
-        """Identities of the given parts of a fold; all three when none is named."""
+        """Identities in some parts of a fold; no part = all three."""
         if fold not in self.folds:
             raise DataError(f"The split plan has no fold {fold!r}; it has {', '.join(self.folds)}.")
-        return {one for part in parts or PARTS for one in self.folds[fold][part]}
+        return {identity for part in parts or PARTS for identity in self.folds[fold][part]}
 
     def rows(self, table: pd.DataFrame, fold: str, *parts: str) -> pd.DataFrame:
-        """The manifest's rows of these parts, order kept."""
+        """The manifest's rows of some parts of a fold, in the same order."""
         return table[table["identity"].isin(self.part(fold, *parts))]
 
     def check(self) -> "SplitPlan":
-        """Refuses a plan with a patient in two parts of a fold or in two test sets; returns itself."""
+        """Raises LeakageError for a patient in two parts of a fold or in two test sets; returns itself."""
         for fold, parts in self.folds.items():
             for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
                 both = sorted(set(parts[first]) & set(parts[second]))
                 if both:
                     raise LeakageError(
                         f"Fold {fold} has {len(both)} patient(s) in both {first} and {second} ({', '.join(both[:5])}): "
-                        "each patient belongs to one part of a fold."
+                        "each patient belongs to one part of a fold. Split again."
                     )
         tested: set[str] = set()
         for fold in self.test_folds:
             twice = sorted(tested & set(self.folds[fold]["test"]))
             if twice:
-                raise LeakageError(f"{len(twice)} patient(s) are tested in two folds ({', '.join(twice[:5])}).")
+                raise LeakageError(
+                    f"{len(twice)} patient(s) are tested in two folds ({', '.join(twice[:5])}): split again."
+                )
             tested |= set(self.folds[fold]["test"])
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values, digest included."""
+        """Plain JSON values, with the digest."""
         return {
             "key_id": self.key_id,
             "folds": self.folds,
@@ -86,7 +88,7 @@ class SplitPlan:
 
     @staticmethod
     def read(path: str | Path) -> "SplitPlan":
-        """Reads a plan; refuses one whose digest does not fit its folds, and one that leaks."""
+        """Reads a plan; raises DataError if its digest does not match, LeakageError as `check` does."""
         value = read_json(path)
         try:
             folds = {
@@ -94,15 +96,15 @@ class SplitPlan:
                 for fold, parts in value["folds"].items()
             }
             plan = SplitPlan(str(value["key_id"]), folds, str(value["origin"]), tuple(map(str, value["notes"])))
-            stated = value["digest"]
+            digest_in_file = value["digest"]
         except (KeyError, TypeError, AttributeError):
-            raise DataError(f"{path} is no split plan: name the one that the split stage wrote.") from None
-        if plan.digest != stated:
-            raise DataError(f"{path} was changed after it was made: its digest does not fit its folds; split again.")
+            raise DataError(f"{path} is not a split plan: give the one that the split stage wrote.") from None
+        if plan.digest != digest_in_file:
+            raise DataError(f"{path} was changed after it was made: its digest does not fit its folds. Split again.")
         return plan.check()
 
 
 def patients_without_fold(plan: SplitPlan, identities: Iterable[str]) -> set[str]:
-    """Identities that stand in no part of any fold."""
-    named = {one for fold in plan.folds for one in plan.part(fold)}
-    return set(identities) - named
+    """Identities that are in no part of any fold."""
+    assigned = {identity for fold in plan.folds for identity in plan.part(fold)}
+    return set(identities) - assigned

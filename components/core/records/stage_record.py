@@ -1,7 +1,7 @@
-"""The record of a stage: its results, the time it took, and the records of the stages before it.
+"""The record file of a stage: its results, its duration, and the records of the stages before it.
 
-The file has scalars at its top and lists and mappings under `tables`. Every artifact carries the records of its whole
-chain as `records.json`, so a reader needs no metadata service.
+The file has scalars at its top and lists and mappings under `tables`. Every artifact holds the records of its whole
+chain as `records.json`, so that a reader needs no metadata service.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class StageRecord:
-    """Collects a stage's results and writes them to its record file when the stage succeeds.
+    """Collects the results of a stage and writes its record file when the block succeeds.
 
     with StageRecord(pack_record, "pack", upstream=source.attachment(RECORDS), fold=fold, scheme=scheme) as record:
         record.set(PackRecord(tiles=120, classes=[ClassRow("PTC", 40)]))
@@ -40,13 +40,13 @@ class StageRecord:
         upstream: list[dict[str, Any]] | None = None,
         **identity: str | float | bool,
     ) -> None:
-        """Names the record.
+        """Sets the identity of the record.
 
         Args:
             path: File to write.
             stage: Name of the stage.
             upstream: Records of the stages before it, oldest first.
-            identity: What tells this task from others of the stage: fold, scheme.
+            identity: Values that identify the task within its stage: fold, scheme.
         """
         self._path = path
         self._upstream = list(upstream or [])
@@ -60,7 +60,7 @@ class StageRecord:
         return self
 
     def set(self, results: Any) -> None:
-        """Takes a stage's results: fields that are lists or mappings become tables, None is left out.
+        """Adds the results of the stage: lists and mappings as tables, other fields as scalars, None not at all.
 
         Args:
             results: A frozen dataclass of `components.core.records`.
@@ -104,14 +104,14 @@ class StageRecord:
 
 
 def read_record(kind: type[T], raw: Mapping[str, Any]) -> T:
-    """A stage's results out of its record.
+    """The typed results in a record.
 
     Args:
         kind: A frozen dataclass of `components.core.records`.
-        raw: The record, as JSON has it; what `kind` does not name is left out.
+        raw: The record as JSON values; unknown names are ignored.
 
     Raises:
-        DataError: A field without a default is missing, or one is of another type.
+        DataError: A field without a default is missing, or a value has another type.
     """
     stage = str(raw.get("stage", "a stage"))
     # a table may have the name of a scalar, which says the same in short
@@ -119,9 +119,9 @@ def read_record(kind: type[T], raw: Mapping[str, Any]) -> T:
 
 
 def find_record(kind: type[T], stage: str, chain: Iterable[Mapping[str, Any]]) -> T | None:
-    """The newest record of a stage in a chain; None where the chain has none of it."""
-    found = [raw for raw in chain if raw.get("stage") == stage]
-    return read_record(kind, found[-1]) if found else None
+    """The newest record of a stage in a chain; None = the chain has no record of it."""
+    records = [raw for raw in chain if raw.get("stage") == stage]
+    return read_record(kind, records[-1]) if records else None
 
 
 def _from_json(kind: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -140,7 +140,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin in (types.UnionType, Union):
         if value is None and type(None) in inner:
             return None
-        return _convert(value, next(one for one in inner if one is not type(None)), where)
+        return _convert(value, next(option for option in inner if option is not type(None)), where)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, Mapping):
             return _from_json(hint, value, where)
@@ -157,7 +157,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     elif hint is Any or type(value) is hint:
         return value
-    raise DataError(f"{where} is of another type: run the stage that writes it again.")
+    raise DataError(f"{where} has another type: run the stage that writes it again.")
 
 
 def _to_json(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The series of one stage's run, for whoever asks while it works."""
+"""The metrics of a running stage, served to Prometheus."""
 
 import os
 import time
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 PORT_VARIABLE = "THYGAN_METRICS_PORT"
 POD_PORT = 9400
-_PORTS_TRIED = 32
+_MAX_PORTS = 32
 
 
 class StageMetrics:
-    """Values of series, with COMMON labels as log lines carry them.
+    """Values of the series of one stage; the COMMON labels are those of its log lines.
 
     stage_metrics().set(KIMG, 12.8)
     stage_metrics().add(NONFINITE, 1, phase="g_main")
@@ -33,7 +33,7 @@ class StageMetrics:
         self._collectors: dict[str, Gauge | Counter] = {}
 
     def set(self, series: Series, value: float | None, **labels: str) -> None:
-        """Sets a gauge; None leaves it as it is."""
+        """Sets a gauge; None = unchanged."""
         if value is not None:
             self._gauge(series, labels).set(value)
 
@@ -42,16 +42,16 @@ class StageMetrics:
         self._child(series, labels).inc(amount)
 
     def set_function(self, series: Series, value: Callable[[], float], **labels: str) -> None:
-        """Has a gauge computed whenever somebody asks."""
+        """Has the value of a gauge computed at every scrape."""
         self._gauge(series, labels).set_function(value)
 
     def plan(self, unit: str, items: int) -> None:
-        """Says how many items there are to do."""
+        """Sets the number of items to process."""
         self.set(ITEMS, items, unit=unit)
         self.set(ITEMS_DONE, 0, unit=unit)
 
     def count_done(self, unit: str, items: int = 1) -> None:
-        """Says that more items are done."""
+        """Counts processed items."""
         self.add(ITEMS_DONE, items, unit=unit)
 
     def _gauge(self, series: Series, labels: dict[str, str]) -> Gauge:
@@ -68,62 +68,70 @@ class StageMetrics:
         return self._collectors[series.name].labels(**{name: known.get(name, "") for name in COMMON}, **labels)
 
 
-_current = [StageMetrics()]  # the innermost last; the first one is seen by nobody
+_current = [StageMetrics()]  # the innermost last; the first is never served
 
 
 def stage_metrics() -> StageMetrics:
-    """The watch of the stage that this process runs."""
+    """The metrics of the stage that this process runs."""
     return _current[-1]
 
 
 def count_items(images: Iterable[T], total: int) -> Iterator[T]:
-    """Yields images and shows how many there are to do, how many are done, and how many a second."""
-    seen, began = stage_metrics(), time.monotonic()
-    seen.add(ITEMS, total, unit="images")
-    seen.count_done("images", 0)
+    """Yields images and updates the series of their total, their count and their rate.
+
+    Args:
+        images: The images.
+        total: Their number.
+    """
+    metrics, start = stage_metrics(), time.monotonic()
+    metrics.add(ITEMS, total, unit="images")
+    metrics.count_done("images", 0)
     for number, image in enumerate(images, 1):
         yield image
-        seen.count_done("images")
-        seen.set(IMAGES_PER_SECOND, number / max(time.monotonic() - began, 1e-9))
+        metrics.count_done("images")
+        metrics.set(IMAGES_PER_SECOND, number / max(time.monotonic() - start, 1e-9))
 
 
 @contextmanager
 def serve_metrics(serves: bool = True) -> Iterator[StageMetrics]:
-    """A watch for the block; where it `serves` and that is wanted, a server shows it at /metrics.
+    """New StageMetrics for the block, served at /metrics.
 
-    THYGAN_METRICS_PORT says on which port, 0 = on none; where it is not set, on 9400 in a pod and on none elsewhere. A
-    port that is taken, by another stage on this machine, is counted up. Outside a pod only this machine is answered.
+    THYGAN_METRICS_PORT is the port, 0 = none; unset = 9400 in a pod and none elsewhere. If another process uses the
+    port, the next free one is taken. Outside a pod only this machine can connect.
+
+    Args:
+        serves: Whether to serve them at all.
 
     Raises:
-        ConfigError: The variable holds no port.
+        ConfigError: THYGAN_METRICS_PORT is not a port.
     """
-    port, own = _port(), StageMetrics()
-    server = _serve(own, port) if serves and port else None
-    _current.append(own)
+    port, metrics = _port(), StageMetrics()
+    server = _serve(metrics, port) if serves and port else None
+    _current.append(metrics)
     try:
-        yield own
+        yield metrics
     finally:
-        _current.remove(own)
+        _current.remove(metrics)
         if server:
             server.shutdown()
             server.server_close()
 
 
 def _port() -> int:
-    given = os.environ.get(PORT_VARIABLE, str(POD_PORT) if logs.is_pod() else "0")
-    if not given.isdecimal() or int(given) > 65535:
-        raise ConfigError(f"{PORT_VARIABLE} is {given!r}: give a port from 1 to 65535, or 0 for none.")
-    return int(given)
+    text = os.environ.get(PORT_VARIABLE, str(POD_PORT) if logs.is_pod() else "0")
+    if not text.isdecimal() or int(text) > 65535:
+        raise ConfigError(f"{PORT_VARIABLE} is {text!r}: write a port from 1 to 65535, or 0 for none.")
+    return int(text)
 
 
-def _serve(own: StageMetrics, port: int) -> WSGIServer | None:
+def _serve(metrics: StageMetrics, port: int) -> WSGIServer | None:
     host = "" if logs.is_pod() else "127.0.0.1"
-    for candidate in range(port, min(port + _PORTS_TRIED, 65536)):
+    for candidate in range(port, min(port + _MAX_PORTS, 65536)):
         try:
-            server, _ = start_http_server(candidate, host or "0.0.0.0", own.registry)  # noqa: S104 - a pod's own address
+            server, _ = start_http_server(candidate, host or "0.0.0.0", metrics.registry)  # noqa: S104 - a pod's own address
         except OSError:
             continue
         log(f"metrics: http://{host or '0.0.0.0'}:{candidate}/metrics")  # noqa: S104
         return server
-    log(f"No metrics: the ports from {port} on are taken. Give another one by {PORT_VARIABLE}.")
+    log(f"No metrics: the ports from {port} on are in use. Set another one in {PORT_VARIABLE}.", "warning")
     return None

@@ -1,4 +1,4 @@
-"""How a stage or a run ended, pushed to a Pushgateway: it is gone before anybody could ask it."""
+"""Outcomes of stages and runs, pushed to a Pushgateway because their processes end before a scrape."""
 
 import os
 import time
@@ -21,23 +21,23 @@ Values = Iterable[tuple[Series, float, dict[str, str]]]
 
 
 def publish_outcome(stage: str, succeeded: bool, seconds: float, *, pipeline: str = "", gateway: str = "") -> bool:
-    """Tells the Pushgateway how a stage, or the whole run, ended.
+    """Pushes the outcome of a stage, or of the whole run, to the Pushgateway.
 
-    Series are added to the group (pipeline, stage): a failure leaves the last success standing. A gateway that does
-    not answer costs a line, never the run.
+    Series are added to the group (pipeline, stage), so that a failure keeps the time of the last success. A gateway
+    that does not answer causes a warning, never a failure.
 
     Args:
-        stage: The stage's name, or RUN for a whole run.
-        succeeded: Whether it did what it should.
-        seconds: How long it took.
+        stage: Name of the stage, or RUN for a whole run.
+        succeeded: Whether it succeeded.
+        seconds: Duration, seconds.
         pipeline: Name of the pipeline; '' = THYGAN_PIPELINE, or "thygan-study".
-        gateway: `host:port` or `http://host:port`; '' = THYGAN_PUSHGATEWAY, where that is not set nothing is pushed.
+        gateway: `host:port` or `http://host:port`; '' = THYGAN_PUSHGATEWAY; if that is unset, nothing is pushed.
 
     Returns:
-        Whether it was pushed.
+        Whether the outcome was pushed.
 
     Raises:
-        ConfigError: The gateway's address cannot be meant.
+        ConfigError: The address of the gateway is invalid.
     """
     now = time.time()
     values: list[tuple[Series, float, dict[str, str]]] = [
@@ -51,8 +51,18 @@ def publish_outcome(stage: str, succeeded: bool, seconds: float, *, pipeline: st
 
 
 def push(stage: str, values: Values, *, pipeline: str = "", gateway: str = "") -> bool:
-    """Adds series to the group (pipeline, stage) of a Pushgateway; the rest as in `publish_outcome`."""
-    url = _checked(gateway) if gateway else gateway_of_environment()
+    """Adds series to the group (pipeline, stage) of a Pushgateway.
+
+    Args:
+        stage: Name of the stage.
+        values: Series, value and labels of each sample.
+        pipeline: As in `publish_outcome`.
+        gateway: As in `publish_outcome`.
+
+    Returns:
+        Whether the series were pushed.
+    """
+    url = _parse_address(gateway) if gateway else gateway_of_environment()
     if not url:
         return False
     registry = CollectorRegistry()
@@ -65,20 +75,20 @@ def push(stage: str, values: Values, *, pipeline: str = "", gateway: str = "") -
     try:
         pushadd_to_gateway(url, JOB, registry, group, timeout=_TIMEOUT_S)
     except (URLError, OSError, ValueError) as error:
-        log(f"The Pushgateway at {url} did not take the outcome ({getattr(error, 'reason', error)}). Going on.")
+        log(f"The Pushgateway at {url} did not accept the outcome ({getattr(error, 'reason', error)}).", "warning")
         return False
     return True
 
 
 def gateway_of_environment() -> str:
-    """The Pushgateway's URL, '' where nothing is to be pushed; raises ConfigError where it is none."""
-    given = os.environ.get(GATEWAY_VARIABLE, "")
-    return _checked(given) if given else ""
+    """URL of the Pushgateway; '' = THYGAN_PUSHGATEWAY is unset; raises ConfigError for an invalid one."""
+    address = os.environ.get(GATEWAY_VARIABLE, "")
+    return _parse_address(address) if address else ""
 
 
-def _checked(address: str) -> str:
+def _parse_address(address: str) -> str:
     url = address if "://" in address else f"http://{address}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ConfigError(f"{GATEWAY_VARIABLE} is no address of a Pushgateway: write http://host:port.")
+        raise ConfigError(f"{GATEWAY_VARIABLE} is not the address of a Pushgateway: write http://host:port.")
     return url

@@ -1,7 +1,7 @@
-"""Every series that the project writes, named once; docs/metrics.md is made of this table.
+"""The table of all Prometheus series, from which docs/metrics.md is generated.
 
-A unit stands in the name, as Prometheus has it (`_seconds`, `_bytes`) or as the field has it (`kimg`: thousand real
-images shown to the discriminator). What is served carries COMMON too; what is pushed is grouped by GROUPED.
+The unit is part of the name, as in Prometheus (`_seconds`, `_bytes`) or in the field (`kimg`: thousands of real images
+shown to the discriminator). Served series have the labels COMMON too; pushed ones are grouped by GROUPED.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ class Series:
     """A series.
 
     Attributes:
-        name: As Prometheus shows it.
-        unit: Of a value; '' = none.
-        help: What it is, one sentence.
-        stages: Which stages write it.
-        labels: Of its own.
-        kind: A gauge, or a counter, whose name ends in `_total`.
-        is_pushed: To a Pushgateway at the end, rather than served while the stage runs.
+        name: Name in Prometheus.
+        unit: Unit of a value; '' = none.
+        help: Meaning, one sentence.
+        stages: Stages that write it.
+        labels: Labels besides COMMON or GROUPED.
+        kind: Gauge, or counter with a name that ends in `_total`.
+        is_pushed: Whether it is pushed to a Pushgateway at the end instead of being served during the run.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Series:
 
 
 _GAN, _SELECT, _CLASSIFY = ("gan_train",), ("fid_select",), ("classifier_cv",)
-LONG = (*_GAN, *_SELECT, "generate", *_CLASSIFY)  # stages that are worth asking while they run
+LONG = (*_GAN, *_SELECT, "generate", *_CLASSIFY)  # stages that run long enough to be scraped
 EVERY = ("every stage", "run")
 
 STARTED = Series("thygan_stage_started_timestamp_seconds", "unix s", "When the stage began.", LONG)
@@ -110,4 +110,4 @@ BUCKET_CAPACITY = Series(
     "thygan_bucket_capacity_bytes", "bytes", "What a bucket may take.", ("usage",), ("bucket",), is_pushed=True
 )
 
-SERIES = tuple(one for one in list(globals().values()) if isinstance(one, Series))
+SERIES = tuple(value for value in list(globals().values()) if isinstance(value, Series))

@@ -1,4 +1,4 @@
-"""What every stage's `run` is wrapped in: its log lines know the stage, its series are served, its outcome is told."""
+"""The decorator of every stage's `run`: log lines with the stage's name, served metrics, a pushed outcome."""
 
 import os
 import time
@@ -16,27 +16,30 @@ R = TypeVar("R")
 
 
 def instrumented(run: Callable[P, R]) -> Callable[P, R]:
-    """Wraps a stage's `run`. Of a training's processes only the first one is seen from outside.
+    """Decorates a stage's `run`; of several processes of a training, only rank 0 serves and pushes.
+
+    Args:
+        run: A stage's `run`, with keyword parameters.
 
     Raises:
-        ConfigError: A variable that says where to show or to push things cannot be meant; before anything is done.
+        ConfigError: THYGAN_METRICS_PORT or THYGAN_PUSHGATEWAY is invalid; raised before `run` starts.
     """
     stage = run.__module__.split(".")[-2]
 
     @wraps(run)
-    def wrapper(*given: P.args, **named: P.kwargs) -> R:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         logs.install()
-        known = {name: str(named[name]) for name in ("scheme", "fold") if named.get(name)}
-        with logs.log_context(stage=stage, **known):
-            if os.environ.get("RANK", "0") != "0" or named.get("dry_run"):
-                return run(*given, **named)
-            gateway, began, succeeded = gateway_of_environment(), time.monotonic(), False
+        identity = {name: str(kwargs[name]) for name in ("scheme", "fold") if kwargs.get(name)}
+        with logs.log_context(stage=stage, **identity):
+            if os.environ.get("RANK", "0") != "0" or getattr(kwargs.get("options"), "dry_run", False):
+                return run(*args, **kwargs)
+            gateway, start, succeeded = gateway_of_environment(), time.monotonic(), False
             try:
                 with serve_metrics(stage in LONG):
-                    result = run(*given, **named)
+                    result = run(*args, **kwargs)
                 succeeded = True
             finally:
-                publish_outcome(stage, succeeded, time.monotonic() - began, gateway=gateway)
+                publish_outcome(stage, succeeded, time.monotonic() - start, gateway=gateway)
             return result
 
     return wrapper

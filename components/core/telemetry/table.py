@@ -1,4 +1,4 @@
-"""The table of all series, for docs/metrics.md: python -m components.core.telemetry.table docs/metrics.md"""
+"""Generator of docs/metrics.md: python -m components.core.telemetry.table docs/metrics.md"""
 
 import sys
 from pathlib import Path
@@ -8,33 +8,33 @@ from components.core.telemetry.series import COMMON, GROUPED, SERIES, Series
 
 _HEAD = """# Metrics
 
-Made of `components/core/telemetry/series.py`: `python -m components.core.telemetry.table docs/metrics.md`.
+Generated from `components/core/telemetry/series.py`: `python -m components.core.telemetry.table docs/metrics.md`.
 
-Stages that run for long serve these at `/metrics`: in a pod on port 9400, elsewhere on the port that
-`THYGAN_METRICS_PORT` names (a port that is taken is counted up; 0 = none). All carry the labels {common}.
+Stages that run for long serve these series at `/metrics`: in a pod on port 9400, elsewhere on the port in
+`THYGAN_METRICS_PORT` (0 = none; if it is in use, the next free port). All have the labels {common}.
 
 {served}
 
-At its end every stage, and the run, pushes these to the Pushgateway of `THYGAN_PUSHGATEWAY`, grouped by {grouped}; a
-failure leaves the last success standing. `usage` is the hourly job that measures the buckets.
+At its end every stage, and the run, pushes these series to the Pushgateway of `THYGAN_PUSHGATEWAY`, grouped by
+{grouped}; a failure keeps the time of the last success. `usage` is the hourly job that measures the buckets.
 
 {pushed}
 """
 
 
 def table() -> str:
-    """The page, Markdown."""
+    """The page as Markdown."""
     served = [one for one in SERIES if not one.is_pushed]
     pushed = [one for one in SERIES if one.is_pushed]
     return _HEAD.format(common=_code(COMMON), grouped=_code(GROUPED), served=_rows(served), pushed=_rows(pushed))
 
 
-def _rows(all_of_them: list[Series]) -> str:
+def _rows(series: list[Series]) -> str:
     rows = [
         f"| `{one.name}` | {one.kind} | {one.unit} | {_code(one.labels)} | {', '.join(one.stages)} | {one.help} |"
-        for one in all_of_them
+        for one in series
     ]
-    return "\n".join(["| series | kind | unit | own labels | written by | what it is |", "|" + " --- |" * 6, *rows])
+    return "\n".join(["| series | kind | unit | further labels | written by | meaning |", "|" + " --- |" * 6, *rows])
 
 
 def _code(names: tuple[str, ...]) -> str:

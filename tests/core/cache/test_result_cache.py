@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.core.cache.result_cache import CachedResult, ResultCache, describe_artifact, fetch
+from components.core.cache.result_cache import CachedResult, ResultCache, describe_artifact, fetch_artifact
 from components.core.data.archive import ArchiveWriter
 from components.core.data.content_hash import content_hash
 from components.core.errors import DataError
@@ -66,7 +66,7 @@ def test_what_is_torn_is_refused_and_leaves_nothing(store, made, tmp_path):
     (tmp_path / "other").write_bytes(b"others")
     open_store(store).put(tmp_path / "other", "p/1/fid-select/0/generator/a.bin")
     with pytest.raises(DataError, match="is damaged"):
-        fetch(kept.artifacts["generator"], tmp_path / "back")
+        fetch_artifact(kept.artifacts["generator"], tmp_path / "back")
     assert not (tmp_path / "back").exists()
 
 
@@ -76,7 +76,7 @@ def test_objects_of_this_disk_are_not_fetched_again(store, made, tmp_path):
     for name in ("p/1/fid-select/0/generator/a.bin", "results/fid_select/k1.json"):
         open_store(store).delete(name)
     found = ResultCache(store, objects).find("fid_select", "k1")
-    fetch(found.artifacts["generator"], tmp_path / "back", objects)
+    fetch_artifact(found.artifacts["generator"], tmp_path / "back", objects)
     assert tree(tmp_path / "back") == tree(made["generator"])
     ResultCache(store, objects).keep(replace(kept, run="p/2", task="p/2/fid-select/0"), made, upload=True)
     assert ResultCache(store).find("fid_select", "k1"), "what the store has lost is brought there again"
@@ -98,12 +98,12 @@ def test_a_name_that_climbs_out_is_refused(store, made, tmp_path):
     artifact = kept.artifacts["generator"]
     evil = replace(artifact, files=[replace(artifact.files[0], name="../../evil")])
     with pytest.raises(StoreError, match="cannot be the name"):
-        fetch(evil, tmp_path / "back")
+        fetch_artifact(evil, tmp_path / "back")
 
 
 def test_a_record_that_is_none_is_named(store):
     open_store(store).write("results/fid_select/k1.json", b"[]")
-    with pytest.raises(DataError, match=r"results/fid_select/k1.json is no record"):
+    with pytest.raises(DataError, match=r"results/fid_select/k1.json is not a record"):
         ResultCache(store).find("fid_select", "k1")
 
 

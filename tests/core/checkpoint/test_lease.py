@@ -147,7 +147,7 @@ def test_a_store_that_is_away_is_waited_for(bucket, bad_line, capsys, monkeypatc
     with pytest.raises(StoreError, match=r"does not answer as it should .* It did not answer for [2-9] s\.$"):
         acquire_lease(bucket, EXPIRY_S)
     monkeypatch.setenv("THYGAN_PATIENCE_S", "soon")
-    with pytest.raises(ConfigError, match="THYGAN_PATIENCE_S is 'soon': give seconds"):
+    with pytest.raises(ConfigError, match="THYGAN_PATIENCE_S is 'soon': write seconds"):
         acquire_lease(bucket, EXPIRY_S)
 
 

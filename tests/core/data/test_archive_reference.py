@@ -119,7 +119,7 @@ def test_the_same_archive_lies_there_once_and_is_made_young_again(referred, whol
     assert [one.version for one in store.list()] == [entry.version]
     with ImageArchive(referred) as reader:
         before = s3.client().stat_object(BUCKET, key_of(referred)).last_modified
-        monkeypatch.setattr(publish, "RENEWED_AFTER_S", -1.0)
+        monkeypatch.setattr(publish, "RENEW_AFTER_S", -1.0)
         while s3.client().stat_object(BUCKET, key_of(referred)).last_modified == before:
             publish_or_fetch(again)  # stamps are whole seconds
         assert len(list(reader.images())) == TILES, "a reader goes on over a renewal"
@@ -234,7 +234,7 @@ def test_a_forged_image_behind_the_true_checksum(referred, whole, s3):
 def test_an_archive_that_is_gone(referred, archives):
     open_store(archives).delete(read_reference(referred).name)
     for use in (ImageArchive, publish_or_fetch):
-        with pytest.raises(StoreError, match=r"zip does not exist: correct the bucket .* or run the stage that writes the object again"):
+        with pytest.raises(StoreError, match=r"zip does not exist: correct the bucket .* or run the stage that writes"):
             use(referred)
     assert content_hash(referred)
 

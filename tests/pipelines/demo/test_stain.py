@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.demo import DIAGNOSES, HOSPITAL_A, HOSPITAL_B, HOSPITALS, PatientEffect, render_field
-from pipelines.demo.stain import photographed
+from pipelines.demo.stain import photograph
 
 
 def macenko(pixels, white):
@@ -51,14 +51,14 @@ def test_the_recovered_stains_tell_the_hospitals_apart(recovered):
 @pytest.mark.parametrize("hospital", HOSPITALS, ids=lambda hospital: hospital.site)
 def test_empty_glass_shows_lamp_and_sensor_noise(hospital):
     empty = np.zeros((128, 128), np.float32)
-    pixels = photographed(np.random.default_rng(0), hospital, empty, empty, 0.5).reshape(-1, 3)
+    pixels = photograph(np.random.default_rng(0), hospital, empty, empty, 0.5).reshape(-1, 3)
     np.testing.assert_allclose(pixels.mean(axis=0), hospital.white, atol=0.3)
     np.testing.assert_allclose(pixels.std(axis=0), np.hypot(hospital.noise, 12**-0.5), rtol=0.05)
 
 
 def test_an_even_layer_obeys_beer_lambert():
     layer = np.full((64, 64), 0.8, np.float32)
-    pixels = photographed(np.random.default_rng(0), HOSPITAL_A, layer, 0 * layer, 0.5)
+    pixels = photograph(np.random.default_rng(0), HOSPITAL_A, layer, 0 * layer, 0.5)
     density = -np.log(pixels.reshape(-1, 3).mean(axis=0) / HOSPITAL_A.white)
     np.testing.assert_allclose(
         density, 0.8 * np.array(HOSPITAL_A.hematoxylin) / np.linalg.norm(HOSPITAL_A.hematoxylin), atol=0.01
