@@ -26,15 +26,17 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.io import decode_image
 from torchvision.transforms import v2
 
-from components.classifier_cv.data import ArmTiles, Tiles, TrainingTiles
-from components.classifier_cv.train import Keeper, Settings, _epochs
+from components.classifier_cv.checkpoints import TrainingCheckpoints
+from components.classifier_cv.data import ArmTiles, LabelledTiles, TrainingTiles
+from components.classifier_cv.options import ClassifierOptions
+from components.classifier_cv.train import train_epochs
 from components.core.features.backbones import Backbone, build_backbone
 
 CLASSES = 2
 
 
 class Files(Dataset[tuple[torch.Tensor, int]]):
-    """PNG files of a folder, decoded when they are asked for."""
+    """PNG files, each decoded on access."""
 
     def __init__(self, paths: Sequence[Path], transform: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self._paths, self._transform = paths, transform
@@ -42,15 +44,15 @@ class Files(Dataset[tuple[torch.Tensor, int]]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, place: int) -> tuple[torch.Tensor, int]:
-        return self._transform(decode_image(str(self._paths[place]))), place % CLASSES
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self._transform(decode_image(str(self._paths[index]))), index % CLASSES
 
 
 class PlainLoop:
-    """The reference way, an epoch at a time."""
+    """torchvision's reference loop, an epoch at a time."""
 
     def __init__(self, network: Backbone, training: Sequence[Path], validation: Sequence[Path], px: int, batch: int):
-        mean, std = ([one / 255 for one in values] for values in (network.mean, network.std))
+        mean, std = ([value / 255 for value in values] for values in (network.mean, network.std))
         scaled = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
         changed = v2.Compose(
             [
@@ -93,28 +95,29 @@ class PlainLoop:
 def our_loop(network: Backbone, training: Sequence[Path], validation: Sequence[Path], px: int, batch: int):
     """The stage's own loop: one epoch per call, tiles decoded once before."""
     images, held = (torch.stack([decode_image(str(path)) for path in paths]) for paths in (training, validation))
-    labels, truth = (torch.arange(len(one)) % CLASSES for one in (images, held))
-    data = ArmTiles(TrainingTiles(labels, len(images), images), Tiles(held, truth), held[:0], None, 0)
-    mine = Backbone(**{**vars(network), "module": copy.deepcopy(network.module)})
-    return lambda: _epochs(mine, data, Settings(px, 1, 1, batch, 1e-4, 1e-6), 0, "epoch", Keeper(), None)
+    labels, truth = (torch.arange(len(tiles)) % CLASSES for tiles in (images, held))
+    data = ArmTiles(TrainingTiles(labels, len(images), images), LabelledTiles(held, truth), held[:0], None, 0)
+    backbone = Backbone(**{**vars(network), "module": copy.deepcopy(network.module)})
+    options = ClassifierOptions(input_px=px, epochs=1, patience=1, batch=batch, learning_rate=1e-4, weight_decay=1e-6)
+    return lambda: train_epochs(backbone, data, options, 0, "epoch", False, TrainingCheckpoints(), None)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of this process."""
+def cpu_seconds(function: Callable[[], object]) -> float:
+    """CPU time of a call, all threads of this process, seconds."""
     start = time.process_time()
-    work()
+    function()
     return time.process_time() - start
 
 
 def cut(fields: Path, folder: Path, count: int, tile_px: int) -> list[Path]:
-    """Tiles as PNG files."""
+    """Cuts tiles at random and writes them as PNG files."""
     folder.mkdir()
     images = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(fields.rglob("*.jp*g"))[:12]]
     rng, paths = np.random.default_rng(0), []
-    for place in range(count):
-        image = images[place % len(images)]
+    for index in range(count):
+        image = images[index % len(images)]
         top, left = (int(rng.integers(0, size - tile_px + 1)) for size in image.shape[:2])
-        paths.append(folder / f"{place:05d}.png")
+        paths.append(folder / f"{index:05d}.png")
         Image.fromarray(image[top : top + tile_px, left : left + tile_px]).save(paths[-1], compress_level=1)
     return paths
 
@@ -134,13 +137,13 @@ def main(
 
     Args:
         fields: Folder of JPEG files.
-        networks: To train.
-        tile_px: Side of the tiles.
-        input_px: Side that the network sees.
-        training: Tiles of an epoch.
-        validation: Tiles of a validation.
-        batch: Tiles of a step.
-        rounds: How often.
+        networks: Networks to train.
+        tile_px: Side of the tiles, pixels.
+        input_px: Side of the network's input, pixels.
+        training: Number of training tiles.
+        validation: Number of validation tiles.
+        batch: Tiles per step.
+        rounds: Number of rounds of every loop.
     """
     with tempfile.TemporaryDirectory() as scratch:
         paths = cut(fields, Path(scratch) / "tiles", training + validation, tile_px)
@@ -163,7 +166,7 @@ def main(
             for _ in range(rounds):
                 for what, loop in loops.items():
                     seconds[what].append(cpu_seconds(loop))
-            ours, theirs, often = (statistics.median(one) for one in seconds.values())
+            ours, theirs, often = (statistics.median(times) for times in seconds.values())
             numbers = f"{ours:.1f} | {theirs:.1f} | **{theirs / ours:.2f}** | {often:.1f} | {often / ours:.2f}"
             print(f"| {name} | {numbers} |", flush=True)
 

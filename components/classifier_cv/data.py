@@ -1,4 +1,4 @@
-"""A fold's tiles in memory, part by part, and what one arm makes of them."""
+"""A fold's tiles in memory, part by part, and the tiles of one arm."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,33 @@ import numpy as np
 import pandas as pd
 import torch
 
-from components.classifier_cv.field_reconstruction import Field, field_rows, fixed_squares, rebuilt, squares
-from components.classifier_cv.training_sets import Arm
+from components.classifier_cv.field_reconstruction import (
+    Field,
+    cut_squares,
+    field_rows,
+    fixed_squares,
+    reconstruct_fields,
+)
+from components.classifier_cv.training_sets import ArmAdditions
 from components.core.classifier.tiles import read_tiles, study_mpp
 from components.core.data.archive import ImageArchive
+from components.core.data.file_names import RECORDS
 from components.core.errors import DataError
 from components.core.protocol.split_plan import PARTS, SplitPlan
-from components.core.records.stage_record import RECORDS
-from components.core.stain.normalization import MACENKO, NORMALISE, STAIN_ARMS, Stain, fit_stain, normalise
+from components.core.records.classifier_cv import FoldPartRow
+from components.core.records.stage_record import find_record
+from components.core.records.tile import TileRecord
+from components.core.stain.normalization import MACENKO, NORMALISE, STAIN_ARMS, StainFit, fit_stain, normalise
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """Tiles and their binary classes, on one device: images [N, 3, H, W] uint8, labels [N] int64."""
+class LabelledTiles:
+    """Tiles and their binary classes, on one device.
+
+    Attributes:
+        images: Tiles [N, 3, H, W] uint8.
+        labels: Binary classes [N] int64.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -26,14 +40,14 @@ class Tiles:
 
 @dataclass(frozen=True)
 class TrainingTiles:
-    """What an arm trains on: real tiles, then what the arm adds.
+    """Training tiles of an arm: real tiles, then those that the arm adds.
 
     Attributes:
         labels: Binary classes [N] int64, on the training's device.
-        real: How many are the fold's own real tiles; they come first.
-        images: [N, 3, H, W] uint8 on the device; empty where whole fields are trained on.
-        fields: The fields in their place, on the CPU, and the side of the squares that are cut from them.
-        side: Of a tile, pixels.
+        real: Number of the fold's real tiles, which come first.
+        images: Tiles [N, 3, H, W] uint8 on the device; empty where training sees squares of fields.
+        fields: The fields instead of tiles, on the CPU.
+        side: Side of the squares that are cut from fields, pixels.
     """
 
     labels: torch.Tensor
@@ -42,19 +56,19 @@ class TrainingTiles:
     fields: tuple[Field, ...] = ()
     side: int = 0
 
-    def of_epoch(self, draws: torch.Tensor) -> torch.Tensor:
-        """Images [N, 3, H, W]: the tiles, or a square of each field where `draws` [N, 2] say."""
-        return squares(self.fields, draws, self.side).to(self.labels.device) if self.fields else self.images
+    def epoch_images(self, draws: torch.Tensor) -> torch.Tensor:
+        """Images of an epoch [N, 3, H, W]: the tiles, or the square of each field at `draws` [N, 2]."""
+        return cut_squares(self.fields, draws, self.side).to(self.labels.device) if self.fields else self.images
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldPart:
     """The real tiles of a fold's training, validation or test patients.
 
     Attributes:
         rows: Manifest rows of the tiles.
-        tiles: [N, 3, H, W] uint8, in the rows' order.
-        table: A row for each prediction: the tiles, or the fields where they are rebuilt.
+        tiles: Tiles [N, 3, H, W] uint8, in the order of `rows`.
+        table: A row for each prediction: the tiles, or the fields where these are reconstructed.
     """
 
     rows: pd.DataFrame
@@ -68,53 +82,62 @@ class Part:
 
     @property
     def sources(self) -> list[str]:
-        """The image each tile was cut from, unique over sites."""
+        """The image that each tile was cut from, unique over sites."""
         return list(self.rows["site"] + "/" + self.rows["source"])
 
 
 @dataclass(frozen=True)
 class FoldTiles:
-    """What one fold's classifiers share.
+    """Tiles that all classifiers of one fold share.
 
     Attributes:
-        parts: "train", "val" and "test".
-        synthetic: The synthetic archive's manifest.
-        synthetic_images: Its tiles [N, 3, H, W] uint8.
+        parts: The parts "train", "val" and "test".
+        synthetic: Manifest of the synthetic archive.
+        synthetic_images: Synthetic tiles [N, 3, H, W] uint8.
         resolution: Side of all tiles, pixels.
         mpp: Micrometres per pixel of the training tiles; None = unknown.
-        field_tile_px: Side of a tile in its field, where fields are rebuilt; 0 = they are not.
+        field_tile_px: Side of a tile in its field, pixels, where fields are reconstructed; 0 = they are not.
     """
 
-    parts: dict[str, Part]
+    parts: dict[str, FoldPart]
     synthetic: pd.DataFrame
     synthetic_images: torch.Tensor
     resolution: int
     mpp: float | None
     field_tile_px: int = 0
 
-    def counts(self) -> list[dict[str, str | int]]:
+    def counts(self) -> list[FoldPartRow]:
         """A row per part: patients and tiles (or fields) of each class."""
+        unit = "fields" if self.field_tile_px else "tiles"
         return [
-            {
-                "part": name,
-                "patients": part.table["identity"].nunique(),
-                "fields" if self.field_tile_px else "tiles": len(part.table),
-                "class0": int((part.table["label"] == 0).sum()),
-                "class1": int((part.table["label"] == 1).sum()),
-            }
+            FoldPartRow(
+                part=name,
+                patients=part.table["identity"].nunique(),
+                class0=int((part.table["label"] == 0).sum()),
+                class1=int((part.table["label"] == 1).sum()),
+                **{unit: len(part.table)},
+            )
             for name, part in self.parts.items()
         ]
 
 
 @dataclass(frozen=True)
 class ArmTiles:
-    """What one arm trains, validates and tests on: stain-normalised where that is the arm."""
+    """Tiles of one arm for training, validation and test, stain-normalised where the arm says so.
+
+    Attributes:
+        training: Training tiles.
+        validation: Validation tiles, on the training's device.
+        test: Test tiles [N, 3, H, W] uint8, on the CPU.
+        stain: Stain fit of the arm; None = it has none.
+        unstained: Number of tiles that could not be normalised.
+    """
 
     training: TrainingTiles
-    validation: Tiles
+    validation: LabelledTiles
     test: torch.Tensor
-    stain: Stain | None
-    unstained: int  # tiles that could not be normalised
+    stain: StainFit | None
+    unstained: int
 
 
 def read_fold(
@@ -125,13 +148,13 @@ def read_fold(
     Args:
         real: The study's tiles.
         synthetic: The fold's synthetic tiles.
-        plan: Who trains, validates and tests.
-        fold: Of the plan.
-        published: Rebuild the real fields from their tiles.
+        plan: The study's split plan.
+        fold: Fold of the plan.
+        published: Whether the real fields are reconstructed from their tiles.
 
     Raises:
         DataError: No training or validation tiles, tiles without a class, several sizes or magnifications, or fields
-            that cannot be rebuilt.
+            that cannot be reconstructed.
     """
     tables = {part: plan.rows(real.manifest, fold, part) for part in PARTS}
     for part, table in tables.items():
@@ -139,7 +162,7 @@ def read_fold(
             raise DataError(f"Fold {fold} has no {part} tiles in {real.path.name}: split this tile set's own manifest.")
         if table["label"].isna().any():
             raise DataError(
-                f"{int(table['label'].isna().sum())} {part} tiles of fold {fold} have no class: label them."
+                f"{int(table['label'].isna().sum())} {part} tiles of fold {fold} have no class: label their images."
             )
     resolution = real.resolution
     if len(synthetic) and synthetic.resolution != resolution:
@@ -150,7 +173,7 @@ def read_fold(
     field_tile_px = _tile_px(real) if published else 0
     return FoldTiles(
         {
-            part: Part(
+            part: FoldPart(
                 table,
                 read_tiles(real, table, resolution, f"{part} tiles"),
                 field_rows(table) if published else table,
@@ -166,52 +189,54 @@ def read_fold(
 
 
 def _tile_px(real: ImageArchive) -> int:
-    """Side of a tile in its field, as the tile stage wrote it down."""
-    for record in real.attachment(RECORDS) or []:
-        if record.get("stage") == "tile" and record.get("tile_px"):
-            return int(record["tile_px"])
-    raise DataError(
-        f"{real.path.name} does not say how large its tiles were cut, so fields cannot be rebuilt: make it with the "
-        "tile stage, or go on without --published."
-    )
+    """Side of a tile in its field, pixels, from the tile stage's record."""
+    record = find_record(TileRecord, "tile", real.attachment(RECORDS) or [])
+    if record is None:
+        raise DataError(
+            f"{real.path.name} does not say how large its tiles were cut, so fields cannot be reconstructed: make it "
+            "with the tile stage, or leave out --published."
+        )
+    return record.tile_px
 
 
-def arm_tiles(fold: FoldTiles, arm: Arm, seed: int, device: torch.device, stain_method: str = MACENKO) -> ArmTiles:
-    """An arm's tiles on the device; what a stain arm fits comes from the training tiles alone.
+def arm_tiles(
+    fold: FoldTiles, additions: ArmAdditions, seed: int, device: torch.device, stain_method: str = MACENKO
+) -> ArmTiles:
+    """An arm's tiles; a stain arm's fit sees the training tiles alone.
 
     Args:
         fold: The fold's tiles.
-        arm: Its additions.
-        seed: Of the pixels that a stain fit draws, and of the squares that fields are told by.
-        device: Where training happens.
-        stain_method: What the arm stain-norm normalises by: "macenko" or "reinhard".
+        additions: The tiles that the arm adds.
+        seed: Seed of the stain fit's sample of pixels, and of the squares by which fields are predicted.
+        device: Device of the training.
+        stain_method: Stain normalisation of the arm stain-norm: "macenko" or "reinhard".
     """
     images, unstained = {name: part.tiles for name, part in fold.parts.items()}, 0
     stain = None
-    if arm.name in STAIN_ARMS:
-        stain = fit_stain(images["train"], STAIN_ARMS[arm.name], seed, stain_method)
+    if additions.arm in STAIN_ARMS:
+        stain = fit_stain(images["train"], STAIN_ARMS[additions.arm], seed, stain_method)
     if stain and stain.use == NORMALISE:
         for name, part in fold.parts.items():
-            images[name], kept = normalise(stain, part.tiles, part.sources)
-            unstained += kept
+            images[name], untouched = normalise(stain, part.tiles, part.sources)
+            unstained += untouched
     train = fold.parts["train"].labels
     synthetic = torch.from_numpy(fold.synthetic["label"].to_numpy(dtype=np.int64, na_value=-1))
-    labels = torch.cat([train, synthetic[arm.synthetic], train[arm.redrawn]]).to(device)
+    labels = torch.cat([train, synthetic[additions.synthetic], train[additions.redrawn]]).to(device)
     if fold.field_tile_px:
-        training, images = _of_fields(fold, arm, images, labels, seed)
+        training, images = _field_tiles(fold, additions, images, labels, seed)
     else:
-        added = [fold.synthetic_images[arm.synthetic], images["train"][arm.redrawn]]
+        added = [fold.synthetic_images[additions.synthetic], images["train"][additions.redrawn]]
         training = TrainingTiles(labels, len(train), torch.cat([images["train"], *added]).to(device))
-    validation = Tiles(images["val"].to(device), fold.parts["val"].labels.to(device))
+    validation = LabelledTiles(images["val"].to(device), fold.parts["val"].labels.to(device))
     return ArmTiles(training, validation, images["test"], stain, unstained)
 
 
-def _of_fields(
-    fold: FoldTiles, arm: Arm, tiles: dict[str, torch.Tensor], labels: torch.Tensor, seed: int
+def _field_tiles(
+    fold: FoldTiles, additions: ArmAdditions, tiles: dict[str, torch.Tensor], labels: torch.Tensor, seed: int
 ) -> tuple[TrainingTiles, dict[str, torch.Tensor]]:
-    """Training on whole fields, and one square of each validation and test field."""
-    fields = {name: list(rebuilt(fold.parts[name].rows, own, fold.field_tile_px)) for name, own in tiles.items()}
-    own, side = fields["train"], fold.resolution
-    added = [*fold.synthetic_images[arm.synthetic], *(own[place] for place in arm.redrawn)]
-    training = TrainingTiles(labels, len(own), torch.empty(0), (*own, *added), side)
+    """Training tiles from whole fields, and one square of each validation and test field."""
+    fields = {name: list(reconstruct_fields(fold.parts[name].rows, tiles[name], fold.field_tile_px)) for name in tiles}
+    real, side = fields["train"], fold.resolution
+    added = [*fold.synthetic_images[additions.synthetic], *(real[row] for row in additions.redrawn)]
+    training = TrainingTiles(labels, len(real), torch.empty(0), (*real, *added), side)
     return training, {name: fixed_squares(fields[name], seed, side) for name in ("val", "test")}

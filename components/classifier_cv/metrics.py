@@ -1,7 +1,7 @@
-"""What trainings of classifiers show to whoever watches them from outside."""
+"""Live metrics of the trainings: epochs and losses of each, and the number of finished ones."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from components.core.telemetry import series
@@ -10,33 +10,43 @@ from components.core.telemetry.live import stage_metrics
 T = TypeVar("T")
 
 
-def dials(arm: str, seed: int, tiles: int) -> Callable[[dict[str, Any]], None]:
-    """A function that shows each epoch of one training.
+class EpochLogger:
+    """Sets the metrics of one training after each of its epochs."""
+
+    def __init__(self, arm: str, seed: int, tiles: int) -> None:
+        """Names the training.
+
+        Args:
+            arm: Name of its arm.
+            seed: Classifier seed.
+            tiles: Number of training tiles per epoch.
+        """
+        self._metrics, self._labels = stage_metrics(), {"arm": arm, "seed": str(seed)}
+        self._tiles, self._last_s = tiles, time.monotonic()
+
+    def log(self, epoch: Mapping[str, Any]) -> None:
+        """Sets the metrics to those of an epoch: epoch, train_loss, val_loss, val_auroc."""
+        now_s = time.monotonic()
+        self._metrics.set(series.IMAGES_PER_SECOND, self._tiles / max(now_s - self._last_s, 1e-9))
+        self._last_s = now_s
+        self._metrics.set(series.EPOCH, epoch["epoch"], **self._labels)
+        self._metrics.set(series.CLASSIFIER_LOSS, epoch["train_loss"], part="train", **self._labels)
+        self._metrics.set(series.CLASSIFIER_LOSS, epoch["val_loss"], part="validation", **self._labels)
+        self._metrics.set(series.VAL_AUROC, epoch["val_auroc"], **self._labels)
+
+
+def count_trainings(results: Iterator[T], arms: Sequence[str], seeds: int) -> Iterator[T]:
+    """Yields the trainings' results, which come arm by arm, and counts finished trainings and arms.
 
     Args:
-        arm: Its arm.
-        seed: Its classifier seed.
-        tiles: That an epoch looks at.
+        results: The results.
+        arms: Names of the arms.
+        seeds: Number of trainings per arm.
     """
-    told, known, shown_s = stage_metrics().set, {"arm": arm, "seed": str(seed)}, [time.monotonic()]
-
-    def show(epoch: dict[str, Any]) -> None:
-        shown_s.append(time.monotonic())
-        told(series.IMAGES_PER_SECOND, tiles / max(shown_s[-1] - shown_s[-2], 1e-9))
-        told(series.EPOCH, epoch["epoch"], **known)
-        told(series.CLASSIFIER_LOSS, epoch["train_loss"], part="train", **known)
-        told(series.CLASSIFIER_LOSS, epoch["val_loss"], part="validation", **known)
-        told(series.VAL_AUROC, epoch["val_auroc"], **known)
-
-    return show
-
-
-def counted(trainings: Iterator[T], arms: Sequence[str], seeds: int) -> Iterator[T]:
-    """Yields what trainings give, arm by arm, and shows how many are done."""
     stage_metrics().plan("trainings", len(arms) * seeds)
     stage_metrics().plan("arms", len(arms))
-    for number, done in enumerate(trainings, 1):
+    for number, result in enumerate(results, 1):
         stage_metrics().count_done("trainings")
         if number % seeds == 0:
             stage_metrics().count_done("arms")
-        yield done
+        yield result

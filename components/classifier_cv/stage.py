@@ -1,37 +1,37 @@
-"""Classifiers of one fold: every arm and seed on the fold's training patients, told on its test patients."""
+"""Classifiers of one fold: every arm and seed, trained on its training patients and tested on its test patients."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 
-from components.classifier_cv.checkpoints import kept_states
+from components.classifier_cv.checkpoints import checkpoint_folder
 from components.classifier_cv.data import FoldTiles, read_fold
-from components.classifier_cv.metrics import counted
-from components.classifier_cv.multi_gpu import trained
+from components.classifier_cv.metrics import count_trainings
+from components.classifier_cv.multi_gpu import train_on_devices
+from components.classifier_cv.options import GROUP, ClassifierOptions
 from components.classifier_cv.page import page_html
-from components.classifier_cv.train import Settings
 from components.classifier_cv.training_job import JobResult, TrainingJob
 from components.classifier_cv.training_sets import (
-    ARMS_FILE,
-    Arm,
-    check_chain,
-    compose,
+    ArmAdditions,
+    check_schemes,
+    leakage_mark,
+    select_additions,
     synthetic_lineage,
-    synthetic_mark,
 )
 from components.core.classifier.frozen import write_classifiers
 from components.core.classifier.predictions import class_names, write_predictions
-from components.core.data.archive import LINEAGE, ImageArchive
+from components.core.data.archive import ImageArchive
+from components.core.data.file_names import ARM_COUNTS, LINEAGE, RECORDS
 from components.core.features.backbones import check_input_px
 from components.core.io.atomic_files import atomic_write, digest, write_json, write_text
+from components.core.options.parse import check, result_values
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan
-from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.records.classifier_cv import ClassifierRecord, ClassifierRow, EpochRow
+from components.core.records.stage_record import StageRecord
 from components.core.runtime.device import pick_devices
-from components.core.stain.normalization import check_method
 from components.core.telemetry.stage import instrumented
 
 FEWEST_SEEDS = 3
@@ -44,30 +44,16 @@ def run(
     plan: str,
     study: str,
     synthetic: str,
-    fold: str,
     predictions: str,
     classifiers: str,
-    page: str,
-    metrics: str,
+    classifier_page: str,
+    classifier_record: str,
+    fold: str,
     scheme: str = "binary",
     arms: Sequence[str] = ("none",),
-    backbone: str = "efficientnet_lite0",
-    pretrained: bool = True,
-    weights_dir: str = "",
-    input_px: int = 224,
-    epochs: int = 500,
-    patience: int = 50,
-    batch: int = 64,
-    learning_rate: float = 0.001,
-    weight_decay: float = 1e-6,
-    stain_method: str = "macenko",
-    published: bool = False,
-    checkpoint_uri: str = "",
-    checkpoint_minutes: float = 10.0,
     seed: int = 0,
-    device: str = "auto",
-    allow_leakage: bool = False,
-    trust_origin: str = "",
+    options: ClassifierOptions = ClassifierOptions(),
+    shared: SharedOptions = SharedOptions(),
 ) -> None:
     """Trains the classifiers of one fold, every arm with every seed of the study plan, and tests them.
 
@@ -76,126 +62,101 @@ def run(
     rate halved after 10 epochs without progress; the weights with the lowest validation loss stay. Training tiles are
     flipped, turned, cropped, given the low frequencies of another training tile (Fourier domain adaptation), equalised
     (CLAHE) or changed in brightness and contrast, blurred and made noisy; validation and test tiles are left as they
-    are and cover their fields whole.
+    are and cover their fields whole. With `published`, Thy-GAN's way: whole fields are reconstructed from their tiles,
+    trained on by a random square each epoch and predicted by one square each (drawn by the seed; theirs was unseeded),
+    one prediction a field, and after the first step of an epoch the network trains in evaluation mode.
 
     Args:
-        tiles: Image archive of the study's tiles with their labels.
-        plan: Split plan (JSON).
-        study: Study plan (JSON): it names the arms, the classifier seeds and the threshold rule.
-        synthetic: Archive of synthetic tiles of this fold and scheme.
+        tiles: TileSet (zip) of the study with labels.
+        plan: SplitPlan (JSON) of its manifest.
+        study: StudyPlan (JSON): it names the arms, the classifier seeds and the threshold rule.
+        synthetic: SyntheticTiles (zip) of this fold and scheme.
+        predictions: Predictions (CSV) to write, one row per test tile, arm and seed.
+        classifiers: Folder of frozen classifiers to write.
+        classifier_page: Page (HTML) to write: curves and counts.
+        classifier_record: Record (JSON) to write.
         fold: Fold of the plan, "0", "1", … or "all" (no test patients, so the predictions are empty).
-        predictions: Where the predictions on the test tiles go, CSV, one row per tile, arm and seed.
-        classifiers: Folder for the frozen classifiers.
-        page: Where the HTML page with curves and counts goes.
-        metrics: Where the record goes.
-        scheme: "binary" or "diagnosis": chain of the synthetic tiles; every classifier tells the binary class.
+        scheme: Label scheme of the synthetic tiles, "binary" or "diagnosis"; all predict the binary class.
         arms: Arms to train, of the study plan and of this scheme.
-        backbone: "efficientnet_lite0" or a torchvision classification network, for example "resnet101".
-        pretrained: Start from ImageNet weights.
-        weights_dir: Folder with the weights files; '' = where they are usually found.
-        input_px: Side that tiles are resized to for the network, pixels, a multiple of 32.
-        epochs: Most epochs of one training, at least 1.
-        patience: Epochs without a lower validation loss after which a training stops, at least 1.
-        batch: Most tiles per step, at least 2.
-        learning_rate: Adam's, above 0.
-        weight_decay: Adam's, 0 or more.
-        stain_method: What the arm stain-norm normalises by: "macenko" or "reinhard"; stain-aug varies along Macenko's.
-        published: Repeat what of Thy-GAN's way changes numbers: whole fields are rebuilt from their tiles, trained on
-            by a random square each epoch and told by one square each (drawn by the seed; theirs was unseeded), one
-            prediction a field; after the first step of an epoch the network trains in evaluation mode.
-        checkpoint_uri: Folder or s3://bucket/prefix where trainings are kept until the stage is done; the same command
-            goes on from there after a kill. '' = it begins anew.
-        checkpoint_minutes: Between two states of one training, which is kept at its end in any case; 0 = every epoch.
-        seed: Of the controls' draws and the stain fit's pixels; the classifiers' seeds are the study plan's.
-        device: "auto" (every GPU, or the CPU where there is none), "cpu", "cuda" (every GPU), "cuda:N", or several with
-            commas; each trains one arm and seed at a time.
-        allow_leakage: Go on with synthetic tiles whose generator saw validation or test patients; marks every number.
-        trust_origin: Where synthetic tiles without proof come from, as a sentence; it marks every number.
+        seed: Seed of the controls' draws and of the stain fit's pixels; the classifiers' seeds are the study plan's.
+        options: Options of the stage.
+        shared: Options that several stages share.
 
     Raises:
-        LeakageError: The synthetic tiles may know patients of the validation or test set.
-        ConfigError: Arms outside the study plan or the scheme, options outside their range.
+        LeakageError: The synthetic tiles may come from patients of the validation or test part.
+        ConfigError: Arms outside the study plan or the scheme, or options out of their range.
         DataError: Tiles without labels, of several sizes or magnifications; synthetic tiles of another size.
         WeightsError: No weights for the backbone.
-        TrainingError: A training whose loss is not a number any more.
+        TrainingError: The loss of a training is not finite.
     """
-    settings = Settings(check_input_px(input_px), epochs, patience, batch, learning_rate, weight_decay, published)
-    settings.check()
-    devices, names = pick_devices(device), list(arms)
-    split, decided = SplitPlan.read(plan), StudyPlan.read(study)
-    decided.refuse_other(names)
-    check_chain(names, scheme)
-    check_method(stain_method)
-    with ImageArchive(tiles) as real, ImageArchive(synthetic) as made:
-        upstream = made.attachment(RECORDS)
-        with StageRecord(metrics, "classifier_cv", upstream=upstream, fold=fold, scheme=scheme) as record:
-            origin = synthetic_lineage(made)
-            leak = synthetic_mark(origin, split, fold, scheme, allow_leakage, trust_origin)
-            shared = read_fold(real, made, split, fold, published)
-            composed = {name: compose(name, shared.parts["train"].table, made, scheme, seed) for name in names}
-            task = {
-                "settings": asdict(settings),
-                "network": [backbone, pretrained, weights_dir],
-                "stain": stain_method,
+    check(options, GROUP)
+    check_input_px(options.input_px)
+    devices, names = pick_devices(shared.device), list(arms)
+    split_plan, study_plan = SplitPlan.read(plan), StudyPlan.read(study)
+    study_plan.refuse_other(names)
+    check_schemes(names, scheme)
+    with ImageArchive(tiles) as real, ImageArchive(synthetic) as generated:
+        upstream = generated.attachment(RECORDS)
+        with StageRecord(classifier_record, "classifier_cv", upstream=upstream, fold=fold, scheme=scheme) as record:
+            origin = synthetic_lineage(generated)
+            mark = leakage_mark(origin, split_plan, fold, scheme, shared.allow_leakage, shared.trust_origin)
+            fold_tiles = read_fold(real, generated, split_plan, fold, shared.published)
+            train_table = fold_tiles.parts["train"].table
+            additions = {name: select_additions(name, train_table, generated, scheme, seed) for name in names}
+            config = {
+                "options": result_values(options),
+                "published": shared.published,
+                "weights_dir": shared.weights_dir,
                 "seed": seed,
-                "tiles": _data_digest(shared),
-                "arms": made.attachment(ARMS_FILE),
+                "tiles": _tiles_digest(fold_tiles),
+                "arms": generated.attachment(ARM_COUNTS),
             }
             with (
                 atomic_write(classifiers) as folder,
-                kept_states(checkpoint_uri, checkpoint_minutes, scheme, fold, task) as kept,
+                checkpoint_folder(
+                    shared.checkpoint_uri, shared.checkpoint_minutes, scheme, fold, config
+                ) as checkpoints,
             ):
-                work = TrainingJob(
-                    tiles=shared,
-                    arms=composed,
-                    marks={name: leak if len(arm.synthetic) else "" for name, arm in composed.items()},
+                job = TrainingJob(
+                    tiles=fold_tiles,
+                    additions=additions,
+                    marks={name: mark if len(additions[name].synthetic) else "" for name in names},
                     fold=fold,
                     scheme=scheme,
-                    study=decided.digest,
-                    threshold=decided.threshold,
-                    settings=settings,
-                    backbone=backbone,
-                    pretrained=pretrained,
-                    weights_dir=weights_dir,
-                    stain_method=stain_method,
+                    study=study_plan.digest,
+                    threshold=study_plan.threshold,
+                    options=options,
+                    published=shared.published,
+                    weights_dir=shared.weights_dir,
                     seed=seed,
-                    kept=kept,
+                    checkpoints=checkpoints,
                     folder=folder,
                 )
-                trainings = trained(work, [(name, number) for name in names for number in decided.seeds], devices)
-                done = list(counted(trainings, names, len(decided.seeds)))
-                rows = [_arm_row(one, len(shared.parts["train"].table), composed[one.frozen.arm]) for one in done]
-                history = [
-                    {"arm": one.frozen.arm, "seed": one.frozen.seed, **epoch}
-                    for one in done
-                    for epoch in one.trained.history
-                ]
-                record["backbone"], record["input_px"] = backbone, input_px
-                record["backbone_trained"], record["weights_sha256"] = pretrained, done[0].weights_sha256
-                record["tiles_without_stain"] = sum({one.frozen.arm: one.unstained for one in done}.values())
-                record["classifier_seeds"], record["published"] = len(decided.seeds), published
-                record.table("arms", rows)
-                record.table("history", history)
-                record.table("parts", shared.counts())
-                write_classifiers(folder, [one.frozen for one in done])
-                write_json(folder / LINEAGE, _lineage(split, fold, scheme, origin, trust_origin).to_dict())
+                pairs = [(name, number) for name in names for number in study_plan.seeds]
+                trainings = train_on_devices(job, pairs, devices)
+                results = list(count_trainings(trainings, names, len(study_plan.seeds)))
+                summary = _summarize(job, results)
+                record.set(summary)
+                write_classifiers(folder, [result.classifier for result in results])
+                lineage = _lineage(split_plan, fold, scheme, origin, shared.trust_origin)
+                write_json(folder / LINEAGE, lineage.to_dict())
                 write_json(folder / RECORDS, record.chain())
-            told = [one.told for one in done]
-            write_predictions(predictions, told)
-            title, classes = f"Classifiers: {scheme}, fold {fold}", class_names(decided.class_map)
-            notes = _notes(decided, published)
-            write_text(page, page_html(title, notes, shared.counts(), rows, history, pd.concat(told), classes))
+            tables = [result.predictions for result in results]
+            write_predictions(predictions, tables)
+            title, classes = f"Classifiers: {scheme}, fold {fold}", class_names(study_plan.class_map)
+            notes = _notes(study_plan, shared.published)
+            write_text(classifier_page, page_html(title, notes, summary, pd.concat(tables), classes))
 
 
 def _notes(study: StudyPlan, published: bool) -> list[str]:
-    """What a reader of the page must know before the numbers."""
+    """Sentences that a reader of the page must know before the numbers."""
     notes = []
     if study.demonstration:
         notes.append("Demonstration data: no evidence.")
     if (count := len(study.seeds)) < FEWEST_SEEDS:
         notes.append(
-            f"{count} classifier{'s' if count > 1 else ''} per arm: what chance in training alone moves isn't shown; "
-            f"it takes {FEWEST_SEEDS}."
+            f"{count} classifier{'s' if count > 1 else ''} per arm: the variation between trainings isn't shown; it "
+            f"takes {FEWEST_SEEDS}."
         )
     if published:
         notes.append(
@@ -205,28 +166,49 @@ def _notes(study: StudyPlan, published: bool) -> list[str]:
     return notes
 
 
-def _arm_row(done: JobResult, real_tiles: int, arm: Arm) -> dict[str, Any]:
-    return {
-        "arm": done.frozen.arm,
-        "seed": done.frozen.seed,
-        "epochs": len(done.trained.history),
-        "best_epoch": done.trained.best_epoch,
-        "val_auroc": done.trained.val_auroc,
-        "real_tiles": real_tiles,
-        "added_tiles": arm.added,
-        "threshold": done.frozen.threshold,
-        "mark": done.frozen.mark,
-    }
+def _summarize(job: TrainingJob, results: Sequence[JobResult]) -> ClassifierRecord:
+    """The stage's record."""
+    real_tiles = len(job.tiles.parts["train"].table)
+    return ClassifierRecord(
+        backbone=job.options.backbone,
+        input_px=job.options.input_px,
+        backbone_trained=job.options.pretrained,
+        weights_sha256=results[0].weights_sha256,
+        tiles_without_stain=sum({result.classifier.arm: result.unstained for result in results}.values()),
+        classifier_seeds=len({result.classifier.seed for result in results}),
+        published=job.published,
+        arms=[_classifier_row(result, real_tiles, job.additions[result.classifier.arm]) for result in results],
+        history=[
+            EpochRow(arm=result.classifier.arm, seed=result.classifier.seed, **epoch)
+            for result in results
+            for epoch in result.training.history
+        ],
+        parts=job.tiles.counts(),
+    )
 
 
-def _data_digest(shared: FoldTiles) -> str:
-    """Of every tile, its part and its class."""
+def _classifier_row(result: JobResult, real_tiles: int, additions: ArmAdditions) -> ClassifierRow:
+    return ClassifierRow(
+        arm=result.classifier.arm,
+        seed=result.classifier.seed,
+        epochs=len(result.training.history),
+        best_epoch=result.training.best_epoch,
+        val_auroc=result.training.val_auroc,
+        real_tiles=real_tiles,
+        added_tiles=additions.count,
+        threshold=result.classifier.threshold,
+        mark=result.classifier.mark,
+    )
+
+
+def _tiles_digest(tiles: FoldTiles) -> str:
+    """SHA-256 of every tile's bytes, part, class and position."""
     columns = ["file", "sha256", "label", "site", "source", "x", "y"]
-    tables = [*(part.rows for part in shared.parts.values()), shared.synthetic]
+    tables = [*(part.rows for part in tiles.parts.values()), tiles.synthetic]
     return digest([table.reindex(columns=columns).to_csv(index=False) for table in tables])
 
 
-def _lineage(split: SplitPlan, fold: str, scheme: str, origin: Lineage, trusted: str) -> Lineage:
-    """Everyone these classifiers have seen: validation chose their weights, the generator drew their tiles."""
-    patients = split.part(fold, "train", "val") | set(origin.patients)
-    return Lineage(split.key_id, split.digest, fold, scheme, sorted(patients), trusted or origin.trusted)
+def _lineage(plan: SplitPlan, fold: str, scheme: str, origin: Lineage, trusted: str) -> Lineage:
+    """Everyone that these classifiers have seen: validation selected their weights, the generator drew their tiles."""
+    patients = plan.part(fold, "train", "val") | set(origin.patients)
+    return Lineage(plan.key_id, plan.digest, fold, scheme, sorted(patients), trusted or origin.trusted)

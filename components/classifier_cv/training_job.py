@@ -1,4 +1,4 @@
-"""One training as a piece of work: an arm and a seed, from the fold's tiles to frozen weights and told test tiles."""
+"""The trainings of a task: one per arm and seed, from the fold's tiles to frozen weights and predictions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,123 +6,131 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from components.classifier_cv.checkpoints import Kept
+from components.classifier_cv.checkpoints import CheckpointFolder, TrainingCheckpoints
 from components.classifier_cv.data import ArmTiles, FoldTiles, arm_tiles
-from components.classifier_cv.metrics import dials
-from components.classifier_cv.train import Keeper, Settings, Trained, train
-from components.classifier_cv.training_sets import Arm
-from components.core.classifier.frozen import Frozen, save_weights
-from components.core.classifier.predictions import logits, positive, prediction_rows
+from components.classifier_cv.metrics import EpochLogger
+from components.classifier_cv.options import ClassifierOptions
+from components.classifier_cv.train import TrainingResult, train
+from components.classifier_cv.training_sets import ArmAdditions
+from components.core.classifier.frozen import FrozenClassifier, save_weights
+from components.core.classifier.predictions import logits, positive_probability, prediction_rows
 from components.core.features.backbones import build_backbone
 from components.core.io.atomic_files import file_sha256
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What all trainings of a task share.
+    """Inputs and options that all trainings of a task share.
 
     Attributes:
-        tiles: The fold's.
-        arms: By name.
-        marks: Arm -> what its numbers carry, without its stain's note.
-        fold: Of the plan.
-        scheme: Of the chain.
-        study: Digest of the study plan.
-        threshold: Its rule.
-        settings: How to train.
-        backbone: Name of the network.
-        pretrained: Whether it starts from ImageNet weights.
-        weights_dir: Folder of these; '' = where they are usually found.
-        stain_method: Of the arm stain-norm.
-        seed: Of what is not a classifier's.
-        kept: Where trainings go on from.
-        folder: Where frozen weights go.
+        tiles: The fold's tiles.
+        additions: Arm -> the tiles that it adds.
+        marks: Arm -> mark of its numbers, without the note of its stain fit.
+        fold: Fold of the plan.
+        scheme: Label scheme of the task.
+        study: SHA-256 of the study plan.
+        threshold: Threshold rule of the study plan.
+        options: Options of the stage.
+        published: Whether training and test follow Thy-GAN's way.
+        weights_dir: Folder or bucket of ImageNet weights; '' = the usual places.
+        seed: Seed of everything but the classifiers.
+        checkpoints: Folder of the checkpoints.
+        folder: Folder of the frozen weights.
     """
 
     tiles: FoldTiles
-    arms: dict[str, Arm]
+    additions: dict[str, ArmAdditions]
     marks: dict[str, str]
     fold: str
     scheme: str
     study: str
     threshold: str
-    settings: Settings
-    backbone: str
-    pretrained: bool
+    options: ClassifierOptions
+    published: bool
     weights_dir: str
-    stain_method: str
     seed: int
-    kept: Kept
+    checkpoints: CheckpointFolder
     folder: Path
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What one training gives.
+    """The results of one training.
 
     Attributes:
-        frozen: The classifier.
-        trained: How it went.
-        told: Prediction rows of the test tiles.
-        unstained: Tiles that could not be normalised.
-        weights_sha256: Of the file of the weights it started from; '' where they were random.
+        classifier: The frozen classifier.
+        training: History and threshold.
+        predictions: Prediction rows of the test tiles.
+        unstained: Number of tiles that could not be normalised.
+        weights_sha256: SHA-256 of the file of the initial weights; '' = random ones.
     """
 
-    frozen: Frozen
-    trained: Trained
-    told: pd.DataFrame
+    classifier: FrozenClassifier
+    training: TrainingResult
+    predictions: pd.DataFrame
     unstained: int
     weights_sha256: str
 
 
-class Worker:
-    """Trains one after the other on one device; an arm's tiles stay for its next seed."""
+class ClassifierTrainer:
+    """Runs trainings one after the other on one device; the tiles of an arm stay there for its next seed."""
 
-    def __init__(self, work: TrainingJob, device: torch.device) -> None:
-        self._work, self._device = work, device
+    def __init__(self, job: TrainingJob, device: torch.device) -> None:
+        self._job, self._device = job, device
         self._arm = ""
         self._tiles: ArmTiles | None = None
 
-    def train(self, name: str, number: int) -> JobResult:
-        """The arm `name` with the classifier seed `number`."""
-        work = self._work
-        data = self._tiles_of(name)
-        network = build_backbone(
-            work.backbone, num_classes=2, pretrained=work.pretrained, weights_dir=work.weights_dir, seed=number
-        )
-        network.check_input_px(work.settings.input_px)
-        network.module.to(self._device)
-        what = f"{work.scheme} · {work.fold} · {name} · seed {number}"
-        place = f"{name}-seed{number}"
-        show = dials(name, number, len(data.training.labels))
-        keeper = Keeper(lambda: work.kept.read(place), lambda state: work.kept.write(place, state), work.kept.minutes)
-        trained = train(network, data, work.settings, number, work.threshold, what, keeper, show)
-        file = save_weights(network, work.folder, f"{name}/seed{number}.safetensors")
-        frozen = Frozen(
-            arm=name,
-            seed=number,
-            fold=work.fold,
-            scheme=work.scheme,
-            file=file,
-            sha256=file_sha256(work.folder / file),
-            backbone=work.backbone,
-            input_px=work.settings.input_px,
-            resolution=work.tiles.resolution,
-            mpp=work.tiles.mpp,
-            threshold=trained.threshold,
-            stain=data.stain.to_dict() if data.stain else None,
-            mark="; ".join(filter(None, (work.marks[name], data.stain.note if data.stain else ""))),
-            study=work.study,
-        )
-        answers = logits(network, data.test, work.settings.input_px, work.settings.batch, self._device)
-        told = prediction_rows(work.tiles.parts["test"].table, positive(answers), frozen)
-        return JobResult(frozen, trained, told, data.unstained, network.weights_sha256)
+    def train(self, arm: str, seed: int) -> JobResult:
+        """Trains one classifier.
 
-    def _tiles_of(self, name: str) -> ArmTiles:
-        if self._arm != name or self._tiles is None:
-            self._tiles = None  # so that two arms' tiles never lie on the device together
-            self._tiles = arm_tiles(
-                self._work.tiles, self._work.arms[name], self._work.seed, self._device, self._work.stain_method
+        Args:
+            arm: Name of the arm.
+            seed: Classifier seed.
+        """
+        job, options = self._job, self._job.options
+        data = self._load_tiles(arm)
+        network = build_backbone(
+            options.backbone, num_classes=2, pretrained=options.pretrained, weights_dir=job.weights_dir, seed=seed
+        )
+        network.check_input_px(options.input_px)
+        network.module.to(self._device)
+        with TrainingCheckpoints(job.checkpoints, f"{arm}-seed{seed}", self._device) as checkpoints:
+            training = train(
+                network,
+                data,
+                options,
+                seed,
+                job.threshold,
+                f"{job.scheme} · {job.fold} · {arm} · seed {seed}",
+                published=job.published,
+                checkpoints=checkpoints,
+                log_epoch=EpochLogger(arm, seed, len(data.training.labels)).log,
             )
-            self._arm = name
+        file = save_weights(network, job.folder, f"{arm}/seed{seed}.safetensors")
+        classifier = FrozenClassifier(
+            arm=arm,
+            seed=seed,
+            fold=job.fold,
+            scheme=job.scheme,
+            file=file,
+            sha256=file_sha256(job.folder / file),
+            backbone=options.backbone,
+            input_px=options.input_px,
+            resolution=job.tiles.resolution,
+            mpp=job.tiles.mpp,
+            threshold=training.threshold,
+            stain=data.stain.to_dict() if data.stain else None,
+            mark="; ".join(filter(None, (job.marks[arm], data.stain.note if data.stain else ""))),
+            study=job.study,
+        )
+        outputs = logits(network, data.test, options.input_px, options.batch, self._device)
+        predictions = prediction_rows(job.tiles.parts["test"].table, positive_probability(outputs), classifier)
+        return JobResult(classifier, training, predictions, data.unstained, network.weights_sha256)
+
+    def _load_tiles(self, arm: str) -> ArmTiles:
+        if self._arm != arm or self._tiles is None:
+            self._tiles = None  # so that two arms' tiles are never on the device together
+            job = self._job
+            self._tiles = arm_tiles(job.tiles, job.additions[arm], job.seed, self._device, job.options.stain_method)
+            self._arm = arm
         return self._tiles

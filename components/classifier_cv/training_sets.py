@@ -1,5 +1,6 @@
-"""What each arm trains on: the fold's real training tiles, and what the arm adds to them."""
+"""Training sets of the arms: the fold's real training tiles, and the tiles that each arm adds to them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.core.data.archive import CLASSES, ImageArchive
+from components.core.data.archive import ImageArchive
+from components.core.data.file_names import ARM_COUNTS, CLASSES, LINEAGE
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.protocol.lineage import Lineage, refuse_leak
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import BINARY, generator_arm, is_control, scheme_of
 
-ARMS_FILE = "arms.json"
-Places = npt.NDArray[np.int64]
+RowIndex = npt.NDArray[np.int64]
 
 
-def check_chain(arms: list[str], scheme: str) -> None:
-    """Refuses arms of another scheme's chain."""
+def check_schemes(arms: list[str], scheme: str) -> None:
+    """Raises ConfigError for arms whose generator has another label scheme."""
     foreign = [arm for arm in arms if scheme_of(arm) not in ("", scheme)]
     if foreign:
         raise ConfigError(
@@ -27,20 +28,28 @@ def check_chain(arms: list[str], scheme: str) -> None:
         )
 
 
-def synthetic_mark(
+def leakage_mark(
     lineage: Lineage, plan: SplitPlan, fold: str, scheme: str, allow_leakage: bool, trust_origin: str
 ) -> str:
-    """Refuses synthetic tiles that may know this fold's validation or test patients.
+    """The mark of every number that the synthetic tiles enter; '' where they are proven disjoint.
 
-    Returns:
-        The mark of every number that they enter; '' when they are proven disjoint.
+    Args:
+        lineage: Lineage of the synthetic tiles.
+        plan: The study's split plan.
+        fold: Fold of the plan.
+        scheme: Label scheme of this task.
+        allow_leakage: Whether an overlap is marked instead of refused.
+        trust_origin: Origin of tiles without proof, a sentence; '' = none is accepted.
 
     Raises:
-        LeakageError: Overlap, another key, another split plan, no lineage.
-        ConfigError: They were made under another label scheme.
+        LeakageError: The generator saw validation or test patients, or the opposite cannot be proven: another study
+            key, another split plan, no lineage.
+        ConfigError: The tiles have another label scheme.
     """
     if lineage.scheme and lineage.scheme != scheme:
-        raise ConfigError(f"The synthetic tiles belong to scheme {lineage.scheme!r}, this run has {scheme!r}.")
+        raise ConfigError(
+            f"The synthetic tiles have scheme {lineage.scheme!r} and this run {scheme!r}: give those of one scheme."
+        )
     what = "The generator of the synthetic tiles"
     marks = [refuse_leak(lineage, plan.key_id, plan.part(fold, "val", "test"), what, allow_leakage, trust_origin)]
     if lineage.trusted:
@@ -49,7 +58,7 @@ def synthetic_mark(
         if not (allow_leakage or trust_origin):
             raise LeakageError(
                 f"{what} was trained under another split plan ({lineage.plan[:12] or 'none'}, this one is "
-                f"{plan.digest[:12]}): make the tiles again from this plan, or go on with marked numbers by "
+                f"{plan.digest[:12]}): generate the tiles again from this plan, or mark the numbers with "
                 "--allow-leakage."
             )
         marks.append(f"origin trusted: {trust_origin}" if trust_origin else "LEAKED: a generator of another split plan")
@@ -57,79 +66,86 @@ def synthetic_mark(
 
 
 def synthetic_lineage(synthetic: ImageArchive) -> Lineage:
-    """The lineage that the archive carries; an empty one, which proves nothing, where it carries none."""
-    value = synthetic.attachment("lineage.json")
+    """The lineage in the archive; where it has none, an empty one, which proves nothing."""
+    value = synthetic.attachment(LINEAGE)
     return Lineage.from_dict(value) if value else Lineage("", "", "", "")
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One arm's additions to the real training tiles.
+class ArmAdditions:
+    """The tiles that one arm adds to the real training tiles.
 
     Attributes:
-        name: Of the arm.
+        arm: Name of the arm.
         synthetic: Rows of the synthetic manifest.
-        redrawn: Rows of the real training table, again.
+        redrawn: Rows of the real training table, drawn again.
     """
 
-    name: str
-    synthetic: Places
-    redrawn: Places
+    arm: str
+    synthetic: RowIndex
+    redrawn: RowIndex
 
     @property
-    def added(self) -> int:
-        """How many tiles the arm adds."""
+    def count(self) -> int:
+        """Number of tiles that the arm adds."""
         return len(self.synthetic) + len(self.redrawn)
 
 
-def compose(name: str, train: pd.DataFrame, synthetic: ImageArchive, scheme: str, seed: int) -> Arm:
-    """An arm's additions.
+def select_additions(arm: str, train: pd.DataFrame, synthetic: ImageArchive, scheme: str, seed: int) -> ArmAdditions:
+    """Selects the tiles that an arm adds.
 
     A generator arm takes the first tiles of each class in stored order. Its control takes as many of each class from
     the real training tiles: every tile equally often, the rest drawn.
 
     Args:
-        name: Of the arm.
+        arm: Name of the arm.
         train: The fold's real training tiles.
         synthetic: The synthetic archive with `arms.json` and `classes.json`.
-        scheme: "binary" or "diagnosis": what a class of `arms.json` is.
-        seed: Of the control's draw.
+        scheme: Label scheme of the classes in `arms.json`: "binary" or "diagnosis".
+        seed: Seed of the control's draw.
+
+    Raises:
+        DataError: The archive has no tiles for the arm, or too few.
     """
-    nothing = np.empty(0, dtype=np.int64)
-    source = generator_arm(name)
+    none = np.empty(0, dtype=np.int64)
+    source = generator_arm(arm)
     if not source:
-        return Arm(name, nothing, nothing)
-    arms = synthetic.attachment(ARMS_FILE) or {}
-    if source not in arms:
+        return ArmAdditions(arm, none, none)
+    arm_counts = synthetic.attachment(ARM_COUNTS) or {}
+    if source not in arm_counts:
         raise DataError(
-            f"{synthetic.path.name} holds no tiles for the arm {source!r}, only for {', '.join(arms) or 'none'}: "
+            f"{synthetic.path.name} holds no tiles for the arm {source!r}, only for {', '.join(arm_counts) or 'none'}: "
             "generate with this arm."
         )
-    classes = synthetic.attachment(CLASSES) or []
-    take = _redraw if is_control(name) else _first
-    parts = [
-        take(train if is_control(name) else synthetic.manifest, one, count, scheme, seed)
-        for one in classes
-        if (count := int(arms[source].get(str(one["index"]), 0)))
-    ]
-    places = np.concatenate([nothing, *parts])
-    return Arm(name, nothing, places) if is_control(name) else Arm(name, places, nothing)
+    parts = [none]
+    for entry in synthetic.attachment(CLASSES) or []:
+        if count := int(arm_counts[source].get(str(entry["index"]), 0)):
+            parts.append(
+                _draw_real(train, entry, count, scheme, seed)
+                if is_control(arm)
+                else _first_synthetic(synthetic.manifest, entry, count)
+            )
+    rows = np.concatenate(parts)
+    return ArmAdditions(arm, none, rows) if is_control(arm) else ArmAdditions(arm, rows, none)
 
 
-def _first(manifest: pd.DataFrame, one: dict[str, Any], count: int, _scheme: str, _seed: int) -> Places:
-    places = np.flatnonzero((manifest["class"] == one["index"]).to_numpy(dtype=bool, na_value=False))
-    if len(places) < count:
+def _first_synthetic(manifest: pd.DataFrame, entry: Mapping[str, Any], count: int) -> RowIndex:
+    rows = np.flatnonzero((manifest["class"] == entry["index"]).to_numpy(dtype=bool, na_value=False))
+    if len(rows) < count:
         raise DataError(
-            f"The synthetic archive has {len(places)} tiles of class {one['name']!r}, the arm needs {count}: "
+            f"The synthetic archive has {len(rows)} tiles of class {entry['name']!r}, the arm needs {count}: "
             "generate again."
         )
-    return places[:count]
+    return rows[:count]
 
 
-def _redraw(train: pd.DataFrame, one: dict[str, Any], count: int, scheme: str, seed: int) -> Places:
-    own = train["label"] == one["label"] if scheme == BINARY else train["diagnosis"] == one["name"]
-    places = np.flatnonzero(own.to_numpy(dtype=bool, na_value=False))
-    if not len(places):
-        raise DataError(f"The fold has no training tile of class {one['name']!r} to draw a control from.")
-    rng = np.random.default_rng((seed, int(one["index"])))
-    return np.concatenate([rng.permutation(places) for _ in range(-(-count // len(places)))])[:count]
+def _draw_real(train: pd.DataFrame, entry: Mapping[str, Any], count: int, scheme: str, seed: int) -> RowIndex:
+    of_class = train["label"] == entry["label"] if scheme == BINARY else train["diagnosis"] == entry["name"]
+    rows = np.flatnonzero(of_class.to_numpy(dtype=bool, na_value=False))
+    if not len(rows):
+        raise DataError(
+            f"The fold has no training tile of class {entry['name']!r} to draw a control from: use fewer folds, or "
+            "leave out the control."
+        )
+    rng = np.random.default_rng((seed, int(entry["index"])))
+    return np.concatenate([rng.permutation(rows) for _ in range(-(-count // len(rows)))])[:count]

@@ -4,7 +4,7 @@ from typing import List
 
 from kfp import dsl
 
-from components.artifacts import Manifest, Predictions, StudyPlan, TileSet
+from components.artifacts import Manifest, Predictions, Record, StudyPlan, TileSet
 from components.kfp_component import stage_component
 
 
@@ -14,14 +14,16 @@ def external_eval(
     study: dsl.Input[StudyPlan],
     tiles: dsl.Input[TileSet],
     labels: dsl.Input[Manifest],
-    predictions: dsl.Output[Predictions],
+    external_predictions: dsl.Output[Predictions],
     roc: dsl.Output[dsl.ClassificationMetrics],
-    metrics: dsl.Output[dsl.Metrics],
-    batch: int = 128,
-    device: str = "auto",
+    evaluation_record: dsl.Output[Record],
+    evaluation_metrics: dsl.Output[dsl.Metrics],
+    profile: str = "none",
+    shared: dict = {},
+    options: dict = {},
 ) -> None:
-    given = locals()
+    arguments = locals()
     from components.kfp_runtime import draw_roc, run_stage
 
-    run_stage(external_eval, given)
+    run_stage(external_eval, arguments)
     draw_roc(roc)

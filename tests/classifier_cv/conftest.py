@@ -24,7 +24,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("toy")
     parts = {"train": TRAIN, "val": VAL, "test": TEST}
-    people = {part: sorted(person(one) for one in own) for part, own in parts.items()}
+    people = {part: sorted(person(number) for number in numbers) for part, numbers in parts.items()}
     everyone = {"train": sorted([*people["train"], *people["test"]]), "val": people["val"], "test": []}
     plan = SplitPlan(key_id(KEY), {"0": people, "all": everyone}, "by hand").check()
     plan.write(folder / "plan.json")
@@ -51,8 +51,8 @@ def lineage(toy: Toy) -> Lineage:
 def with_lineage(toy: Toy, lineage: Lineage, tmp_path: Path) -> Callable[..., Toy]:
     """The toy study with synthetic tiles of another lineage, or of none."""
 
-    def made(**changes: Any) -> Toy:
-        own = replace(lineage, **changes) if changes else None
-        return replace(toy, synthetic=write_synthetic(tmp_path / "synthetic.zip", own))
+    def with_changes(**changes: Any) -> Toy:
+        other = replace(lineage, **changes) if changes else None
+        return replace(toy, synthetic=write_synthetic(tmp_path / "synthetic.zip", other))
 
-    return made
+    return with_changes

@@ -1,16 +1,18 @@
 """A toy study on disk: coloured tiles of twelve patients, two folds, synthetic tiles, one call of the stage."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from components.classifier_cv.options import SHARED, ClassifierOptions
 from components.classifier_cv.stage import run
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.io.atomic_files import read_json
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage, identity
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import ARMS
@@ -21,6 +23,7 @@ OF_PATIENT = ["FA", "FA", "FTC", "PTC"]  # in turn: both classes equally often
 COLOURS = {"FA": (150, 90, 160), "FTC": (200, 120, 150), "PTC": (205, 110, 165)}
 TRAIN, VAL, TEST = range(6), (6, 7, 8), (9, 10, 11)
 TILES_EACH = 4
+TILE_RECORD = {"tile_px": 32, "resolution": 32, "tiles": 48, "images": 12, "patients": 12, "mpp": 0.5}
 
 
 def person(number: int) -> str:
@@ -37,6 +40,15 @@ def tile(rng: np.random.Generator, diagnosis: str, side: int = 32) -> np.ndarray
         nuclei |= (yy - y) ** 2 + (xx - x) ** 2 < (side / 10) ** 2
     pixels = np.where(nuclei[..., None], (90, 60, 130), ground) + rng.normal(0, 8, (side, side, 3))
     return pixels.clip(0, 255).astype(np.uint8)
+
+
+def run_stage(**values: Any) -> None:
+    """The stage with its options and the shared ones among the other arguments."""
+    names = {field.name for field in fields(ClassifierOptions)}
+    options = ClassifierOptions(**{name: value for name, value in values.items() if name in names})
+    shared = SharedOptions(**{name: value for name, value in values.items() if name in SHARED})
+    direct = {name: value for name, value in values.items() if name not in {*names, *SHARED}}
+    run(**direct, options=options, shared=shared)
 
 
 @dataclass(frozen=True)
@@ -62,8 +74,8 @@ class Toy:
             "fold": "0",
             "predictions": str(out / "predictions.csv"),
             "classifiers": str(out / "classifiers"),
-            "page": str(out / "page.html"),
-            "metrics": str(out / "metrics.json"),
+            "classifier_page": str(out / "page.html"),
+            "classifier_record": str(out / "metrics.json"),
             "backbone": "shufflenet_v2_x0_5",
             "pretrained": False,
             "input_px": 32,
@@ -74,7 +86,7 @@ class Toy:
 
     def run(self, name: str, **options: Any) -> "Result":
         out = self.folder / name
-        run(**{**self.options(out), **options})
+        run_stage(**{**self.options(out), **options})
         return Result(out)
 
 
@@ -116,7 +128,7 @@ def write_tiles(path: Path, change: Callable[[int, np.ndarray], np.ndarray] = la
                         "identity": person(patient),
                     },
                 )
-        archive.attach("records.json", [{"stage": "tile", "tile_px": 32, "tables": {}}])
+        archive.attach("records.json", [{"stage": "tile", **TILE_RECORD, "tables": {}}])
     return path
 
 

@@ -11,16 +11,18 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
-from components.core.classifier.frozen import Frozen, read_classifiers, save_weights, write_classifiers
+from components.core.classifier.frozen import FrozenClassifier, read_classifiers, save_weights, write_classifiers
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.data.manifest import read_manifest, write_manifest
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.features.backbones import build_backbone
 from components.core.io.atomic_files import file_sha256, read_json, write_json
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage, identity, key_id
 from components.core.protocol.study_plan import StudyPlan
-from components.core.stain.normalization import NORMALISE, Stain, fit_stain, normalise
+from components.core.stain.normalization import NORMALISE, StainFit, fit_stain, normalise
 from components.core.statistics.predictions import read_predictions
+from components.external_eval.options import EvaluationOptions
 from components.external_eval.stage import run
 
 KEY = b"a study key for the toy tests"
@@ -49,11 +51,11 @@ class Outside:
             study=str(self.study),
             tiles=str(self.tiles),
             labels=str(self.labels),
-            predictions=str(out / "predictions.csv"),
+            external_predictions=str(out / "predictions.csv"),
             roc=str(out / "roc.json"),
-            metrics=str(out / "metrics.json"),
-            device="cpu",
-            **options,
+            evaluation_record=str(out / "metrics.json"),
+            options=EvaluationOptions(**options),
+            shared=SharedOptions(device="cpu"),
         )
         return out
 
@@ -89,7 +91,7 @@ def write_external(folder: Path, sites: dict[str, list[tuple[str, int]]], **chan
     return folder / "external.zip", folder / "labels.csv"
 
 
-def write_folder(folder: Path, scheme: str, arms: dict[str, Stain | None], patients: list[str], study: str) -> Path:
+def write_folder(folder: Path, scheme: str, arms: dict[str, StainFit | None], patients: list[str], study: str) -> Path:
     """Classifiers of random weights, two seeds an arm, with the files around them."""
     made = []
     for place, (arm, stain) in enumerate(arms.items()):
@@ -100,7 +102,7 @@ def write_folder(folder: Path, scheme: str, arms: dict[str, Stain | None], patie
                     layer.running_var.fill_(0.15)
             file = save_weights(network, folder, f"{arm}/seed{seed}.safetensors")
             made.append(
-                Frozen(
+                FrozenClassifier(
                     arm=arm,
                     seed=seed,
                     fold="all",
@@ -179,7 +181,7 @@ def test_probabilities_are_the_networks_own(outside, table):
         sources = list(archive.manifest["site"] + archive.manifest["source"])
     for folder in outside.classifiers:
         for one in read_classifiers(folder):
-            seen = normalise(Stain(**one.stain), tiles, sources)[0] if one.stain else tiles
+            seen = normalise(StainFit(**one.stain), tiles, sources)[0] if one.stain else tiles
             network = one.load(folder, torch.device("cpu"))
             with torch.inference_mode():
                 expected = [float(network.module(network.prepare(t[None], 32)).double().softmax(1)[0, 1]) for t in seen]

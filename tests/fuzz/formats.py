@@ -18,7 +18,7 @@ from PIL import Image
 
 from components.core.checkpoint.lease import ObjectLease, _Claim
 from components.core.checkpoint.state_file import _HEADER, _digest, read_state, write_state
-from components.core.classifier.frozen import CLASSIFIERS, Frozen, read_classifiers, write_classifiers
+from components.core.classifier.frozen import CLASSIFIERS, FrozenClassifier, read_classifiers, write_classifiers
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.data.archive_reference import ArchiveReference
 from components.core.data.content_hash import content_hash
@@ -297,7 +297,7 @@ def _classifiers(folder: Path) -> dict[str, Format]:
     weights = save(build_backbone("resnet18", num_classes=2, pretrained=False).module.state_dict())
     (folder / "w").write_bytes(weights)
     digest = file_sha256(folder / "w")
-    one = Frozen("none", 0, "0", "binary", "w.st", digest, "resnet18", 32, 8, 0.5, 0.5, None, "", "plan")
+    one = FrozenClassifier("none", 0, "0", "binary", "w.st", digest, "resnet18", 32, 8, 0.5, 0.5, None, "", "plan")
     write_classifiers(folder, [one])
     value = json.loads((folder / CLASSIFIERS).read_text())
 

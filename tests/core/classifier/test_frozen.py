@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from components.core.classifier.frozen import Frozen, read_classifiers, save_weights, write_classifiers
+from components.core.classifier.frozen import FrozenClassifier, read_classifiers, save_weights, write_classifiers
 from components.core.classifier.predictions import (
     class_names,
     logits,
-    positive,
+    positive_probability,
     prediction_rows,
     write_predictions,
 )
@@ -30,7 +30,7 @@ def folder(tmp_path):
     file = save_weights(
         build_backbone(NETWORK, num_classes=2, pretrained=False, seed=3), tmp_path, "none/seed3.safetensors"
     )
-    one = Frozen(
+    one = FrozenClassifier(
         "none", 3, "all", "binary", file, file_sha256(tmp_path / file), NETWORK, 32, 16, None, 0.5, None, "a mark", "p"
     )
     write_classifiers(tmp_path, [one, replace(one, arm="mc", threshold=0.25)])
@@ -44,8 +44,10 @@ def test_round_trip(folder):
     loaded = first.load(folder, torch.device("cpu"))
     built = build_backbone(NETWORK, num_classes=2, pretrained=False, seed=3)
     assert not loaded.module.training
-    for mine, theirs in zip(loaded.module.state_dict().values(), built.module.state_dict().values(), strict=True):
-        assert torch.equal(mine, theirs)
+    for loaded_tensor, built_tensor in zip(
+        loaded.module.state_dict().values(), built.module.state_dict().values(), strict=True
+    ):
+        assert torch.equal(loaded_tensor, built_tensor)
 
 
 def test_changed_weights_are_refused(folder):
@@ -57,7 +59,7 @@ def test_changed_weights_are_refused(folder):
         read_classifiers(folder / "none")
 
 
-def test_answers_do_not_depend_on_the_batch_and_the_mode_stays():
+def test_logits_do_not_depend_on_the_batch_and_the_mode_stays():
     network = build_backbone(NETWORK, num_classes=2, pretrained=False)
     network.module.train()
     tiles = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -69,9 +71,9 @@ def test_answers_do_not_depend_on_the_batch_and_the_mode_stays():
 
 
 def test_positive_is_the_softmax_of_class_1():
-    answers = torch.tensor([[0.0, 0.0], [2.0, -1.0], [-30.0, 30.0]])
+    outputs = torch.tensor([[0.0, 0.0], [2.0, -1.0], [-30.0, 30.0]])
     expected = 1 / (1 + np.exp(-np.array([0.0, -3.0, 60.0])))
-    np.testing.assert_allclose(positive(answers), expected, atol=1e-9)
+    np.testing.assert_allclose(positive_probability(outputs), expected, atol=1e-9)
 
 
 def test_predictions_are_what_the_statistics_read(folder, tmp_path):

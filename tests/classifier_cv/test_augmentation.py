@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.classifier_cv.augmentation import adapted, augment, draw, order
+from components.classifier_cv.augmentation import adapt_fourier, augment, draw, order
 
 # no flip, no turn, whole tile, no Fourier adaptation, no CLAHE, same light, sharp, without noise, same stain
 NEUTRAL = [0.0, 0.9, 0.0, 0.0, 0.5, 0.5, 0.9, 0.0, 0.9, 0.5, 0.5, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
@@ -59,7 +59,7 @@ def test_fourier_adaptation_is_numpys(tiles):
     """Amplitudes of the references below the band, the tile's own above it, every phase the tile's."""
     moderate = tiles.float() / 4 + 96  # nothing is cut off at black or white
     references = moderate.flip(0)
-    got = adapted(moderate, references, torch.full((5,), 0.2)).numpy()
+    got = adapt_fourier(moderate, references, torch.full((5,), 0.2)).numpy()
     own, theirs = np.fft.fft2(moderate.numpy()), np.fft.fft2(references.numpy())
     frequency = np.abs(np.fft.fftfreq(16))
     low = np.maximum(frequency[:, None], frequency[None]) <= 0.2

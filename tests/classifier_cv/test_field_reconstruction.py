@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from components.classifier_cv.field_reconstruction import field_rows, fixed_squares, rebuilt, squares
+from components.classifier_cv.field_reconstruction import cut_squares, field_rows, fixed_squares, reconstruct_fields
 from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
 from components.tile.options import TileOptions
@@ -42,7 +42,7 @@ def key(monkeypatch):
 def test_fields_are_the_images_that_were_cut(tmp_path):
     pixels, rows, tiles = cut(tmp_path, 64, 64)
     mixed = np.random.default_rng(1).permutation(len(rows))
-    fields = list(rebuilt(rows.iloc[mixed], tiles[mixed], 64))
+    fields = list(reconstruct_fields(rows.iloc[mixed], tiles[mixed], 64))
     table = field_rows(rows.iloc[mixed])
     assert sorted(table["file"]) == ["1a.png", "2a.png"] and len(rows) == 12
     for name, field in zip(table["file"], fields, strict=True):
@@ -57,7 +57,7 @@ def test_fields_are_the_images_that_were_cut(tmp_path):
 
 def test_fields_of_resized_tiles_are_resized_fields(tmp_path):
     pixels, rows, tiles = cut(tmp_path, 96, 32, (192, 288))
-    for name, field in zip(field_rows(rows)["file"], rebuilt(rows, tiles, 96), strict=True):
+    for name, field in zip(field_rows(rows)["file"], reconstruct_fields(rows, tiles, 96), strict=True):
         resized = np.asarray(Image.fromarray(pixels[name]).resize((64, 96), Image.Resampling.LANCZOS))
         assert field.shape == (3, 96, 64)
         assert np.abs(field.permute(1, 2, 0).numpy().astype(int) - resized).mean() < 4  # edges of tiles see no beyond
@@ -66,9 +66,9 @@ def test_fields_of_resized_tiles_are_resized_fields(tmp_path):
 def test_squares_lie_where_they_are_drawn():
     field = torch.arange(20 * 30).reshape(1, 20, 30).expand(3, -1, -1) % 251
     fields = [field.to(torch.uint8), field[:, :8, :8].to(torch.uint8)]
-    cut = squares(fields, torch.tensor([[0.0, 0.0], [0.9, 0.9]]), 8)
+    cut = cut_squares(fields, torch.tensor([[0.0, 0.0], [0.9, 0.9]]), 8)
     assert torch.equal(cut[0], fields[0][:, :8, :8]) and torch.equal(cut[1], fields[1])
-    assert torch.equal(squares(fields[:1], torch.tensor([[0.9999, 0.9999]]), 8)[0], fields[0][:, 12:, 22:])
+    assert torch.equal(cut_squares(fields[:1], torch.tensor([[0.9999, 0.9999]]), 8)[0], fields[0][:, 12:, 22:])
     fixed = [fixed_squares(fields, seed, 8) for seed in (1, 1, 2)]
     assert torch.equal(fixed[0], fixed[1]) and not torch.equal(fixed[0], fixed[2])
 

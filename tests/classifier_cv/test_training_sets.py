@@ -9,7 +9,7 @@ import torch
 from toy_fold import rewritten, write_synthetic, write_tiles
 
 from components.classifier_cv.data import arm_tiles, read_fold
-from components.classifier_cv.training_sets import compose
+from components.classifier_cv.training_sets import select_additions
 from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
 
@@ -24,7 +24,7 @@ def fold(toy):
 
 def test_generator_arm_takes_the_first_of_each_class(toy, fold):
     with ImageArchive(toy.synthetic) as synthetic:
-        arm = compose("bi100", fold.parts["train"].table, synthetic, "binary", 0)
+        arm = select_additions("bi100", fold.parts["train"].table, synthetic, "binary", 0)
         expected = [
             place
             for wanted, count in ((0, 6), (1, 5))
@@ -42,9 +42,9 @@ def test_control_has_the_same_counts_of_training_tiles(toy, fold, lineage, tmp_p
     path = write_synthetic(tmp_path / "synthetic.zip", replace(lineage, scheme=scheme), scheme=scheme, each=70)
     train = fold.parts["train"].table
     with ImageArchive(path) as synthetic:
-        arm = compose(name, train, synthetic, scheme, 3)
+        arm = select_additions(name, train, synthetic, scheme, 3)
         wanted = synthetic.attachment("arms.json")[name.removesuffix("-real")]
-        again, other = (compose(name, train, synthetic, scheme, seed).redrawn for seed in (3, 4))
+        again, other = (select_additions(name, train, synthetic, scheme, seed).redrawn for seed in (3, 4))
     assert not len(arm.synthetic)
     drawn = train.iloc[arm.redrawn]
     if scheme == "binary":
@@ -63,7 +63,7 @@ def test_control_has_the_same_counts_of_training_tiles(toy, fold, lineage, tmp_p
 def test_validation_and_test_tiles_are_real_in_every_arm(toy, fold):
     with ImageArchive(toy.synthetic) as synthetic:
         for name in ("none", "bi100", "bi100-real"):
-            data = arm_tiles(fold, compose(name, fold.parts["train"].table, synthetic, "binary", 0), 0, CPU)
+            data = arm_tiles(fold, select_additions(name, fold.parts["train"].table, synthetic, "binary", 0), 0, CPU)
             assert torch.equal(data.validation.images, fold.parts["val"].tiles)
             assert torch.equal(data.test, fold.parts["test"].tiles)
             assert torch.equal(data.training.images[:24], fold.parts["train"].tiles)
@@ -73,9 +73,9 @@ def test_too_few_synthetic_tiles_are_refused(fold, lineage, tmp_path):
     asked = {"bi100": {"0": 7, "1": 1}}
     with ImageArchive(write_synthetic(tmp_path / "synthetic.zip", lineage, arms=asked)) as synthetic:
         with pytest.raises(DataError, match="has 6 tiles of class 'FA', the arm needs 7"):
-            compose("bi100", fold.parts["train"].table, synthetic, "binary", 0)
+            select_additions("bi100", fold.parts["train"].table, synthetic, "binary", 0)
         with pytest.raises(DataError, match="holds no tiles for the arm 'bi200'"):
-            compose("bi200", fold.parts["train"].table, synthetic, "binary", 0)
+            select_additions("bi200", fold.parts["train"].table, synthetic, "binary", 0)
 
 
 def test_a_fold_without_validation_tiles_is_refused(toy, tmp_path):
