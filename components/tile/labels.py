@@ -21,7 +21,7 @@ from components.core.errors import DataError, one_line
 from components.core.store import open_store
 from components.tile.image_sources import IMAGES, ImageSource
 
-Row = dict[str, str]
+LabelRow = dict[str, str]
 RawRow = Mapping[str, str | None]
 RawTables = dict[str, list[tuple[str, RawRow]]]
 
@@ -86,13 +86,13 @@ def _read_existing_files(source: ImageSource, names: Iterable[str]) -> list[Labe
     return [LabelFile(source.address(name), data) for name, data in contents if data is not None]
 
 
-def merge_labels(files: Iterable[LabelFile]) -> dict[str, Row]:
+def merge_labels(files: Iterable[LabelFile]) -> dict[str, LabelRow]:
     """File -> label ('0', '1'), patient, case, diagnosis, site out of all files; '' = no file states it.
 
     Raises:
         DataError: A file is not a label file, names an image twice, or contradicts another.
     """
-    merged: dict[str, Row] = {}
+    merged: dict[str, LabelRow] = {}
     stated_in: dict[tuple[str, str], str] = {}
     for where, rows in (table for file in files for table in _read_tables(file)):
         for file, row in rows.items():
@@ -111,7 +111,7 @@ def merge_labels(files: Iterable[LabelFile]) -> dict[str, Row]:
     return merged
 
 
-def _read_tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
+def _read_tables(file: LabelFile) -> Iterator[tuple[str, dict[str, LabelRow]]]:
     """The tables of a label file with their names in messages: a CSV holds one, a JSON up to two."""
     try:
         text = file.data.decode("utf-8-sig")
@@ -120,7 +120,7 @@ def _read_tables(file: LabelFile) -> Iterator[tuple[str, dict[str, Row]]]:
         raise DataError(f"{file.where} cannot be read as labels: give {_FORMS}.") from None
     for name, raw_rows in tables.items():
         where = f"{file.where} ({name})" if len(tables) > 1 else file.where
-        rows: dict[str, Row] = {}
+        rows: dict[str, LabelRow] = {}
         for image, values in raw_rows:
             row = _parse_row(where, image, values)
             if image in rows:
@@ -168,7 +168,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _parse_row(where: str, file: str, raw: RawRow) -> Row:
+def _parse_row(where: str, file: str, raw: RawRow) -> LabelRow:
     row = {field: (raw.get(field) or "").strip() for field in FIELDS}
     if row["label"] not in _CLASSES:
         raise DataError(

@@ -1,17 +1,19 @@
 """The stage: plans that hold together, and refusals."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from components.core.errors import LeakageError, ThyganError
+from components.core.options.fields import describe_options
 from components.core.options.parse import parse
 from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import identity, key_id
 from components.core.protocol.split_plan import SplitPlan
-from components.core.protocol.study_plan import StudyPlan
+from components.core.protocol.study_plan import ARMS, StudyPlan
 from components.split.options import SHARED, SplitOptions
 from components.split.stage import run, work_items
 
@@ -141,6 +143,12 @@ def test_um_per_px_marks_the_study(manifest, split, mpp, mark):
     *_, paths = split(manifest(ROWS, mpp=mpp))
     [given] = StudyPlan.read(paths["study"]).marks
     assert given.startswith(mark)
+
+
+def test_help_names_every_arm():
+    [arms] = [info for info in describe_options(SplitOptions) if info.name == "arms"]
+    named = set(re.findall(r"[a-z0-9-]+", arms.help.partition("Known:")[2])) - {"and", "the", "controls"}
+    assert named == {*ARMS, *(f"{arm}-real" for arm, scheme in ARMS.items() if scheme)}
 
 
 BAD = {
