@@ -1,5 +1,6 @@
 """One room, one shape: every stage has the same files, and its component says what its `run` says."""
 
+import ast
 import importlib
 import inspect
 import json
@@ -85,6 +86,20 @@ def test_options_are_the_group_s_and_shared_ones_exist(stage):
     assert set(module.SHARED) <= {info.name for info in describe_options(SharedOptions)}
     for info in describe_options(kind):
         assert len(info.help) > 8 and info.help.endswith((".", ")")), info.name
+
+
+def test_shared_options_that_a_stage_reads_are_stated(stage):
+    """The others are left at their defaults by `run_stage`, and do not enter the key of a cached result."""
+    known = {info.name for info in describe_options(SharedOptions)}
+    read = set()
+    for path in (ROOT / "components" / stage).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+                owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+                read |= {node.attr} & known if owner == "shared" else set()
+    stated = set(shared_fields(stage)) if stage in STAGE_GROUP else set()
+    assert read <= stated, "name them in SHARED of its options.py"
+    assert stated <= read | {"device"}, "remove from SHARED what nothing reads"  # a launcher may read `device`
 
 
 def test_help_describes_every_parameter(stage):
