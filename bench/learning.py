@@ -90,7 +90,7 @@ def train(dataset: Path, folder: Path, settings: dict[str, Any], seed: int, thre
     if not (snapshots.exists() and _length(snapshots) >= settings["kimg"]):
         shutil.rmtree(snapshots, ignore_errors=True)  # the checkpoints have what it held
         folder.mkdir(parents=True, exist_ok=True)
-        outputs = {"snapshots": snapshots, "page": folder / "page.html", "metrics": folder / "metrics.json"}
+        outputs = {"snapshots": snapshots, "gan-page": folder / "page.html", "gan-record": folder / "record.json"}
         given = {"dataset": dataset, **outputs, "checkpoint-uri": folder / "checkpoints", **settings, "seed": seed}
         words = [word for name, value in (given | {"threads": threads}).items() for word in _option(name, value)]
         with (folder / "log.txt").open("a") as log:

@@ -12,7 +12,7 @@ from processes import run_to_end
 from real_s3 import BUCKET
 
 from components.core.data.archive_reference import ARCHIVES_VARIABLE, ArchiveReference
-from components.core.data.content_hash import content as content_of
+from components.core.data.content_hash import content_hash
 from components.core.io.atomic_files import file_sha256, write_json
 from components.core.store.s3 import S3Store
 
@@ -85,7 +85,7 @@ def archives(study: Any, stage: str, bucket: Bucket, folder: Path) -> Use:
             return value
         sha256 = file_sha256(value)
         bucket.put(value, f"{sha256}.zip")
-        reference = ArchiveReference(f"{bucket.uri}/{sha256}.zip", value.stat().st_size, sha256, content_of(value))
+        reference = ArchiveReference(f"{bucket.uri}/{sha256}.zip", value.stat().st_size, sha256, content_hash(value))
         write_json(folder / f"{sha256}.json", asdict(reference))
         return folder / f"{sha256}.json"
 

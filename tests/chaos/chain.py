@@ -55,31 +55,36 @@ def commands(data: Path, made: Path) -> dict[str, Command]:
 
     def cut(source: str, **options: Any) -> Command:
         settings = {"sources": [data / source], "mpp": ["*=0.5"], "tile_px": 32, "licences": ["*=CC0-1.0"], **options}
-        names = ("tiles.zip", "manifest.csv", "page.html", "card.html", "card.json", "metrics.json")
+        names = ("tiles.zip", "manifest.csv", "page.html", "card.html", "card.json", "record.json")
         keys = ("tiles", "manifest", "tile_page", "data_card", "card_values", "tile_record")
         return Command("tile", settings, dict(zip(keys, names, strict=True)))
 
     def evidence(fold: str, tail: str) -> dict[str, Command]:
         train, held = of(f"pack{tail}", "dataset.zip"), of(f"pack{tail}", "held-out.zip")
         shared = {"dataset": train, "held_out": held}
-        page = {"page": "page.html", "metrics": "metrics.json"}
+
+        def outputs(kind: str) -> dict[str, str]:
+            return {f"{kind}_page": "page.html", f"{kind}_record": "record.json"}
+
         plan = {"plan": of("split", "plan.json"), "fold": fold}
         return {
             f"pack{tail}": Command(
                 "pack",
                 {"tiles": of("tile", "tiles.zip"), **plan},
-                {"dataset": "dataset.zip", "held_out": "held-out.zip", "metrics": "metrics.json"},
+                {"dataset": "dataset.zip", "held_out": "held-out.zip", "pack_record": "record.json"},
             ),
-            f"gan_train{tail}": Command("gan_train", {"dataset": train, **_GAN}, {"snapshots": "snapshots", **page}),
+            f"gan_train{tail}": Command(
+                "gan_train", {"dataset": train, **_GAN}, {"snapshots": "snapshots", **outputs("gan")}
+            ),
             f"fid_select{tail}": Command(
                 "fid_select",
                 {"snapshots": of(f"gan_train{tail}", "snapshots"), **shared, **_NETWORK, "images": 60, "batch": 30},
-                {"generator": "generator", **page},
+                {"generator": "generator", **outputs("selection")},
             ),
             f"generate{tail}": Command(
                 "generate",
                 {"generator": of(f"fid_select{tail}", "generator"), **shared, **plan, **_NETWORK},
-                {"synthetic": "synthetic.zip", **page},
+                {"synthetic": "synthetic.zip", **outputs("generation")},
             ),
             f"classifier_cv{tail}": Command(
                 "classifier_cv",
@@ -87,7 +92,7 @@ def commands(data: Path, made: Path) -> dict[str, Command]:
                     "tiles": of("tile", "tiles.zip"), **plan, "study": of("split", "study.json"),
                     "synthetic": of(f"generate{tail}", "synthetic.zip"), **_CLASSIFIER,
                 },
-                {"predictions": "predictions.csv", "classifiers": "classifiers", **page},
+                {"predictions": "predictions.csv", "classifiers": "classifiers", **outputs("classifier")},
             ),
         }  # fmt: skip
 
@@ -102,19 +107,19 @@ def commands(data: Path, made: Path) -> dict[str, Command]:
             "split",
             {"manifest": of("tile", "manifest.csv"), "folds": folds["--folds"], "arms": ["none", "bi100"],
              "classifier_seeds": 1, "demonstration": True},
-            {"plan": "plan.json", "study": "study.json", "metrics": "metrics.json"},
+            {"plan": "plan.json", "study": "study.json", "split_record": "record.json"},
         ),
         **evidence("all", ""),
         **evidence("0", " 0"),
         "external_eval": Command(
             "external_eval",
             {"classifiers": [of("classifier_cv", "classifiers")], "study": study, **external, "device": "cpu"},
-            {"predictions": "predictions.csv", "roc": "roc.json", "metrics": "metrics.json"},
+            {"external_predictions": "predictions.csv", "roc": "roc.json", "evaluation_record": "record.json"},
         ),
         "umap": Command(
             "umap",
             {"tiles": of("tile", "tiles.zip"), **elsewhere, "synthetic": synthetic, **_NETWORK, "max_tiles": 120},
-            {"page": "page.html", "gap": "gap", "metrics": "metrics.json"},
+            {"umap_page": "page.html", "gap": "gap", "umap_record": "record.json"},
         ),
         "report": Command(
             "report",
@@ -123,17 +128,17 @@ def commands(data: Path, made: Path) -> dict[str, Command]:
                 "plan": of("split", "plan.json"), "study": study, **elsewhere, "synthetic": synthetic,
                 "predictions": [of("classifier_cv 0", "predictions.csv")],
                 "external_predictions": of("external_eval", "predictions.csv"), "gap": of("umap", "gap"),
-                "tile_metrics": of("tile", "metrics.json"),
-                "external_tile_metrics": of("tile external", "metrics.json"),
-                "split_metrics": of("split", "metrics.json"),
-                "final_metrics": [of("classifier_cv", "metrics.json")],
-                "fold_metrics": [of("classifier_cv 0", "metrics.json")],
-                "external_metrics": of("external_eval", "metrics.json"),
-                "umap_metrics": of("umap", "metrics.json"),
+                "tile_record": of("tile", "record.json"),
+                "external_tile_record": of("tile external", "record.json"),
+                "split_record": of("split", "record.json"),
+                "final_records": [of("classifier_cv", "record.json")],
+                "fold_records": [of("classifier_cv 0", "record.json")],
+                "evaluation_record": of("external_eval", "record.json"),
+                "umap_record": of("umap", "record.json"),
                 "data_card": of("tile", "card.html"), "external_data_card": of("tile external", "card.html"),
                 "generators": [of("fid_select", "generator")],
             },
-            {"page": "page.html", "markdown": "report.md", "metrics": "metrics.json"},
+            {"report": "page.html", "verdict": "report.md", "report_record": "record.json"},
         ),
     }  # fmt: skip
 

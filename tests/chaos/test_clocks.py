@@ -32,7 +32,7 @@ ASKED = """
 import json, sys, tempfile
 from pathlib import Path
 from components.core.errors import StoreError
-from components.core.checkpoint.lease import owned
+from components.core.checkpoint.lease import hold_lease
 from components.core.store import open_store
 
 def told(work):
@@ -42,7 +42,7 @@ def told(work):
         return f"refused: {error}"
 
 def lease():
-    with owned(sys.argv[1], 2.0) as held:
+    with hold_lease(sys.argv[1], 2.0) as held:
         return held.confirm()
 
 store = open_store(sys.argv[1])
@@ -90,7 +90,7 @@ def test_a_stage_on_a_machine_that_is_off(stage, offset, study, s3, faketime, tm
             return
         (line,) = done.stderr.strip().splitlines()
         assert done.returncode == 1
-        assert "this machine's clock is too far from the store's, so set it." in line
+        assert "the clocks of this machine and the store differ by more than 15 minutes: set them." in line
         assert not content(out, use.command)
         row["outcome"] = line.removeprefix("error: ")
 
@@ -103,7 +103,7 @@ def test_this_machine_is_an_hour_off(offset, bucket, faketime):
         answers = asked(bucket, faketime, offset)
         for answer in answers:
             assert answer.startswith(f"refused: {bucket}")
-            assert "this machine's clock is too far from the store's, so set it." in answer
+            assert "the clocks of this machine and the store differ by more than 15 minutes: set them." in answer
         row["outcome"] = answers[0].removeprefix("refused: ").replace(bucket, f"s3://{BUCKET}/…")
 
 

@@ -1,4 +1,4 @@
-"""A disk that is full: one sentence, nothing half-written, and with room the same command ends as it would have.
+"""A disk that is full: one sentence, no partial output, and with room the same command ends as it would have.
 
 The disk is a real one, of limited size, in memory. `make chaos` tries every stage, with its outputs and with its
 temporary files there.

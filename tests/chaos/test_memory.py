@@ -1,4 +1,4 @@
-"""Memory that is not enough: one sentence, nothing half-written, and with enough the same command ends as it should.
+"""Memory that is not enough: one sentence, no partial output, and with enough the same command ends as it should.
 
 Little room is an address space that ends soon after what is loaded; a process that the system kills for its memory is
 killed here as the system does it. `make chaos` tries every stage.
@@ -54,8 +54,8 @@ def _told(code, complained):
     if code < 0:
         return f"ended by signal {-code}"
     assert "Traceback" not in complained
-    assert complained.strip().splitlines()[-1].startswith("error: Memory is not enough ("), complained
-    return "Memory is not enough (…): nothing half-written is left; give the process more, or less to hold at once."
+    assert complained.strip().splitlines()[-1].startswith("error: Out of memory in "), complained
+    return "Out of memory (…). No partial output was left. Give the process more memory, or less to hold at once."
 
 
 def test_a_thread_without_memory(study, tmp_path):

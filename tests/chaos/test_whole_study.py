@@ -26,10 +26,10 @@ from pipelines.demo import write_study
 KILLS = 3
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
-    "tile-px": 32, "resolution": 32, "folds": 2, "classifier-seeds": 1, "kimg": 0.032, "gan-batch": 8,
-    "channel-base": 128, "channel-max": 16, "mapping-layers": 2, "latent-dim": 16, "augment": "noaug",
-    "selection-images": 24, "extractor-px": 32, "input-px": 32, "epochs": 1, "classifier-batch": 32,
-    "umap-max-tiles": 60,
+    "tile.tile-px": 32, "tile.resolution": 32, "split.folds": 2, "split.classifier-seeds": 1, "gan.kimg": 0.032,
+    "gan.batch": 8, "gan.channel-base": 128, "gan.channel-max": 16, "gan.mapping-layers": 2, "gan.latent-dim": 16,
+    "gan.augment": "noaug", "selection.images": 24, "shared.extractor-px": 32, "classifier.input-px": 32,
+    "classifier.epochs": 1, "classifier.batch": 32, "umap.max-tiles": 60,
 }  # fmt: skip
 pytestmark = pytest.mark.skipif(
     int(os.environ.get("THYGAN_CHAOS", "2")) < 3, reason="skipped: it takes minutes; `make chaos` runs it"
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 def started(data, out):
     command = [sys.executable, "-m", "pipelines", "run", "--source", data / "hospital-a"]
-    command += ["--external", data / "hospital-b", "--out", out, "--arms", "none", "bi100"]
+    command += ["--external", data / "hospital-b", "--out", out, "--split.arms", "none", "bi100"]
     command += [*(f"--{name}={value}" for name, value in OPTIONS.items()), "--mpp", "*=0.5"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "THYGAN_"))}
     with (out.parent / f"{out.name}.log").open("ab") as log:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from components.umap.layouts import projected
+from components.umap.layouts import project
 
 _POINTS = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
 for _axes in (2, 3):
-    projected(_POINTS, _POINTS[:4], _axes, 15, 0.1, 0)
+    project(_POINTS, _POINTS[:4], _axes, 15, 0.1, 0)
