@@ -72,7 +72,7 @@ class SnapshotRow(Distances):
     chosen: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SelectionRecord:
     """What `fid_select` writes down.
 
@@ -110,8 +110,8 @@ class SelectionRecord:
     images_drawn: int
     images_spared: int
     chosen_kimg: float
-    fid: float | None
-    kid: float | None
+    fid: float | None = None
+    kid: float | None = None
     seed: int
     snapshots: list[SnapshotRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

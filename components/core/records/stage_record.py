@@ -63,7 +63,8 @@ class StageRecord:
         """Adds the results of the stage: lists and mappings as tables, other fields as scalars, None not at all.
 
         Args:
-            results: A frozen dataclass of `components.core.records`.
+            results: A frozen dataclass of `components.core.records`; a field whose name in the file is a word of
+                Python states that name in its metadata as `key`.
         """
         for field in dataclasses.fields(results):
             value = getattr(results, field.name)
@@ -71,9 +72,9 @@ class StageRecord:
                 continue
             plain = _to_json(value)
             if isinstance(plain, dict | list):
-                self._tables[field.name] = plain
+                self._tables[_key(field)] = plain
             else:
-                self._values[field.name] = plain
+                self._values[_key(field)] = plain
 
     def __setitem__(self, name: str, value: str | float | bool) -> None:
         self._values[name] = value
@@ -128,10 +129,11 @@ def _from_json(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     hints = get_type_hints(kind)
     arguments = {}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        if field.name in values:
-            arguments[field.name] = _convert(values[field.name], hints[field.name], f"{where}: {field.name}")
+        key = _key(field)
+        if key in values:
+            arguments[field.name] = _convert(values[key], hints[field.name], f"{where}: {key}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise DataError(f"{where} lacks {field.name!r}: run the stage that writes it again.")
+            raise DataError(f"{where} lacks {key!r}: run the stage that writes it again.")
     return kind(**arguments)
 
 
@@ -160,10 +162,15 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     raise DataError(f"{where} has another type: run the stage that writes it again.")
 
 
+def _key(field: dataclasses.Field[Any]) -> str:
+    """The name of a dataclass's field in the file."""
+    return str(field.metadata.get("key", field.name))
+
+
 def _to_json(value: Any) -> Any:
     """Plain JSON values; NaN and infinity become null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {_key(field): _to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {str(key): _to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
