@@ -24,7 +24,7 @@ from components.core.data.archive import ImageArchive
 from components.core.data.file_names import ARM_COUNTS, LINEAGE, RECORDS
 from components.core.features.backbones import check_input_px
 from components.core.io.atomic_files import atomic_write, digest, write_json, write_text
-from components.core.options.parse import check, result_values
+from components.core.options.parse import check_options, result_values
 from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage
 from components.core.protocol.split_plan import SplitPlan
@@ -89,7 +89,7 @@ def run(
         WeightsError: No weights for the backbone.
         TrainingError: The loss of a training is not finite.
     """
-    check(options, GROUP)
+    check_options(options, GROUP)
     check_input_px(options.input_px)
     devices, names = pick_devices(shared.device), list(arms)
     split_plan, study_plan = SplitPlan.read(plan), StudyPlan.read(study)

@@ -19,7 +19,7 @@ from components.core.data.file_names import LINEAGE, RECORDS
 from components.core.data.labels import join_labels
 from components.core.data.manifest import read_manifest
 from components.core.io.atomic_files import read_json, write_json
-from components.core.options.parse import check
+from components.core.options.parse import check_options
 from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage
 from components.core.protocol.study_plan import StudyPlan
@@ -71,7 +71,7 @@ def run(
         LeakageError: A classifier has seen an external patient, or the opposite cannot be proven.
         WeightsError: Weights that are not the frozen ones.
     """
-    check(options, GROUP)
+    check_options(options, GROUP)
     plan, device = StudyPlan.read(study), pick_device(shared.device)
     entries = [(folder, classifier) for folder in classifiers for classifier in read_classifiers(folder)]
     frozen = [classifier for _, classifier in entries]

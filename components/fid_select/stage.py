@@ -13,7 +13,7 @@ from components.core.errors import DataError
 from components.core.features.cache import feature_cache
 from components.core.features.extractors import Extractor, load_extractor
 from components.core.io.atomic_files import atomic_write, read_json, write_json, write_text
-from components.core.options.parse import check
+from components.core.options.parse import check_options
 from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage
 from components.core.records.fid_select import ClassDistances, SelectionRecord, SnapshotRow
@@ -63,7 +63,7 @@ def run(
         WeightsError: The extractor's weights are missing, or are not those that were registered.
         StoreError: The cache cannot be reached.
     """
-    options = check(options, "selection")
+    options = check_options(options, "selection")
     folder = Path(snapshots)
     candidates = find_snapshots(folder)
     lineage = Lineage.read(folder / LINEAGE)
@@ -164,7 +164,7 @@ def _write_generator(
             shutil.copyfile(file, folder / (Path(GENERATOR).stem + file.name.removeprefix(snapshot.path.stem)))
         write_json(folder / LINEAGE, lineage.to_dict())
         write_json(folder / CLASSES, classes)
-        write_json(folder / SELECTION, {**record.own(), "snapshot": snapshot.path.name, "sha256": snapshot.sha256})
+        write_json(folder / SELECTION, {**record.to_dict(), "snapshot": snapshot.path.name, "sha256": snapshot.sha256})
         write_json(folder / CARD, card)
         write_json(folder / RECORDS, record.chain())
 

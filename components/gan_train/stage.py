@@ -12,7 +12,7 @@ from components.core.data.archive import ImageArchive
 from components.core.data.file_names import CLASSES, LINEAGE, RECORDS, TRAINING_CONFIG
 from components.core.errors import ConfigError, DataError
 from components.core.io.atomic_files import atomic_write, write_json, write_text
-from components.core.options.parse import check
+from components.core.options.parse import check_options
 from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage, extend_lineage
 from components.core.records.gan_train import GanRecord, TickRow
@@ -64,7 +64,7 @@ def run(
         StoreError: Checkpoints whose folder or bucket cannot be used.
         TrainingError: The training diverged, or SIGTERM stopped it.
     """
-    options, shared = check(options, GROUP), check(shared, "shared")
+    options, shared = check_options(options, GROUP), check_options(shared, "shared")
     if seed < 0:
         raise ConfigError(f"seed is {seed}: give a whole number, at least 0.")
     with (

@@ -170,7 +170,7 @@ def run(
             if not (lineage.patients and lineage.key_id == split_plan.key_id):
                 lineage = replace(lineage, trusted=trust_origin)
             rule = inspection.gate.rule if inspection.gate else ""
-            card = synthetic_card(record.own(), lineage, orders.counts, rule)
+            card = synthetic_card(record.to_dict(), lineage, orders.counts, rule)
             archive.attach(LINEAGE, lineage.to_dict())
             archive.attach(CLASSES, classes)
             counts = {arm: {str(index): n for index, n in one.items()} for arm, one in orders.counts.items()}

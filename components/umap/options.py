@@ -14,8 +14,8 @@ class UmapOptions:
 
     extractor: str = option(
         "efficientnet_lite0",
-        "Feature network of the map and the domain gap: efficientnet_lite0, resnet50, resnet101, inception2015, or NAME "
-        "of a NAME.json in the weights folder.",
+        "Feature network of the map and the domain gap: efficientnet_lite0, resnet50, resnet101, inception2015, or "
+        "NAME of a NAME.json in the weights folder.",
     )
     neighbors: int = option(15, "Size of UMAP's neighbourhood, tiles; also of the kNN mixing.", low=2)
     min_dist: float = option(0.1, "Least distance of two points on the map.", low=0, high=1)

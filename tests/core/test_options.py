@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.core.errors import ConfigError
 from components.core.options.fields import describe_options, option
-from components.core.options.parse import check, parse, result_values, to_values
+from components.core.options.parse import check_options, parse, result_values, to_values
 from components.core.options.profiles import merge, profile_names, read_profile, read_yaml
 from components.core.options.schema import profile_schema
 
@@ -84,9 +84,9 @@ def test_only_named_options_are_taken():
 
 
 def test_options_built_in_python_are_held_to_their_range():
-    assert check(Sample(batch=2), "gan") == Sample(batch=2)
+    assert check_options(Sample(batch=2), "gan") == Sample(batch=2)
     with pytest.raises(ConfigError, match=r"gan\.batch is -1"):
-        check(Sample(batch=-1), "gan")
+        check_options(Sample(batch=-1), "gan")
 
 
 def test_a_cache_key_leaves_out_what_changes_no_result():

@@ -353,7 +353,7 @@ def _chain(
 
 
 def _timed(record: StageRecord, seconds: float) -> dict[str, Any]:
-    return {**record.own(), "seconds": seconds}
+    return {**record.to_dict(), "seconds": seconds}
 
 
 def _classes(scheme: str, wanted: Wanted) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from components.core.data.content_hash import content_hash, list_files
 from components.core.errors import DataError
 from components.core.io.atomic_files import atomic_write, file_sha256, write_text
 from components.core.store import Store, open_store
-from components.core.store.base import validate_name, verify
+from components.core.store.base import validate_name, verify_sha256
 
 TASK, RESULTS = "task.json", "results"
 ARCHIVE, ARCHIVE_BYTES = "archive_uri", "archive_bytes"  # metadata of an artifact that is a reference
@@ -148,7 +148,7 @@ def fetch_artifact(artifact: CachedArtifact, path: Path, objects: Path | None = 
                 _link(local, target)
                 continue
             store.get(name, target)
-            verify(target, file.sha256, f"{store.uri}/{name}")
+            verify_sha256(target, file.sha256, f"{store.uri}/{name}")
             if local:
                 _link(target, local)
         if not artifact.files:

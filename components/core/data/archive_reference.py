@@ -16,7 +16,7 @@ from pathlib import Path
 from components.core.errors import ConfigError, DataError
 from components.core.io.atomic_files import atomic_write
 from components.core.store import Store, is_bucket, open_store
-from components.core.store.base import verify
+from components.core.store.base import verify_sha256
 from components.core.store.range_reader import RangedFile
 
 ARCHIVES_VARIABLE = "THYGAN_ARCHIVES"
@@ -125,7 +125,7 @@ def download(reference: ArchiveReference, path: Path) -> None:
     store = open_store(reference.archive.rpartition("/")[0])
     with atomic_write(path) as partial:
         store.get(reference.name, partial)
-        verify(partial, reference.sha256, reference.archive)
+        verify_sha256(partial, reference.sha256, reference.archive)
 
 
 def localize(path: str | Path, folder: Path) -> Path:

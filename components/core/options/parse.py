@@ -50,7 +50,7 @@ def parse(
     return kind(**arguments)
 
 
-def check(options: T, where: str) -> T:
+def check_options(options: T, where: str) -> T:
     """The options, each held to its type and range; for options that were built in Python.
 
     Raises:

@@ -83,21 +83,21 @@ class StageRecord:
         """Keeps a table (any JSON value; NaN and infinity become null) for the report."""
         self._tables[name] = _to_json(rows)
 
-    def own(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """This stage's record so far: its scalars, `seconds` and `tables`."""
         seconds = round(time.monotonic() - self._start, 2)
         return {**_to_json(self._values), "seconds": seconds, "tables": self._tables}
 
     def chain(self) -> list[dict[str, Any]]:
         """Records of the stages before this one and of this one so far, oldest first."""
-        return [*self._upstream, self.own()]
+        return [*self._upstream, self.to_dict()]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
             return
-        record = self.own()
+        record = self.to_dict()
         write_json(self._path, {**record, "upstream": self._upstream})
         where = " · ".join(str(record[key]) for key in ("scheme", "fold") if key in record)
         title = f"{record['stage']}{' · ' + where if where else ''}"

@@ -129,7 +129,7 @@ def validate_name(name: str) -> str:
     return name
 
 
-def verify(path: Path, expected: str | None, what: str) -> None:
+def verify_sha256(path: Path, expected: str | None, what: str) -> None:
     """Compares a downloaded file with the sha256 of its upload.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.core.errors import StoreError
 from components.core.io.atomic_files import atomic_write, file_sha256, write_text
-from components.core.store.base import Entry, SmallObject, Status, validate_name, verify
+from components.core.store.base import Entry, SmallObject, Status, validate_name, verify_sha256
 
 
 class FolderStore:
@@ -36,7 +36,7 @@ class FolderStore:
         with self._describe_errors("read", name), atomic_write(path) as beside:
             shutil.copyfile(source, beside)
             checksum = _checksum_file(source)
-            verify(beside, checksum.read_text() if checksum.exists() else None, f"{self.uri}/{name}")
+            verify_sha256(beside, checksum.read_text() if checksum.exists() else None, f"{self.uri}/{name}")
 
     def read(self, name: str) -> SmallObject | None:
         """A small object; its version is its sha256."""

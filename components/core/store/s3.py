@@ -32,7 +32,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTime
 
 from components.core.errors import ConfigError, DataError, StoreAwayError, StoreError
 from components.core.io.atomic_files import atomic_write
-from components.core.store.base import Entry, SmallObject, Status, validate_name, verify
+from components.core.store.base import Entry, SmallObject, Status, validate_name, verify_sha256
 
 Answer = TypeVar("Answer")
 
@@ -195,7 +195,7 @@ class S3Store:
             with partial.open("wb") as file:
                 for chunk in response.stream(_CHUNK_BYTES):  # raises for fewer bytes than announced
                     file.write(chunk)
-            verify(partial, response.headers.get("x-amz-meta-sha256"), f"{self.uri}/{name}")
+            verify_sha256(partial, response.headers.get("x-amz-meta-sha256"), f"{self.uri}/{name}")
 
     @contextmanager
     def _describe_errors(self, action: str, name: str = "") -> Iterator[None]:
