@@ -87,10 +87,13 @@ def run_stage(component: Any, arguments: Mapping[str, Any], module: str = "stage
     record = next(Path(one.path) for one in outputs.values() if one.schema_title == Record.schema_title)
     if not record.exists():  # a dry run
         return returned
+    values = json.loads(record.read_text(encoding="utf-8"))
     for name in metrics:
-        _show_numbers(outputs[name], json.loads(record.read_text(encoding="utf-8")))
+        _show_numbers(outputs[name], values)
     references = {}
     for name, artifact in outputs.items():
+        if not is_bucket(artifact.uri):  # logs on this machine name the tasks that read it by these
+            artifact.metadata.update({key: values[key] for key in ("scheme", "fold") if key in values})
         if reference := (read_reference if cached else publish_or_fetch)(Path(artifact.path)):
             references[name] = reference
             artifact.metadata[ARCHIVE] = reference.archive
@@ -252,7 +255,7 @@ class _Task:
     def _local_task(self) -> str:
         context = logs.current_context()
         stage = self._stage.replace("_", "-")
-        return f"{context['pipeline']}/{context['run'] or 'local'}/{stage}/{uuid.uuid4().hex[:12]}"
+        return f"{context['pipeline']}/{context.get('run', 'local')}/{stage}/{uuid.uuid4().hex[:12]}"
 
 
 def _result_cache() -> ResultCache | None:

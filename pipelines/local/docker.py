@@ -1,8 +1,8 @@
 """The stages in their real images: `thygan run --runner docker`, through kfp.local's DockerRunner.
 
-kfp 2.17 starts containers that remove themselves, and takes one that is already gone for one that ended well: failing
-stages pass. Here a container stays until its exit status is known. It also gets what a pod has: a read-only root, a
-user that is not root, no capabilities, and no network unless one is named; it reads only what the arguments name.
+kfp 2.17 starts containers that remove themselves, and takes one that has vanished for a success: failing stages pass.
+Here a container stays until its exit status is known. It also gets what a pod has: a read-only root, a user that is not
+root, no capabilities, and no network unless one is named; it reads only what the arguments name.
 """
 
 import codecs
@@ -22,54 +22,57 @@ from components.core.protocol.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE, st
 from components.core.runtime.progress import log
 from components.core.store import is_bucket
 from components.kfp_runtime import OBJECTS_VARIABLE, STORE_VARIABLE
-from pipelines.local.task_logs import Streams
+from pipelines.local.task_logs import TaskLogs
 
 IMAGE_USER = 65532
 NO_NETWORK = "none"
-_PASSED_ON = ("THYGAN_", "AWS_")
+_VARIABLE_PREFIXES = ("THYGAN_", "AWS_")
 _LABEL = "thygan.out"
 
 
 class Containers:
-    """How the tasks of one run are run in containers."""
+    """The containers of one run's tasks."""
 
     def __init__(self, pipeline: Any, arguments: Mapping[str, Any], out: Path, network: str = NO_NETWORK) -> None:
-        """Looks that an engine answers and that every image is there, before anything runs.
+        """Checks that an engine answers and that every image exists, before anything runs.
 
         Args:
             pipeline: A KFP pipeline.
-            arguments: Its parameters; folders and files among them are mounted, read-only, where they lie.
+            arguments: Its parameters; folders and files among them, in groups too, are mounted read-only under the
+                same path.
             out: Folder of the run; stages write in `out/artifacts`.
-            network: Of the engine, to reach an object store; "none" = containers have no network.
+            network: The engine's network, to reach an object store; "none" = containers have no network.
 
         Raises:
-            ConfigError: No engine, no image, or a bucket without a network.
+            ConfigError: There is no engine, no image, or a bucket and no network.
         """
         self._out, self._network = out, network
         self._environment = _environment()
-        needed = [value for value in _texts([*arguments.values(), *self._environment.values()]) if is_bucket(value)]
-        if needed and network == NO_NETWORK:
-            raise ConfigError(f"Containers have no network to reach {needed[0]}: name one that can by --network NAME.")
+        buckets = [value for value in _texts([arguments, self._environment]) if is_bucket(value)]
+        if buckets and network == NO_NETWORK:
+            raise ConfigError(f"Containers have no network to reach {buckets[0]}: name one that can by --network NAME.")
         self._client = _engine()
         for name in _images(pipeline):
-            _bring(self._client, name)
-        writable = {arguments.get("checkpoint_uri"), *map(self._environment.get, (STORE_VARIABLE, OBJECTS_VARIABLE))}
+            _pull(self._client, name)
+        shared, selection = arguments.get("shared", {}), arguments.get("selection", {})
+        writable = {shared.get("checkpoint_uri"), selection.get("cache_uri")}
+        writable |= {self._environment.get(name) for name in (STORE_VARIABLE, OBJECTS_VARIABLE)}
         self._mounts = [
             Mount(path, path, type="bind", read_only=path not in writable)
-            for path in sorted(set(_paths([*arguments.values(), *self._environment.values()])))
+            for path in sorted(set(_paths([arguments, self._environment])))
         ]
-        self._gpus = self._asks_for_gpus(str(arguments.get("device", "cpu")))
+        self._gpus = self._gpu_options(str(shared.get("device", "cpu")))
         self._user = f"{os.getuid()}:{os.getgid()}" if os.getuid() else f"{IMAGE_USER}:{IMAGE_USER}"
 
     @contextlib.contextmanager
-    def running(self, streams: Streams) -> Iterator[None]:
-        """Takes the place of kfp's `run_docker_container`; at the end, whatever it was, no container is left."""
+    def run_tasks(self, task_logs: TaskLogs) -> Iterator[None]:
+        """Runs kfp's tasks in the place of its `run_docker_container`; no container is left, however the block ends."""
         stock = docker_task_handler.run_docker_container
         self._remove_all()  # of a run that was killed in the same folder
-        self._let_write()
+        self._make_writable()
 
         def run(client: Any, image: str, command: list[str], volumes: dict[str, Any], **_: Any) -> int:
-            return self._run(streams, client, image, command, volumes)
+            return self._run(task_logs, client, image, command, volumes)
 
         docker_task_handler.run_docker_container = run
         try:
@@ -79,13 +82,13 @@ class Containers:
             self._remove_all()
             self._client.close()
 
-    def _run(self, streams: Streams, client: Any, image: str, command: list[str], volumes: dict[str, Any]) -> int:
+    def _run(self, task_logs: TaskLogs, client: Any, image: str, command: list[str], volumes: dict[str, Any]) -> int:
         try:
             container = client.containers.run(
                 image,
                 command,
                 detach=True,
-                environment=self._environment | streams.environment,
+                environment=self._environment | task_logs.environment,
                 volumes=volumes,
                 mounts=self._mounts,
                 user=self._user,
@@ -100,24 +103,24 @@ class Containers:
             )
             try:
                 lines = _lines(container.logs(stream=True, follow=True))
-                return streams.follow(command, lines, lambda: container.wait()["StatusCode"])
+                return task_logs.follow(command, lines, lambda: container.wait()["StatusCode"])
             finally:
                 container.remove(force=True)
         except APIError as error:
-            return streams.follow(
+            return task_logs.follow(
                 command, [], lambda: 125, f"its container cannot be run: {error.explanation or error}"
             )
 
-    def _asks_for_gpus(self, device: str) -> dict[str, Any]:
-        """All GPUs, where the device is cuda, or auto and the engine has NVIDIA's runtime."""
+    def _gpu_options(self, device: str) -> dict[str, Any]:
+        """Options for all GPUs, where the device is cuda, or auto and the engine has NVIDIA's runtime."""
         if device == "cpu" or (device == "auto" and "nvidia" not in self._client.info().get("Runtimes", {})):
             return {}
         if any("podman" in one["Name"].lower() for one in self._client.version().get("Components", [])):
             return {"devices": ["nvidia.com/gpu=all"]}
         return {"device_requests": [DeviceRequest(count=-1, capabilities=[["gpu"]])]}
 
-    def _let_write(self) -> None:
-        """Makes the folders that stages write in theirs, where we are root and they are not."""
+    def _make_writable(self) -> None:
+        """Makes the folders that stages write to the image user's, where we are root and stages are not."""
         folders = [self._out / "artifacts", *(Path(one["Target"]) for one in self._mounts if not one["ReadOnly"])]
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
@@ -148,8 +151,8 @@ def _images(pipeline: Any) -> list[str]:
     return sorted({executor["container"]["image"] for executor in executors})
 
 
-def _bring(client: Any, name: str) -> None:
-    """Has an image here; pulls it where it is not."""
+def _pull(client: Any, name: str) -> None:
+    """Pulls an image that the engine does not have."""
     try:
         client.images.get(name)
     except ImageNotFound:
@@ -164,17 +167,19 @@ def _bring(client: Any, name: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What the stages may know of this environment; the study key as a value, since its file is the owner's alone."""
-    known = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
-    if known.pop(KEY_FILE_VARIABLE, None):
-        known[KEY_VARIABLE] = study_key().decode()
-    return known
+    """Variables that stages get of this environment; the study key as a value, since only the owner reads its file."""
+    variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLE_PREFIXES)}
+    if variables.pop(KEY_FILE_VARIABLE, None):
+        variables[KEY_VARIABLE] = study_key().decode()
+    return variables
 
 
 def _texts(values: Iterable[Any]) -> Iterator[str]:
     for value in values:
         if isinstance(value, str):
             yield value
+        elif isinstance(value, Mapping):
+            yield from _texts(value.values())
         elif isinstance(value, list | tuple):
             yield from _texts(value)
 

@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from components.core.errors import ConfigError
 from components.kfp_component import image
 from pipelines.local.docker import Containers
-from pipelines.local.runner import StageError, run_here
+from pipelines.local.runner import StageError, run_locally
 from tests.core.real_s3 import find_weed
 
 docker = pytest.importorskip("docker")
@@ -113,7 +113,7 @@ def source_folder(folder):
 
 
 def run(pipeline, out, network="none", **arguments):
-    return run_here(pipeline, arguments, out, containers=Containers(pipeline, arguments, out, network))
+    return run_locally(pipeline, arguments, out, containers=Containers(pipeline, arguments, out, network))
 
 
 @pytest.mark.parametrize("status", [1, 3, 7, 1, 3, 7])

@@ -1,4 +1,4 @@
-"""A task that says nothing when it ends still has a reason that people can act on."""
+"""A task that prints nothing when it ends still has a reason that people can act on."""
 
 import io
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from components.core.runtime import logs
-from pipelines.local.task_logs import Streams
+from pipelines.local.task_logs import TaskLogs
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from pipelines.local.task_logs import Streams
 )
 def test_why_a_task_failed(program, code, why, monkeypatch, tmp_path):
     monkeypatch.setenv(logs.RUN_VARIABLE, "a-run")
-    streams = Streams(tmp_path, io.StringIO(), workers=1)
+    task_logs = TaskLogs(tmp_path, io.StringIO(), workers=1)
     command = [sys.executable, "-c", program, "--function_to_execute", "umap", "--executor_input", "{}"]
-    assert streams.run(command) == code
-    assert streams.failure.startswith(f"stage umap failed: {why}")
-    assert "the whole log: " in streams.failure
+    assert task_logs.run(command) == code
+    assert task_logs.failure.startswith(f"stage umap failed: {why}")
+    assert "the whole log: " in task_logs.failure
