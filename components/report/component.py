@@ -4,7 +4,7 @@ from typing import List
 
 from kfp import dsl
 
-from components.artifacts import DomainGap, Manifest, Predictions, SplitPlan, StudyPlan, TileSet
+from components.artifacts import DomainGap, Manifest, Predictions, Record, SplitPlan, StudyPlan, TileSet
 from components.kfp_component import stage_component
 
 
@@ -20,23 +20,25 @@ def report(
     predictions: dsl.Input[List[dsl.Artifact]],
     external_predictions: dsl.Input[Predictions],
     gap: dsl.Input[DomainGap],
-    tile_metrics: dsl.Input[dsl.Metrics],
-    external_tile_metrics: dsl.Input[dsl.Metrics],
-    split_metrics: dsl.Input[dsl.Metrics],
-    final_metrics: dsl.Input[List[dsl.Artifact]],
-    fold_metrics: dsl.Input[List[dsl.Artifact]],
-    external_metrics: dsl.Input[dsl.Metrics],
-    umap_metrics: dsl.Input[dsl.Metrics],
+    tile_record: dsl.Input[Record],
+    external_tile_record: dsl.Input[Record],
+    split_record: dsl.Input[Record],
+    final_records: dsl.Input[List[dsl.Artifact]],
+    fold_records: dsl.Input[List[dsl.Artifact]],
+    evaluation_record: dsl.Input[Record],
+    umap_record: dsl.Input[Record],
     data_card: dsl.Input[dsl.HTML],
     external_data_card: dsl.Input[dsl.HTML],
     generators: dsl.Input[List[dsl.Artifact]],
-    page: dsl.Output[dsl.HTML],
-    markdown: dsl.Output[dsl.Markdown],
-    metrics: dsl.Output[dsl.Metrics],
-    title: str = "",
-    published: bool = False,
+    report: dsl.Output[dsl.HTML],
+    verdict: dsl.Output[dsl.Markdown],
+    report_record: dsl.Output[Record],
+    numbers: dsl.Output[dsl.Metrics],
+    profile: str = "none",
+    shared: dict = {},
+    options: dict = {},
 ) -> None:
-    given = locals()
+    arguments = locals()
     from components.kfp_runtime import run_stage
 
-    run_stage(report, given)
+    run_stage(globals()["report"], arguments)  # inside, `report` is the page

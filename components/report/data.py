@@ -4,47 +4,67 @@ from collections import Counter
 from typing import Any, cast
 
 import pandas as pd
+from markupsafe import Markup
 
-from components.report.inputs import Inputs, Row
+from components.core.html.table import Cell
+from components.core.records.tile import SiteRow
+from components.report.inputs import ReportInputs
 from components.report.labels import Labels
 
+UNKNOWN = Markup('<span class="bad">unknown</span>')
 
-def data_section(inputs: Inputs, names: Labels) -> dict[str, Any]:
+
+def data_section(inputs: ReportInputs, labels: Labels) -> dict[str, Any]:
     """Tables for the template."""
-    tilings = [("source", inputs.records["tile"]), ("external", inputs.records.get("tile external"))]
-    sites = [
-        {**row, "role": role, "marks": names.site_marks(row["site"])}
-        for role, record in tilings
-        if record
-        for row in record["tables"].get("sites", [])
-    ]
+    records = [("source", inputs.tile), ("external", inputs.external_tile)]
     skipped = Counter(
-        row["why"].replace(row["file"], "the file")
-        for _, record in tilings
-        if record
-        for row in record["tables"].get("skipped", [])
+        row.why.replace(row.file, "the file") for _, record in records if record for row in record.skipped
     )
+    sites = [(role, site) for role, record in records if record for site in record.sites]
     return {
-        "sites": sites,
+        "sites": [_site(site, role, labels) for role, site in sites],
+        "source_patients": sum(site.patients for role, site in sites if role == "source"),
+        "has_unknown_mpp": any(site.mpp is None for _, site in sites),
+        "has_tile_level": any(site.tile_level for _, site in sites),
         "diagnoses": _diagnoses(inputs),
-        "folds": inputs.records["split"]["tables"].get("folds", []),
-        "notes": inputs.records["split"]["tables"].get("notes", []),
-        "skipped": [{"why": why, "images": count} for why, count in sorted(skipped.items())],
+        "folds": [
+            [row.fold, row.part, *map(_count, (row.patients, row.cases, row.tiles, row.class0, row.class1))]
+            for row in inputs.split.folds
+            if row.patients
+        ],
+        "notes": inputs.split.notes,
+        "skipped": sorted(skipped.items()),
         "origin": inputs.plan.origin,
     }
 
 
-def _diagnoses(inputs: Inputs) -> dict[str, Any]:
+def _site(site: SiteRow, role: str, labels: Labels) -> list[Any]:
+    unknown = Cell("–")
+    return [
+        Cell(site.site, marks=labels.site_marks(site.site), is_number=False),
+        f"{role}, tile level" if site.tile_level else role,
+        unknown if site.tile_level else _count(site.patients),
+        unknown if site.tile_level else _count(site.cases),
+        *map(_count, (site.images, site.tiles, site.class0, site.class1)),
+        Cell(UNKNOWN if site.mpp is None else f"{site.mpp:.3g}"),
+    ]
+
+
+def _diagnoses(inputs: ReportInputs) -> dict[str, Any]:
     """Patients and tiles of every diagnosis at every site."""
     everything = pd.concat([inputs.manifest, inputs.external], ignore_index=True)
     sites = list(everything["site"].drop_duplicates())
-    rows: list[Row] = []
+    rows = []
     for key, tiles in everything.groupby(["label", "diagnosis"], sort=True):
         label, diagnosis = cast("tuple[int, str]", key)
-        counts = []
+        cells = []
         for site in sites:
-            here = tiles[tiles["site"] == site]
-            known = here.loc[here["identity"] != "", "identity"].nunique()
-            counts.append({"patients": known, "tiles": len(here)})
-        rows.append({"diagnosis": diagnosis, "class_name": inputs.class_names[label], "counts": counts})
-    return {"sites": sites, "rows": rows}
+            of_site = tiles[tiles["site"] == site]
+            patients = of_site.loc[of_site["identity"] != "", "identity"].nunique()
+            cells.append(Cell(f"{patients or '–'} ({len(of_site)})" if len(of_site) else "–"))
+        rows.append([diagnosis, inputs.class_names[label], *cells])
+    return {"headings": ["diagnosis", "class", *sites], "rows": rows}
+
+
+def _count(number: int) -> Cell:
+    return Cell(str(number))

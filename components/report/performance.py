@@ -1,24 +1,28 @@
-"""Tables of performance: cross-validation, each external site, and what a constant answer gets in the same table."""
+"""Tables of performance: cross-validation, each external site, and constant answers in the same table."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from components.core.html.number_format import fraction
+from components.core.html.render import render_part
+from components.core.html.table import Cell, TableRow
 from components.core.statistics.intervals import Interval, metric_intervals, wilson_interval
 from components.core.statistics.metrics import constant_predictors, patient_metrics
 from components.core.statistics.patients import patient_predictions, tile_predictions
 from components.core.statistics.power import detectable_auroc
-from components.report.breakdown import diagnoses, sites
-from components.report.inputs import Inputs, Row
+from components.report.breakdown import diagnosis_table, site_table
+from components.report.inputs import ReportInputs
 from components.report.labels import Labels
 
 BASELINE = "none"
 AUROC_IN_FOLDS, AUROC_IN_SITES, AUROC = "auroc_within_folds", "auroc_within_sites", "auroc"
 # proportions whose denominator is fixed: n, the positives, the negatives
 _PROPORTIONS = ("accuracy", "sensitivity", "specificity")
-_HEADS = {
+_HEADINGS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
@@ -35,45 +39,80 @@ _CALIBRATION = ("brier", "ece", "kappa")
 _CORE = ("accuracy", "balanced_accuracy", "macro_f1", "sensitivity", "specificity")
 
 
-def cross_validation(inputs: Inputs, names: Labels) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Evidence:
+    """One table of performance with its confusion matrices, breakdowns and ties.
+
+    Attributes:
+        id: Id of the table.
+        headings: Headings of the table.
+        rows: Every arm, then every constant answer.
+        confusions: Confusion matrix of every arm.
+        ties: (arm, cases with a tied vote) of the arms that have any.
+        has_several_cases: Whether a patient has several cases.
+        diagnoses: Correct cases by diagnosis; None at tile level.
+        sites: Correct cases by site; None at tile level.
+        counts: Cases of class 1 and of class 0.
+        detectable: Smallest AUROC that so many cases show; None = none, or tile level.
+        metrics: Arm -> metric -> value, for the record.
+        site: Name of the site; '' = cross-validation.
+        level: Unit of the numbers: "patient" or "tile".
+        marks: Warnings beside all of it.
+    """
+
+    id: str
+    headings: list[Any]
+    rows: list[TableRow]
+    confusions: list[dict[str, Any]]
+    ties: list[tuple[str, str]]
+    has_several_cases: bool
+    diagnoses: dict[str, Any] | None
+    sites: dict[str, Any] | None
+    counts: tuple[int, int]
+    detectable: float | None
+    metrics: dict[str, dict[str, float | None]]
+    site: str = ""
+    level: str = "patient"
+    marks: list[str] = field(default_factory=list)
+
+
+def cross_validation(inputs: ReportInputs, labels: Labels) -> Evidence | None:
     """The out-of-fold table of all arms; None without predictions."""
     if inputs.predictions.empty:
         return None
     cases = patient_predictions(inputs.predictions, inputs.study.vote)
-    return {
-        **_evidence("cv", cases, [AUROC_IN_FOLDS, AUROC], inputs, names, external=False),
-        "marks": names.marks_of(sorted(set(cases["site"]))),
-    }
+    marks = labels.marks_of(sorted(set(cases["site"])))
+    return _evidence("cv", cases, [AUROC_IN_FOLDS, AUROC], inputs, labels, marks=marks)
 
 
-def external_sites(inputs: Inputs, names: Labels) -> list[dict[str, Any]]:
+def external_sites(inputs: ReportInputs, labels: Labels) -> list[Evidence]:
     """Evidence per external site, those with patients first; and, where several have them, of all together."""
     table = inputs.external_predictions
     if table.empty:
         return []
     tile_level = [site for site in inputs.study.tile_level_sites if (table["site"] == site).any()]
     voted = [site for site in table["site"].drop_duplicates() if site not in tile_level]
-    found = []
+    evidence = []
     if len(voted) > 1:
         cases = patient_predictions(table[table["site"].isin(voted)], inputs.study.vote)
-        everywhere = _evidence("external-all", cases, [AUROC_IN_SITES], inputs, names, external=True)
-        found.append(
-            {**everywhere, "site": f"All {len(voted)} sites", "marks": names.marks_of(voted), "level": "patient"}
+        site, marks = f"All {len(voted)} sites", labels.marks_of(voted)
+        evidence.append(_evidence("external-all", cases, [AUROC_IN_SITES], inputs, labels, site=site, marks=marks))
+    for number, site in enumerate([*voted, *tile_level]):
+        rows, level = table[table["site"] == site], "tile" if site in tile_level else "patient"
+        cases = tile_predictions(rows) if level == "tile" else patient_predictions(rows, inputs.study.vote)
+        marks = labels.site_marks(site)
+        evidence.append(
+            _evidence(f"external-{number}", cases, [AUROC], inputs, labels, site=site, level=level, marks=marks)
         )
-    for place, site in enumerate([*voted, *tile_level]):
-        rows = table[table["site"] == site]
-        by_tile = site in tile_level
-        cases = tile_predictions(rows) if by_tile else patient_predictions(rows, inputs.study.vote)
-        evidence = _evidence(f"external-{place}", cases, [AUROC], inputs, names, external=True, by_tile=by_tile)
-        level = "tile" if by_tile else "patient"
-        found.append({**evidence, "site": site, "marks": names.site_marks(site), "level": level})
-    return found
+    return evidence
 
 
-def by_seed(table: pd.DataFrame, inputs: Inputs, names: Labels, auroc: str, external: bool) -> list[Row]:
-    """AUROC of each arm for each classifier seed, and its difference to the baseline's of the same seed.
+def auroc_by_seed(
+    table: pd.DataFrame, inputs: ReportInputs, labels: Labels, auroc: str, external: bool
+) -> list[list[Any]]:
+    """Rows of the AUROC of each arm for each classifier seed, and its difference to the baseline's of the same seed.
 
-    None where there is only one seed or no predictions.
+    No rows where there is only one seed or no predictions.
     """
     table = table[~table["site"].isin(inputs.study.tile_level_sites)] if len(table) else table
     if table.empty or len(inputs.study.seeds) < 2:
@@ -83,102 +122,118 @@ def by_seed(table: pd.DataFrame, inputs: Inputs, names: Labels, auroc: str, exte
         for arm, cases in patient_predictions(rows, inputs.study.vote).groupby("arm"):
             values.setdefault(str(arm), {})[str(seed)] = patient_metrics(cases)[auroc]
     baseline = values.get(BASELINE, {})
+    seeds = [str(seed) for seed in inputs.study.seeds]
     return [
-        {
-            "arm": arm,
-            "marks": names.arm_marks(arm, external),
-            "values": [
-                _seed_cell(values[arm].get(str(seed)), None if arm == BASELINE else baseline.get(str(seed)))
-                for seed in inputs.study.seeds
-            ],
-        }
+        [
+            Cell(arm, marks=labels.arm_marks(arm, external), is_number=False),
+            *(_seed_cell(values[arm].get(seed), None if arm == BASELINE else baseline.get(seed)) for seed in seeds),
+        ]
         for arm in inputs.study.arms
         if arm in values
     ]
 
 
-def _seed_cell(value: float | None, baseline: float | None) -> str:
-    return fraction(value) + (f" ({value - baseline:+.3f})" if value is not None and baseline is not None else "")
+def _seed_cell(value: float | None, baseline: float | None) -> Cell:
+    against = f" ({value - baseline:+.3f})" if value is not None and baseline is not None else ""
+    return Cell(fraction(value) + against)
 
 
 def _evidence(
-    name: str,
+    id: str,
     cases: pd.DataFrame,
     aurocs: Sequence[str],
-    inputs: Inputs,
-    names: Labels,
-    external: bool,
-    by_tile: bool = False,
-) -> dict[str, Any]:
+    inputs: ReportInputs,
+    labels: Labels,
+    *,
+    site: str = "",
+    level: str = "patient",
+    marks: list[str],
+) -> Evidence:
     """One table with its confusion matrices and ties.
 
     Args:
-        name: Id of the table.
+        id: Id of the table.
         cases: One row per arm and case, or tile.
         aurocs: The kinds of AUROC that are shown, the chief one first.
         inputs: The study.
-        names: Its names.
-        external: Whether the classifiers of fold `all` made it.
-        by_tile: Tiles stand for cases; they are not independent, so there are no intervals.
+        labels: Its names and marks.
+        site: Name of the external site, whose classifiers are those of fold `all`; '' = cross-validation.
+        level: "patient", or "tile": tiles are not independent, so there are no intervals.
+        marks: Warnings beside all of it.
     """
+    by_tile, external = level == "tile", site != ""
     auroc = aurocs[0]
     columns = [*_CORE, auroc, *_CALIBRATION, *aurocs[1:]]
-    rows, confusions, scalars = [], [], {}
+    rows, confusions, metrics = [], [], {}
     for arm in inputs.study.arms:
-        own = cases[cases["arm"] == arm]
-        if own.empty:
+        of_arm = cases[cases["arm"] == arm]
+        if of_arm.empty:
             continue
-        measured = patient_metrics(own)
-        intervals = {} if by_tile else _intervals(own, measured)
-        shared = {"arm": arm, "marks": names.arm_marks(arm, external)}
-        cells = {column: _cell(measured[column], intervals.get(column)) for column in columns}
-        count = str(len(own)) if by_tile else f"{_patients(own)} / {len(own)}"
-        rows.append(
-            {
-                **shared,
-                "constant": False,
-                "cells": [_text(count), *cells.values()],
-                "strip": cells[auroc],
-            }
-        )
-        confusions.append({**shared, "classes": inputs.class_names, **_confusion(own)})
-        scalars[arm] = {column: measured[column] for column in columns}
+        measured = patient_metrics(of_arm)
+        intervals = {} if by_tile else metric_intervals(of_arm) | _wilson(of_arm, measured)
+        arm_marks = labels.arm_marks(arm, external)
+        count = str(len(of_arm)) if by_tile else f"{_count_patients(of_arm)} / {len(of_arm)}"
+        rows.append(_row(Cell(arm, marks=arm_marks, is_number=False), count, measured, intervals, columns, auroc))
+        confusions.append({"arm": arm, "marks": arm_marks, **_confusion(of_arm)})
+        metrics[arm] = {column: measured[column] for column in columns}
     baseline = cases[cases["arm"] == cases["arm"].iloc[0]]
     for constant in constant_predictors(baseline, (inputs.class_names[0], inputs.class_names[1])):
         intervals = {} if by_tile else _wilson(baseline, constant)
-        cells = {column: _cell(constant[column], intervals.get(column)) for column in columns}
-        rows.append(
-            {
-                "arm": constant["arm"],
-                "marks": [],
-                "constant": True,
-                "cells": [_text(""), *cells.values()],
-                "strip": cells[auroc],
-            }
-        )
-    heads = ["tiles" if by_tile else "patients / cases", *(_HEADS[column] for column in columns)]
+        name = Cell(str(constant["arm"]), is_number=False)
+        rows.append(_row(name, "", constant, intervals, columns, auroc, "constant"))
+    headings = ["tiles" if by_tile else "patients / cases", *(_HEADINGS[column] for column in columns)]
     if len(aurocs) > 1:
-        heads[-1] = "AUROC, folds pooled"
+        headings[-1] = "AUROC, folds pooled"
     positives = int(baseline["class"].sum())
-    return {
-        "table": {"id": name, "columns": heads, "rows": rows, "strip": _HEADS[auroc]},
-        "confusions": confusions,
-        "ties": [] if by_tile else _ties(cases, names),
-        "several_cases": not by_tile and _patients(baseline) < len(baseline),
-        "diagnoses": None if by_tile else diagnoses(cases, inputs, names, external),
-        "sites": None if by_tile else sites(cases, inputs, names, external),
-        "counts": [positives, len(baseline) - positives],
-        "detectable": None if by_tile else detectable_auroc(positives, len(baseline) - positives),
-        "scalars": scalars,
-    }
+    negatives = len(baseline) - positives
+    return Evidence(
+        id=id,
+        headings=["arm", *headings, Cell(f"{_HEADINGS[auroc]}, 0 to 1", css_class="strip")],
+        rows=rows,
+        confusions=confusions,
+        ties=[] if by_tile else _ties(cases, labels),
+        has_several_cases=not by_tile and _count_patients(baseline) < len(baseline),
+        diagnoses=None if by_tile else diagnosis_table(cases, inputs, labels, external),
+        sites=None if by_tile else site_table(cases, inputs, labels, external),
+        counts=(positives, negatives),
+        detectable=None if by_tile else detectable_auroc(positives, negatives),
+        metrics=metrics,
+        site=site,
+        level=level,
+        marks=marks,
+    )
 
 
-def _patients(cases: pd.DataFrame) -> int:
+def _row(
+    name: Cell,
+    count: str,
+    measured: dict[str, Any],
+    intervals: dict[str, Interval],
+    columns: Sequence[str],
+    auroc: str,
+    css_class: str = "",
+) -> TableRow:
+    values = [_value(measured[column], intervals.get(column)) for column in columns]
+    strip = Cell(_strip(measured[auroc], intervals.get(auroc)), is_number=False, css_class="strip")
+    return TableRow([name, Cell(count), *values, strip], css_class, [("arm", str(name.text))])
+
+
+def _value(value: float | None, interval: Interval | None) -> Cell:
+    if interval is None or interval.low is None:
+        return Cell(fraction(value))
+    return Cell(fraction(value), f"{fraction(interval.low, 2)}–{fraction(interval.high, 2)}")
+
+
+def _strip(value: float | None, interval: Interval | None) -> Markup:
+    """The value and its interval as a dot and a line on the scale from 0 to 1; nothing where it is undefined."""
+    if value is None:
+        return Markup("")
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return render_part(__package__, "strip.html.j2", value=value, text=fraction(value), low=low, high=high)
+
+
+def _count_patients(cases: pd.DataFrame) -> int:
     return len(cases[["site", "patient"]].drop_duplicates())
-
-
-def _intervals(cases: pd.DataFrame, measured: dict[str, Any]) -> dict[str, Interval]:
-    return metric_intervals(cases) | _wilson(cases, measured)
 
 
 def _wilson(cases: pd.DataFrame, measured: dict[str, Any]) -> dict[str, Interval]:
@@ -187,32 +242,19 @@ def _wilson(cases: pd.DataFrame, measured: dict[str, Any]) -> dict[str, Interval
     return {name: wilson_interval(round((measured[name] or 0) * n), n) for name, n in counts.items()}
 
 
-def _text(text: str) -> Row:
-    return {"text": text, "interval": ""}
-
-
-def _cell(value: Any, interval: Interval | None) -> Row:
-    known = interval is not None and interval.low is not None
-    return {
-        "text": fraction(value),
-        "interval": f"{fraction(interval.low, 2)}–{fraction(interval.high, 2)}" if interval and known else "",
-        "value": value,
-        "low": interval.low if interval and known else None,
-        "high": interval.high if interval and known else None,
-    }
-
-
-def _confusion(cases: pd.DataFrame) -> Row:
+def _confusion(cases: pd.DataFrame) -> dict[str, Any]:
+    """Counts of actual by predicted class, and the shade of each cell by its share of the actual class."""
     counts = [
-        [int(((cases["class"] == truth) & (cases["pred_class"] == said)).sum()) for said in (0, 1)] for truth in (0, 1)
+        [int(((cases["class"] == actual) & (cases["pred_class"] == predicted)).sum()) for predicted in (0, 1)]
+        for actual in (0, 1)
     ]
-    shade = [[round(0.5 * one / max(sum(row), 1), 3) for one in row] for row in counts]
+    shade = [[round(0.5 * count / max(sum(row), 1), 3) for count in row] for row in counts]
     return {"counts": counts, "shade": shade}
 
 
-def _ties(cases: pd.DataFrame, names: Labels) -> list[Row]:
+def _ties(cases: pd.DataFrame, labels: Labels) -> list[tuple[str, str]]:
     tied = cases[cases["tie"]]
     return [
-        {"arm": arm, "cases": ", ".join(sorted(names.cases.get(case, "unnamed case") for case in rows["case"]))}
+        (str(arm), ", ".join(sorted(labels.cases.get(case, "unnamed case") for case in rows["case"])))
         for arm, rows in tied.groupby("arm", sort=False)
     ]

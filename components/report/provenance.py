@@ -1,14 +1,19 @@
-"""How it was made: weights, seeds, versions, digests; and how long each stage took."""
+"""Provenance: arms, weights, seeds, versions and digests; and how long each stage took."""
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from markupsafe import Markup
+
+from components.core.html.number_format import duration, significant
+from components.core.html.table import Cell
 from components.core.protocol.split_plan import ALL
 from components.core.protocol.study_plan import generator_arm, is_control
-from components.report.inputs import Inputs, Row, network_name
-from components.report.labels import meaning
-from components.report.training import trained
+from components.report.inputs import ReportInputs
+from components.report.labels import arm_description
+from components.report.task_records import FoldRecords, network_name
 
 STAGES = (
     "tile",
@@ -22,19 +27,23 @@ STAGES = (
     "umap",
 )
 _PACKAGES = ("thygan", "numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "plotly")
+_BAR_PX = 260  # of the longest stage
+
+# use, network, sha256, whether its weights are trained
+Weights = tuple[str, str, str, bool]
 
 
-def made_section(inputs: Inputs) -> dict[str, Any]:
+def provenance_section(inputs: ReportInputs) -> dict[str, Any]:
     """Tables for the template."""
+    untrained = Markup('<span class="mark">UNTRAINED</span>')
     return {
-        "weights": _weights(inputs),
-        "generators": [_generator(item) for item in trained(inputs.items)],
-        "classifiers": [
-            {"scheme": item["scheme"], "fold": item["fold"], **row}
-            for item in inputs.items
-            for row in item["classifier_cv"]["tables"].get("arms", [])
+        "weights": [
+            [use, name, "trained" if is_trained else untrained, Markup("<code>{}</code>").format(sha256 or "–")]
+            for use, name, sha256, is_trained in _weights(inputs)
         ],
-        "arms": [{"arm": arm, "meaning": meaning(arm), "added": _added(inputs, arm)} for arm in inputs.study.arms],
+        "generators": [_generator(records) for records in inputs.folds if records.has_own_generator],
+        "classifiers": [row for records in inputs.folds for row in _classifiers(records)],
+        "arms": [[arm, arm_description(arm), _added(inputs, arm) or "–"] for arm in inputs.study.arms],
         "plan_digest": inputs.plan.digest,
         "study_digest": inputs.study.digest,
         "key_id": inputs.plan.key_id,
@@ -42,78 +51,101 @@ def made_section(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def times_section(inputs: Inputs) -> list[Row]:
+def times_section(inputs: ReportInputs) -> list[list[Any]]:
     """Seconds per stage, all its tasks together and the longest of them."""
     seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for name, record in inputs.records.items():
-        seconds[name.split()[0]].append(record["seconds"])
-    for item in inputs.items:
-        for stage in STAGES:
-            if stage in item and stage not in inputs.records and str(item[stage]["fold"]) == item["fold"]:
-                seconds[stage].append(item[stage]["seconds"])
-    most = max((sum(some) for some in seconds.values()), default=0) or 1
+    for task in inputs.single_tasks:
+        seconds[task.stage].append(task.seconds)
+    single = {task.stage for task in inputs.single_tasks}
+    for records in inputs.folds:
+        for task in records.tasks:
+            if task.stage in STAGES and task.stage not in single and task.fold == records.fold:
+                seconds[task.stage].append(task.seconds)
+    most = max((sum(times) for times in seconds.values()), default=0) or 1
     return [
-        {
-            "stage": stage,
-            "tasks": len(some),
-            "total": sum(some),
-            "longest": max(some),
-            "share": 100 * sum(some) / most,
-        }
-        for stage, some in seconds.items()
-        if some
+        [stage, Cell(str(len(times))), Cell(duration(sum(times))), Cell(duration(max(times))), _bar(sum(times) / most)]
+        for stage, times in seconds.items()
+        if times
     ]
 
 
-def untrained(inputs: Inputs) -> list[str]:
+def untrained_networks(inputs: ReportInputs) -> list[str]:
     """Networks of this study that started from random weights where trained ones are usual."""
-    return sorted({row["name"] for row in _weights(inputs) if not row["trained"]})
+    return sorted({name for _, name, _, is_trained in _weights(inputs) if not is_trained})
 
 
-def _weights(inputs: Inputs) -> list[Row]:
-    """Each trained network that was brought in, once."""
-    used = [("FID and KID", item["fid_select"], "extractor") for item in inputs.items if "fid_select" in item]
-    used += [("classifier backbone", item["classifier_cv"], "backbone") for item in inputs.items]
-    if "umap" in inputs.records:
-        used.append(("UMAP and domain gap", inputs.records["umap"], "extractor"))
-    rows = {}
-    for use, record, kind in used:
-        if kind in record:
-            sha256 = record["weights_sha256"] if kind == "backbone" else record["extractor_sha256"]
-            name = network_name(record)
-            rows[use, name, sha256] = {
-                "use": use,
-                "name": name,
-                "sha256": sha256,
-                "trained": record[f"{kind}_trained"],
-            }
-    return list(rows.values())
+def _weights(inputs: ReportInputs) -> list[Weights]:
+    """Each pretrained network of the study, once."""
+    used: list[Weights] = []
+    for records in inputs.folds:
+        if one := records.selection:
+            name = network_name(one.extractor, one.extractor_px)
+            used.append(("FID and KID", name, one.extractor_sha256, one.extractor_trained))
+    for records in inputs.folds:
+        classifier = records.classifier
+        name = network_name(classifier.backbone, classifier.input_px)
+        used.append(("classifier backbone", name, classifier.weights_sha256, classifier.backbone_trained))
+    umap = inputs.umap
+    name = network_name(umap.extractor, umap.extractor_px)
+    used.append(("UMAP and domain gap", name, umap.extractor_sha256, umap.extractor_trained))
+    return list(dict.fromkeys(used))
 
 
-def _generator(item: Row) -> Row:
-    training = item["gan_train"]
-    keys = ("kimg", "resolution", "batch", "gamma", "learning_rate", "parameters_g", "seed", "device", "sec_per_kimg")
-    return {"scheme": item["scheme"], "fold": item["fold"], **{key: training.get(key) for key in keys}}
+def _generator(records: FoldRecords) -> list[Any]:
+    gan = records.gan
+
+    def number(name: str, digits: int = 3) -> Cell:
+        return Cell(significant(getattr(gan, name, None), digits))
+
+    return [
+        records.scheme,
+        records.fold,
+        number("seed"),
+        number("kimg", 6),
+        number("resolution", 6),
+        number("batch", 6),
+        number("gamma"),
+        number("learning_rate"),
+        number("sec_per_kimg"),
+        (gan.device if gan else "") or "–",
+    ]
 
 
-def _added(inputs: Inputs, arm: str) -> str:
-    """Tiles that the final classifiers of an arm were given on top, by class."""
+def _classifiers(records: FoldRecords) -> list[list[Any]]:
+    return [
+        [
+            Cell(row.arm, marks=[row.mark] if row.mark else [], is_number=False),
+            records.fold,
+            *(Cell(str(count)) for count in (row.seed, row.real_tiles, row.added_tiles, row.epochs, row.best_epoch)),
+            Cell(significant(row.val_auroc)),
+            Cell(significant(row.threshold)),
+        ]
+        for row in records.classifier.arms
+    ]
+
+
+def _added(inputs: ReportInputs, arm: str) -> str:
+    """Generated tiles that the final classifiers of an arm are trained with, by class."""
     rows = [
         row
-        for item in inputs.items
-        if item["fold"] == ALL
-        for row in item.get("generate", {}).get("tables", {}).get("arms", [])
-        if row["arm"] == generator_arm(arm)
+        for records in inputs.folds
+        if records.fold == ALL and records.generation
+        for row in records.generation.arms
+        if row.arm == generator_arm(arm)
     ]
-    text = ", ".join(f"{row['name']} +{row['added']}" for row in rows)
+    text = ", ".join(f"{row.name} +{row.added}" for row in rows)
     return f"{text}, re-drawn" if rows and is_control(arm) else text
 
 
-def _versions() -> list[Row]:
-    found = [{"name": "Python", "version": platform.python_version()}]
+def _bar(share: float) -> Markup:
+    return Markup('<span class="bar" style="width: {}px"></span>').format(f"{_BAR_PX * share:.1f}")
+
+
+def _versions() -> Sequence[str]:
+    versions = [f"Python {platform.python_version()}"]
     for package in _PACKAGES:
         try:
-            found.append({"name": package, "version": version(package)})
+            versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return found
+    return versions

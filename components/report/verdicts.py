@@ -1,107 +1,111 @@
 """The verdicts: one per arm, with its sentence, and the numbers that it rests on."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from components.core.html.number_format import difference, fraction, p_clause, p_value
-from components.core.protocol.study_plan import CONTROL
-from components.core.statistics.verdict import UNDERPOWERED, compare_arms
-from components.report.inputs import Inputs, Row
-from components.report.labels import Labels, meaning
+from components.core.html.number_format import difference, fraction, p_value
+from components.core.html.table import Cell, TableRow
+from components.core.statistics.endpoint import Contrast
+from components.core.statistics.verdict import UNDERPOWERED, ArmComparison, compare_arms
+from components.report.inputs import ReportInputs
+from components.report.labels import Labels, arm_description
 from components.report.performance import BASELINE
+from components.report.verdict_text import control_text, reason_text
+
+Comparisons = Mapping[str, ArmComparison]
 
 
-def verdict_section(compared: dict[str, Row], inputs: Inputs, names: Labels) -> dict[str, Any]:
-    """A verdict for every arm but the baseline, in the plan's order, and the table behind them."""
-    arms = [arm for arm in inputs.study.arms if arm != BASELINE]
-    return {
-        "verdicts": [_verdict(arm, compared.get(arm), inputs, names) for arm in arms],
-        "rows": [_row(compared[arm], names) for arm in arms if arm in compared],
-        "approximate": any(one["approximate"] for one in compared.values()),
-    }
-
-
-def comparisons(inputs: Inputs) -> dict[str, Row]:
-    """Arm -> its flat comparison with the baseline; none where no external site has patients."""
+def compare_with_baseline(inputs: ReportInputs) -> dict[str, ArmComparison]:
+    """Arm -> its comparison with the baseline; none where no external site has patients."""
     table = inputs.external_predictions
     table = table[~table["site"].isin(inputs.study.tile_level_sites)]
     present = set(table["arm"])
     arms = [arm for arm in inputs.study.arms if arm != BASELINE and arm in present]
     if not arms or BASELINE not in present:
         return {}
-    compared = compare_arms(
+    comparisons = compare_arms(
         table,
         baseline=BASELINE,
         arms=arms,
         vote=inputs.study.vote,
         relevant_difference=inputs.study.relevant_difference,
     )
-    return {one.arm: one.row() for one in compared}
+    return {comparison.arm: comparison for comparison in comparisons}
 
 
-def _verdict(arm: str, compared: Row | None, inputs: Inputs, names: Labels) -> Row:
+def verdict_section(comparisons: Comparisons, inputs: ReportInputs, labels: Labels) -> dict[str, Any]:
+    """A verdict for every arm but the baseline, in the plan's order, and the table behind them."""
+    arms = [arm for arm in inputs.study.arms if arm != BASELINE]
+    return {
+        "verdicts": [_verdict(arm, comparisons.get(arm), inputs, labels) for arm in arms],
+        "rows": [_row(comparisons[arm], labels) for arm in arms if arm in comparisons],
+        "approximate": any(comparison.secondary.approximate for comparison in comparisons.values()),
+    }
+
+
+def endpoint_numbers(comparison: ArmComparison) -> dict[str, float | None]:
+    """The numbers of the primary endpoint that the record keeps, by name."""
+    test, arm = comparison.endpoint.test, comparison.arm
+    return {
+        f"auroc_difference_{arm}": test.difference if test else None,
+        f"adjusted_p_{arm}": comparison.endpoint.p_adjusted,
+        f"detectable_difference_{arm}": test.minimal_detectable if test else None,
+    }
+
+
+def _verdict(arm: str, comparison: ArmComparison | None, inputs: ReportInputs, labels: Labels) -> dict[str, Any]:
     word, reason = UNDERPOWERED, "No external site has patients, so the primary endpoint is not measured."
-    if compared:
-        word, reason = compared["verdict"], compared["reason"]
+    if comparison:
+        word, reason = comparison.verdict, reason_text(comparison)
     if inputs.study.demonstration:
-        rule = f" By the rule alone: {word}. {reason}" if compared else ""
+        rule = f" By the rule alone: {word}. {reason}" if comparison else ""
         word, reason = UNDERPOWERED, f"Demonstration data cannot be evidence.{rule}"
     return {
         "arm": arm,
-        "meaning": meaning(arm),
+        "description": arm_description(arm),
         "word": word,
         "tone": word.replace(" ", "-"),
         "reason": reason,
-        "marks": _marks(arm, compared, names),
-        "help": "" if inputs.study.demonstration else _help(arm, compared),
+        "marks": _marks(arm, comparison, labels),
+        "control": "" if inputs.study.demonstration or comparison is None else control_text(comparison),
     }
 
 
-def _help(arm: str, compared: Row | None) -> str:
-    """Whether it is the generated tiles that help, which needs the arm's control."""
-    if compared is None or compared["gan_tiles_help"] is None:
-        return ""
-    control = f"{arm}{CONTROL}"
-    against = f"against {control} the difference is {_difference(compared, 'control')}"
-    if compared["control_p_adjusted"] is not None:
-        against += f", adjusted {p_clause(compared['control_p_adjusted'])}"
-    if compared["gan_tiles_help"]:
-        return f"Generated tiles help: {arm} is better than {BASELINE} and than its control; {against}."
-    return (
-        f"That generated tiles help is not shown, it needs {arm} to be better than {BASELINE} and than its control; "
-        f"{against}."
-    )
+def _row(comparison: ArmComparison, labels: Labels) -> TableRow:
+    endpoint, secondary = comparison.endpoint, comparison.secondary
+    cells = [
+        Cell(comparison.arm, marks=_marks(comparison.arm, comparison, labels), is_number=False),
+        ", ".join(endpoint.sites) or "none qualifies",
+        Cell(str(endpoint.patients)),
+        Cell(_aurocs(endpoint)),
+        Cell(_difference(endpoint), css_class="breaking"),
+        Cell(p_value(endpoint.p_adjusted)),
+        Cell(_detectable(endpoint)),
+        ", ".join(f"{value:+.2f}" for value in endpoint.seed_differences.values()),
+        Cell(
+            f"{secondary.mcnemar_gained} : {secondary.mcnemar_lost}, p {p_value(secondary.mcnemar_p)}",
+            css_class="breaking",
+        ),
+        Cell(p_value(secondary.delong_p)),
+    ]
+    return TableRow(cells)
 
 
-def _row(compared: Row, names: Labels) -> Row:
-    arm, sites = compared["arm"], compared["endpoint_sites"]
-    return {
-        "arm": arm,
-        "marks": _marks(arm, compared, names),
-        "sites": ", ".join(sites) or "none qualifies",
-        "patients": compared["endpoint_patients"],
-        "difference": _difference(compared, "endpoint"),
-        "aurocs": f"{fraction(compared['endpoint_auroc'])} / {fraction(compared['endpoint_baseline_auroc'])}",
-        "p": p_value(compared["endpoint_p_adjusted"]),
-        "detectable": _detectable(compared["endpoint_minimal_detectable"]),
-        "seeds": ", ".join(f"{value:+.2f}" for value in compared["endpoint_seed_differences"].values()),
-        "mcnemar": f"{compared['mcnemar_gained']} : {compared['mcnemar_lost']}, p {p_value(compared['mcnemar_p'])}",
-        "delong": p_value(compared["delong_p"]),
-        "scalars": {
-            f"auroc_difference_{arm}": compared["endpoint_difference"],
-            f"adjusted_p_{arm}": compared["endpoint_p_adjusted"],
-            f"detectable_difference_{arm}": compared["endpoint_minimal_detectable"],
-        },
-    }
+def _marks(arm: str, comparison: ArmComparison | None, labels: Labels) -> list[str]:
+    sites = comparison.endpoint.sites if comparison else []
+    return [*labels.arm_marks(arm, external=True), *labels.marks_of(sites)]
 
 
-def _marks(arm: str, compared: Row | None, names: Labels) -> list[str]:
-    sites = compared["endpoint_sites"] if compared else []
-    return [*names.arm_marks(arm, external=True), *names.marks_of(sites)]
+def _aurocs(endpoint: Contrast) -> str:
+    test = endpoint.test
+    return f"{fraction(test.second if test else None)} / {fraction(test.first if test else None)}"
 
 
-def _difference(compared: Row, against: str) -> str:
-    return difference(*(compared[f"{against}_{name}"] for name in ("difference", "low", "high")))
+def _difference(endpoint: Contrast) -> str:
+    test = endpoint.test
+    return difference(test.difference, test.low, test.high) if test else difference(None, None, None)
 
 
-def _detectable(value: float | None) -> str:
-    return "none" if value is not None and value >= 1 else fraction(value)
+def _detectable(endpoint: Contrast) -> str:
+    least = endpoint.test.minimal_detectable if endpoint.test else None
+    return "none" if least is not None and least >= 1 else fraction(least)

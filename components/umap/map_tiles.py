@@ -59,7 +59,7 @@ class MapTiles:
             counted, besides = self.table[~is_synthetic], self.table[is_synthetic]
         quotas = _quotas(counted.groupby("domain", sort=True).size().to_dict(), most)
         groups = [(rows.index, quotas[domain]) for domain, rows in counted.groupby("domain", sort=True)]
-        groups += [(rows.index, synthetic_each) for _, rows in besides.groupby(["domain", "class"], sort=True)]
+        groups += [(rows.index, synthetic_each or 0) for _, rows in besides.groupby(["domain", "class"], sort=True)]
         chosen = [rng.choice(places, min(most_of, len(places)), replace=False) for places, most_of in groups]
         places = np.sort(np.concatenate(chosen))
         return replace(self, table=self.table.iloc[places].reset_index(drop=True))

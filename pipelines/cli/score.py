@@ -77,6 +77,7 @@ def scored(
     """
     from components.core.statistics.patients import label_conflicts, patient_predictions
     from components.core.statistics.verdict import compare_arms
+    from components.report.verdict_text import reason_text
 
     arms = read_arms(arguments)
     cases = {}
@@ -99,7 +100,8 @@ def scored(
             seed=seed,
         )
         comparisons = [
-            one.row() | {"baseline": arms[0].file, "arm": arm.file} for one, arm in zip(found, arms[1:], strict=True)
+            one.row() | {"reason": reason_text(one), "baseline": arms[0].file, "arm": arm.file}
+            for one, arm in zip(found, arms[1:], strict=True)
         ]
     return {"vote": vote, "files": files, "comparisons": comparisons, "label_conflicts": conflicts}
 

@@ -8,15 +8,27 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive, Pixels
+from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
+from components.core.data.file_names import ARM_COUNTS, CARD, CLASSES, DOMAIN_GAP, LINEAGE, RECORDS, UMAP_POINTS
 from components.core.data.manifest import write_manifest
 from components.core.html.pictures import thumbnail
 from components.core.io.atomic_files import write_json
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage, identity, key_id
 from components.core.protocol.pseudonyms import patient_pseudonyms
 from components.core.protocol.split_plan import SplitPlan
 from components.core.protocol.study_plan import StudyPlan, scheme_of
-from components.core.records.stage_record import RECORDS, StageRecord
+from components.core.records.classifier_cv import ClassifierRecord, ClassifierRow
+from components.core.records.external_eval import EvaluationRecord
+from components.core.records.fid_select import ClassDistances, SelectionRecord, SnapshotRow
+from components.core.records.gan_train import GanRecord
+from components.core.records.generate import ArmCountRow, GenerationRecord
+from components.core.records.pack import ClassRow, PackRecord
+from components.core.records.split import PartRow, SplitRecord
+from components.core.records.stage_record import StageRecord
+from components.core.records.tile import SiteRow, SkippedImage, TileRecord
+from components.core.records.umap import UmapRecord
+from components.report.options import ReportOptions
 from components.tile.data_card.card import card_of_tiles, write_card
 
 KEY = b"a key of the tests only"
@@ -83,12 +95,23 @@ def build(folder: Path, wanted: Wanted | None = None) -> dict[str, Any]:
                 predictions.append(str(csv))
     _predictions(external, ARMS, "all", wanted, rng).to_csv(folder / "external_predictions.csv", index=False)
     with StageRecord(folder / "external_eval.json", "external_eval") as record:
-        record.table("sites", [])
+        record.set(EvaluationRecord(tiles=0, patients=0, classifiers=0, study="", endpoint="", vote="", threshold=""))
     synthetic = [_synthetic(folder / f"synthetic_{scheme}.zip", scheme, wanted, rng) for scheme in schemes]
     _gap(folder / "gap", source, external, synthetic, wanted, rng)
     with StageRecord(folder / "umap.json", "umap", seed=0) as record:
-        record["extractor"], record["extractor_sha256"], record["extractor_trained"] = "resnet50", "ab" * 32, True
-        record["extractor_px"] = 224
+        record.set(
+            UmapRecord(
+                tiles_there_are=90,
+                tiles=90,
+                extractor="resnet50",
+                extractor_sha256="ab" * 32,
+                extractor_trained=True,
+                extractor_px=224,
+                extractor_resize="bilinear",
+                neighbors=15,
+                min_dist=0.1,
+            )
+        )
     return {
         "manifest": str(folder / "manifest.csv"),
         "tiles": str(folder / "tiles.zip"),
@@ -100,21 +123,21 @@ def build(folder: Path, wanted: Wanted | None = None) -> dict[str, Any]:
         "predictions": predictions,
         "external_predictions": str(folder / "external_predictions.csv"),
         "gap": str(folder / "gap"),
-        "tile_metrics": str(folder / "tile.json"),
-        "external_tile_metrics": str(folder / "external_tile.json"),
-        "split_metrics": str(folder / "split.json"),
-        "final_metrics": finals,
-        "fold_metrics": folds,
-        "external_metrics": str(folder / "external_eval.json"),
-        "umap_metrics": str(folder / "umap.json"),
+        "tile_record": str(folder / "tile.json"),
+        "external_tile_record": str(folder / "external_tile.json"),
+        "split_record": str(folder / "split.json"),
+        "final_records": finals,
+        "fold_records": folds,
+        "evaluation_record": str(folder / "external_eval.json"),
+        "umap_record": str(folder / "umap.json"),
         "data_card": _data_card(folder, "tiles", source),
         "external_data_card": _data_card(folder, "external", external),
         "generators": [_generator(folder, scheme) for scheme in schemes],
-        "page": str(folder / "report.html"),
-        "markdown": str(folder / "report.md"),
-        "metrics": str(folder / "report.json"),
-        "title": wanted.title,
-        "published": wanted.published,
+        "report": str(folder / "report.html"),
+        "verdict": str(folder / "report.md"),
+        "report_record": str(folder / "report.json"),
+        "options": ReportOptions(title=wanted.title),
+        "shared": SharedOptions(published=wanted.published),
     }
 
 
@@ -144,7 +167,7 @@ def _generator(folder: Path, scheme: str) -> str:
     made = folder / f"generator_{scheme}"
     made.mkdir(exist_ok=True)
     seen = {"label_scheme": scheme, "fold": "all", "patients": 14, "tiles_of_classes": ["other: 30", "PTC-like: 12"]}
-    write_json(made / "card.json", {"network": {"kind": "StyleGAN2-ADA generator", "parameters": 12345}, "seen": seen})
+    write_json(made / CARD, {"network": {"kind": "StyleGAN2-ADA generator", "parameters": 12345}, "seen": seen})
     return str(made)
 
 
@@ -216,23 +239,35 @@ def _tile_record(path: Path, table: pd.DataFrame, wanted: Wanted) -> list[dict[s
         known = rows[rows["patient"] != ""]
         mpp = rows["mpp"].iloc[0]
         sites.append(
-            {
-                "site": site,
-                "images": rows["source"].nunique(),
-                "tiles": len(rows),
-                "patients": known["patient"].nunique(),
-                "cases": known["case"].nunique(),
-                "class0": int((rows["label"] == 0).sum()),
-                "class1": int((rows["label"] == 1).sum()),
-                "mpp": None if pd.isna(mpp) else float(mpp),
-                "small": 0,
-                "tile_level": known.empty,
-            }
+            SiteRow(
+                site=site,
+                images=rows["source"].nunique(),
+                slides=0,
+                tiles=len(rows),
+                patients=known["patient"].nunique(),
+                cases=known["case"].nunique(),
+                class0=int((rows["label"] == 0).sum()),
+                class1=int((rows["label"] == 1).sum()),
+                mpp=None if pd.isna(mpp) else float(mpp),
+                source_mpp=None,
+                small="pad",
+                small_images=0,
+                tile_level=known.empty,
+            )
         )
     with StageRecord(path, "tile") as record:
-        record["tiles"], record["tile_px"], record["resolution"] = len(table), 512, 32
-        record.table("sites", sites)
-        record.table("skipped", [{"file": "RAWID-PTC-9_img1.jpg", "why": "truncated image"}] if len(table) else [])
+        record.set(
+            TileRecord(
+                tile_px=512,
+                resolution=32,
+                tiles=len(table),
+                images=sum(site.images for site in sites),
+                patients=sum(site.patients for site in sites),
+                mpp=float("nan"),
+                sites=sites,
+                skipped=[SkippedImage("RAWID-PTC-9_img1.jpg", "truncated image")] if len(table) else [],
+            )
+        )
     return [_timed(record, 12.5)]
 
 
@@ -245,21 +280,20 @@ def _split_record(
             chosen = plan.rows(source, fold, part)
             by_class = chosen.groupby("label")["patient"].nunique()
             rows.append(
-                {
-                    "fold": fold,
-                    "part": part,
-                    "patients": chosen["patient"].nunique(),
-                    "cases": chosen["case"].nunique(),
-                    "tiles": len(chosen),
-                    "class0": int(by_class.get(0, 0)),
-                    "class1": int(by_class.get(1, 0)),
-                }
+                PartRow(
+                    fold=fold,
+                    part=part,
+                    patients=chosen["patient"].nunique(),
+                    cases=chosen["case"].nunique(),
+                    tiles=len(chosen),
+                    class0=int(by_class.get(0, 0)),
+                    class1=int(by_class.get(1, 0)),
+                )
             )
-    with StageRecord(path, "split", upstream=tile, seed=0) as record:
-        record["patients"], record["cases"] = source["patient"].nunique(), source["case"].nunique()
+    with StageRecord(path, "split", upstream=tile) as record:
+        patients, cases = source["patient"].nunique(), source["case"].nunique()
+        record.set(SplitRecord(0, patients, cases, plan.origin, folds=rows, notes=list(plan.notes)))
         record["folds"] = len(plan.test_folds)
-        record.table("folds", rows)
-        record.table("notes", list(plan.notes))
     return [*tile, _timed(record, 0.4)]
 
 
@@ -271,85 +305,136 @@ def _chain(
     classes = _classes(scheme, wanted)
     records = list(upstream)
 
-    def keep(stage: str, seconds: float, tables: dict[str, Any], **scalars: Any) -> None:
+    def write(stage: str, seconds: float, results: Any) -> None:
         with StageRecord(path, stage, upstream=records, **known) as record:
-            for name, value in scalars.items():
-                record[name] = value
-            for name, rows in tables.items():
-                record.table(name, rows)
+            record.set(results)
         records.append(_timed(record, seconds))
 
-    keep("pack", 1.1, {"classes": [{**one, "tiles": 15, "held_out": 4} for one in classes]}, tiles=30, held_out_tiles=8)
-    kimg = [4 * (1 + step) for step in range(6)]
-    ticks = [{"kimg": one, "loss_g": 1.2, "loss_d": 1.0, "sec_per_kimg": 8.0} for one in kimg]
-    keep("gan_train", 190.0, {"ticks": ticks}, kimg=24, sec_per_kimg=8.0, seed=0, resolution=32, device="cpu", batch=16)
-    start = rng.uniform(180, 240)
-    snapshots = [
-        {
-            "kimg": one,
-            "fid": float(40 + start * np.exp(-one / 9) + rng.normal(0, 4)),
-            "kid": float(0.02 + 0.15 * np.exp(-one / 9)),
-            "kid_se": 0.003,
-            "fid_held_out": float(70 + start * np.exp(-one / 9)),
-            "kid_held_out": 0.05,
-            "precision": 0.61,
-            "recall": 0.34,
-            "classes": [{"name": one["name"], "kid": 0.03} for one in classes],
-            "chosen": False,
-        }
-        for one in kimg
-    ]
-    best = min(snapshots, key=lambda one: one["kid"])
-    best["chosen"] = True
-    keep(
-        "fid_select",
-        33.0,
-        {"snapshots": snapshots},
-        extractor="efficientnet_lite0",
-        extractor_sha256="57934424" * 8,
-        extractor_trained=wanted.trained,
-        extractor_px=224,
-        rule="least KID on training tiles",
-        images=2000,
-        chosen_kimg=best["kimg"],
-        fid=best["fid"],
-        kid=best["kid"],
-        seed=0,
-    )
+    rows = [ClassRow(**one, tiles=15, held_out=4) for one in classes]
+    write("pack", 1.1, PackRecord(tiles=30, held_out_tiles=8, resolution=32, classes=rows))
+    write("gan_train", 190.0, _gan_record())
+    selection = _selection_record(classes, wanted, rng)
+    write("fid_select", 33.0, selection)
     arms = [arm for arm in ARMS if (scheme_of(arm) or "binary") == scheme and arm not in ("none", "stain-aug")]
-    added = [
-        {"arm": arm, "class": one["index"], "name": one["name"], "label": one["label"], "train_tiles": 15, "added": 15}
-        for arm in arms
-        for one in classes
-    ]
-    keep("generate", 5.0, {"arms": added}, tiles=60, near_copies=2 if fold == "0" else 0, psi=1.0, seed=0)
-    trained = [
-        {
-            "arm": arm,
-            "seed": seed,
-            "epochs": 30,
-            "best_epoch": 17,
-            "val_auroc": 0.8,
-            "real_tiles": 30,
-            "added_tiles": 30 if arm in arms else 0,
-            "threshold": 0.5,
-            "mark": wanted.mark if arm == "bi100" else "",
-        }
+    write(
+        "generate",
+        5.0,
+        GenerationRecord(
+            extractor="efficientnet_lite0",
+            extractor_sha256="57934424" * 8,
+            extractor_trained=wanted.trained,
+            extractor_px=224,
+            extractor_resize="bilinear",
+            tiles=60,
+            resolution=32,
+            near_copies=2 if fold == "0" else 0,
+            generator_sha256="cd" * 32,
+            psi=1.0,
+            truncated_towards="nothing",
+            seed=0,
+            arms=[
+                ArmCountRow(arm, one["index"], one["name"], one["label"], train_tiles=15, added=15)
+                for arm in arms
+                for one in classes
+            ],
+        ),
+    )
+    classifiers = [
+        ClassifierRow(
+            arm=arm,
+            seed=seed,
+            epochs=30,
+            best_epoch=17,
+            val_auroc=0.8,
+            real_tiles=30,
+            added_tiles=30 if arm in arms else 0,
+            threshold=0.5,
+            mark=wanted.mark if arm == "bi100" else "",
+        )
         for arm in ARMS
         if (scheme_of(arm) or "binary") == scheme
         for seed in wanted.seeds
     ]
-    keep(
+    write(
         "classifier_cv",
         80.0,
-        {"arms": trained, "history": []},
-        backbone="efficientnet_lite0",
-        weights_sha256="57934424" * 8,
-        backbone_trained=wanted.trained,
-        input_px=224,
+        ClassifierRecord(
+            backbone="efficientnet_lite0",
+            input_px=224,
+            backbone_trained=wanted.trained,
+            weights_sha256="57934424" * 8,
+            tiles_without_stain=0,
+            classifier_seeds=len(wanted.seeds),
+            published=False,
+            arms=classifiers,
+        ),
     )
     own = records.pop()
     write_json(path, {**own, "upstream": records})
+
+
+def _gan_record() -> GanRecord:
+    return GanRecord(
+        kimg=24,
+        tiles=30,
+        classes=2,
+        resolution=32,
+        batch=16,
+        gamma=0.1,
+        learning_rate=0.002,
+        ema_kimg=5.0,
+        seed=0,
+        augment="ada",
+        augment_p=0.1,
+        precision="fp32",
+        symmetry="mirror",
+        parameters_g=1000,
+        parameters_d=1000,
+        device="cpu",
+        processes=1,
+        sec_per_kimg=8.0,
+    )
+
+
+def _selection_record(classes: list[dict[str, Any]], wanted: Wanted, rng: np.random.Generator) -> SelectionRecord:
+    start = rng.uniform(180, 240)
+    counts = {"images": 2000, "tiles": 30, "tiles_held_out": 8, "full": True}
+    snapshots = [
+        SnapshotRow(
+            kimg=kimg,
+            chosen=False,
+            fid=float(40 + start * np.exp(-kimg / 9) + rng.normal(0, 4)),
+            kid=float(0.02 + 0.15 * np.exp(-kimg / 9)),
+            kid_se=0.003,
+            fid_held_out=float(70 + start * np.exp(-kimg / 9)),
+            kid_held_out=0.05,
+            precision=0.61,
+            recall=0.34,
+            classes=[ClassDistances(name=one["name"], kid=0.03, **counts) for one in classes],
+            **counts,
+        )
+        for kimg in (4, 8, 12, 16, 20, 24)
+    ]
+    best = min(snapshots, key=lambda row: row.kid)
+    return SelectionRecord(
+        extractor="efficientnet_lite0",
+        extractor_sha256="57934424" * 8,
+        extractor_trained=wanted.trained,
+        extractor_px=224,
+        extractor_resize="bilinear",
+        rule="least KID on training tiles",
+        reason="least KID on training tiles",
+        images=2000,
+        noise="const",
+        screening_images=0,
+        images_drawn=12000,
+        images_spared=0,
+        chosen_kimg=best.kimg,
+        seed=0,
+        fid=best.fid,
+        kid=best.kid,
+        snapshots=[replace(row, chosen=row is best) for row in snapshots],
+    )
 
 
 def _timed(record: StageRecord, seconds: float) -> dict[str, Any]:
@@ -402,7 +487,7 @@ def _synthetic(path: Path, scheme: str, wanted: Wanted, rng: np.random.Generator
                 archive.add(tile(rng, one["label"], 0), {**row, "seed": seed, "psi": 1.0, "generator": "cd" * 32})
         archive.attach(LINEAGE, Lineage(KEY_ID, "plan", "all", scheme, ["00"]).to_dict())
         archive.attach(CLASSES, classes)
-        archive.attach("arms.json", {arm: {str(one["index"]): 10 for one in classes}})
+        archive.attach(ARM_COUNTS, {arm: {str(one["index"]): 10 for one in classes}})
         archive.attach(RECORDS, [])
     return str(path)
 
@@ -439,7 +524,7 @@ def _gap(
         for point in points[:20]
     ]
     about = {"extractor": "resnet50", "neighbors": 15, "min_dist": 0.1, "seed": 0}
-    write_json(folder / "umap.json", {**about, "points": points})
+    write_json(folder / UMAP_POINTS, {**about, "points": points})
     rows = []
     for target in ["Nordhafen", "Turin"] if wanted.external else []:
         for metric, value in (
@@ -468,7 +553,7 @@ def _gap(
         "change_high",
         "gap",
     ]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "domain_gap.csv", index=False)
+    pd.DataFrame(rows, columns=columns).to_csv(folder / DOMAIN_GAP, index=False)
 
 
 def variant(**changes: Any) -> Wanted:

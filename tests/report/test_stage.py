@@ -66,7 +66,7 @@ def read(page):
     return reader
 
 
-def made(folder, **changes):
+def write_report(folder, **changes):
     """Page, Markdown and record of a study with these changes; and its arguments."""
     arguments = build(folder, variant(**changes))
     run(**arguments)
@@ -76,13 +76,13 @@ def made(folder, **changes):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("report") / "study", demonstration=False)
+    return write_report(tmp_path_factory.mktemp("report") / "study", demonstration=False)
 
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
     """Demonstration data, leaked, untrained, one seed, hostile names, nothing external."""
-    return made(
+    return write_report(
         tmp_path_factory.mktemp("odd") / "study",
         diagnoses={"FA": 0, HOSTILE: 1},
         source_site=f"{HOSTILE} | site",
@@ -249,7 +249,7 @@ def test_every_arm_has_one_verdict_and_its_sentence(study):
 
 def test_demonstration_is_no_evidence(study, odd, tmp_path):
     assert "not evidence" not in study[0] + study[1]
-    page, markdown, record, _ = made(tmp_path / "demo", demonstration=True)
+    page, markdown, record, _ = write_report(tmp_path / "demo", demonstration=True)
     for one in (page, odd[0], markdown, odd[1]):
         assert "Demonstration, not evidence" in one
     for one in (record, odd[2]):
@@ -298,7 +298,7 @@ def test_untrained_weights_are_said_in_red(odd, study):
 
 def test_unknown_magnification_stands_beside_the_site_s_numbers(odd, study):
     page, markdown, _, _ = study
-    marked = re.findall(r"(?:<h3>|<td>|<th>)[^<]*Turin[^<]*<span class=\"mark\">µm/px unknown</span>", page)
+    marked = re.findall(r"<(?:h3|td|th)[^>]*>[^<]*Turin[^<]*<span class=\"mark\">µm/px unknown</span>", page)
     assert len(marked) >= 1 + 1 + 2 + 4  # data, external, samples of both schemes, domain gap
     assert not re.search(r"Nordhafen[^<]*<span class=\"mark\">", page)
     assert "## Turin, tile level **[µm/px unknown]**" in markdown
@@ -325,10 +325,10 @@ def test_without_external_sites_the_page_says_so(odd):
 
 
 def test_absent_external_inputs_are_the_same_as_empty_ones(odd, tmp_path):
-    absent = {"external_tiles": "", "external_labels": "", "external_predictions": "", "external_metrics": ""}
-    outputs = {name: str(tmp_path / name) for name in ("page", "markdown", "metrics")}
-    run(**{**odd[3], **absent, "external_tile_metrics": "", **outputs})
-    assert (tmp_path / "markdown").read_text() == odd[1]
+    absent = {"external_tiles": "", "external_labels": "", "external_predictions": "", "evaluation_record": ""}
+    outputs = {name: str(tmp_path / name) for name in ("report", "verdict", "report_record")}
+    run(**{**odd[3], **absent, "external_tile_record": "", **outputs})
+    assert (tmp_path / "verdict").read_text() == odd[1]
 
 
 def test_record_is_flat_and_finite(study, odd):
@@ -349,7 +349,7 @@ def test_memorisation_and_chosen_snapshots_are_listed(study):
     page = study[0]
     table = next(table for table in read(page).tables.values() if "near-copies dropped" in table[0])
     assert [row[-1] for row in table[1:]] == ["2", "0", "0", "0"] * 2
-    item = json.loads(Path(study[3]["fold_metrics"][0]).read_text())
+    item = json.loads(Path(study[3]["fold_records"][0]).read_text())
     selection = next(one for one in item["upstream"] if one["stage"] == "fid_select")
     assert table[1][2:4] == [f"{selection['chosen_kimg']:.3g}", f"{selection['fid']:.3g}"]
     assert "FIDs of different extractors don't compare" in page

@@ -3,9 +3,9 @@
     predictions    the table of predictions: columns, checks, CSV
     patients       votes of tiles, one row per patient
     metrics        per-patient metrics; `auroc` the area under the ROC curve
-    intervals      bootstrap and Wilson intervals; `resampled` the resamples of an arm
+    intervals      bootstrap and Wilson intervals; `bootstrap` the resamples of an arm's patients
     paired_tests   DeLong, McNemar, Holm; `power` the difference a study can detect
-    endpoint       the primary contrast; `secondary` the others; `verdict` what follows
+    endpoint       the primary contrast; `secondary` the others; `verdict` the decision
     breakdown      metrics by site and diagnosis
 
 Distances between sets of images are in `components.core.fidelity`.

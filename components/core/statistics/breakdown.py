@@ -9,7 +9,7 @@ from components.core.statistics.metrics import patient_metrics
 
 
 def by_diagnosis(cases: pd.DataFrame) -> list[dict[str, Any]]:
-    """Per diagnosis and class: cases, how many were told right, that share and its Wilson interval.
+    """Per diagnosis and class: cases, how many are correct, that share and its Wilson interval.
 
     Args:
         cases: One arm's cases (`patient_predictions`).
@@ -25,9 +25,8 @@ def by_diagnosis(cases: pd.DataFrame) -> list[dict[str, Any]]:
         diagnosis, label = cast("tuple[str, int]", key)
         correct = int((members["pred_class"] == members["class"]).sum())
         share, low, high = wilson_interval(correct, len(members))
-        told = {"cases": len(members), "correct": correct}
         rows.append(
-            {"diagnosis": diagnosis, "class": int(label), **told}
+            {"diagnosis": diagnosis, "class": int(label), "cases": len(members), "correct": correct}
             | {"accuracy": share, "accuracy_low": low, "accuracy_high": high}
         )
     return rows

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from components.core.html.number_format import fraction
 from components.core.statistics.bootstrap import Bootstrap
 from components.core.statistics.metrics import patient_metrics, weighted_metrics
 from components.core.statistics.paired_tests import AurocDifference, auroc_difference, holm
@@ -20,15 +19,15 @@ class Contrast:
     """The primary endpoint for two arms, on their common cases at the qualifying sites.
 
     Attributes:
-        baseline: The arm compared with.
-        arm: The arm.
+        baseline: Name of the arm compared with.
+        arm: Name of the arm.
         sites: Sites with at least 5 patients of each class.
-        patients: At these sites.
+        patients: Number of patients at these sites.
         test: Difference, interval, p, minimal detectable difference; None without such a site.
         p_adjusted: Holm's; None without a test.
         seed_differences: Classifier seed -> difference, for the seeds that both arms have.
-        balanced_accuracy: Of the arm, on the same cases.
-        baseline_balanced_accuracy: Of the baseline.
+        balanced_accuracy: Balanced accuracy of the arm on the same cases, 0..1.
+        baseline_balanced_accuracy: Balanced accuracy of the baseline on the same cases, 0..1.
     """
 
     baseline: str
@@ -42,41 +41,42 @@ class Contrast:
     baseline_balanced_accuracy: float | None = None
 
     def shows(self, sign: int) -> bool:
-        """True for a significant difference of this sign without objections."""
+        """Whether the arm is better (sign 1) or worse (-1): significant, all seeds agree, and better than chance."""
         if self.test is None or self.p_adjusted is None:
             return False
-        return self.p_adjusted < LEVEL and sign * self.test.difference > 0 and not self.objections(sign)
+        all_agree = 0 < len(self.seed_differences) == self.count_agreeing_seeds(sign)
+        is_significant = self.p_adjusted < LEVEL and sign * self.test.difference > 0
+        return is_significant and all_agree and self.is_better_than_chance(sign)
 
-    def objections(self, sign: int) -> list[str]:
-        """What speaks against calling the arm better (sign 1) or worse (-1), whatever its p."""
-        winner = self.arm if sign > 0 else self.baseline
-        balanced = self.balanced_accuracy if sign > 0 else self.baseline_balanced_accuracy
-        seeds, agreeing = len(self.seed_differences), sum(sign * one > 0 for one in self.seed_differences.values())
-        found = []
-        if not seeds:
-            found.append("the two have no seed in common")
-        elif agreeing < seeds:
-            found.append(f"only {agreeing} of {seeds} seeds agree")
-        if balanced is None or balanced <= 0.5:
-            found.append(f"the balanced accuracy of {winner}, {fraction(balanced, 2)}, is not above 0.5")
-        return found
+    def count_agreeing_seeds(self, sign: int) -> int:
+        """Number of classifier seeds whose difference has this sign."""
+        return sum(sign * value > 0 for value in self.seed_differences.values())
+
+    def balanced_accuracy_of_better(self, sign: int) -> float | None:
+        """Balanced accuracy of the arm for sign 1, of the baseline for sign -1."""
+        return self.balanced_accuracy if sign > 0 else self.baseline_balanced_accuracy
+
+    def is_better_than_chance(self, sign: int) -> bool:
+        """Whether that balanced accuracy is above 0.5."""
+        balanced = self.balanced_accuracy_of_better(sign)
+        return balanced is not None and balanced > 0.5
 
 
-class Arms:
+class VotedArms:
     """Every arm's cases, over all seeds and seed by seed, voted on once; and the bootstrap's draws of patients."""
 
     def __init__(self, table: pd.DataFrame, vote: str, *, resamples: int, seed: int) -> None:
         self._all = _by_arm(table, vote)
         self._seeds = {str(one): _by_arm(rows, vote) for one, rows in table.groupby("seed")}
         self._resamples, self._seed = resamples, seed
-        self._drawn: dict[bytes, Bootstrap] = {}
+        self._bootstraps: dict[bytes, Bootstrap] = {}
 
-    def drawn(self, cases: pd.DataFrame) -> Bootstrap:
-        """The bootstrap's draws of these cases; drawn once for equal patients and classes."""
+    def bootstrap(self, cases: pd.DataFrame) -> Bootstrap:
+        """The bootstrap's draws of these cases, the same for equal patients and classes."""
         key = pd.util.hash_pandas_object(cases[["site", "patient", "class"]], index=False).to_numpy().tobytes()
-        if key not in self._drawn:
-            self._drawn[key] = Bootstrap(cases, resamples=self._resamples, seed=self._seed)
-        return self._drawn[key]
+        if key not in self._bootstraps:
+            self._bootstraps[key] = Bootstrap(cases, resamples=self._resamples, seed=self._seed)
+        return self._bootstraps[key]
 
     def common(self, baseline: str, arm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Two arms' cases, those of both in one order; class, patient and fold are the baseline's."""
@@ -91,7 +91,7 @@ class Arms:
         }
 
 
-def contrast(arms: Arms, baseline: str, arm: str, *, family: int) -> Contrast:
+def contrast(arms: VotedArms, baseline: str, arm: str, *, family: int) -> Contrast:
     """The endpoint for one arm, its p not yet adjusted; minimal detectable difference at alpha 0.05 / family."""
     first, second = arms.common(baseline, arm)
     sites = qualifying_sites(first)
@@ -107,19 +107,19 @@ def contrast(arms: Arms, baseline: str, arm: str, *, family: int) -> Contrast:
         arm,
         sites,
         patients=len(first[["site", "patient"]].drop_duplicates()),
-        test=auroc_difference(first, second, arms.drawn(first), level=1 - LEVEL, alpha=LEVEL / family),
+        test=auroc_difference(first, second, arms.bootstrap(first), level=1 - LEVEL, alpha=LEVEL / family),
         seed_differences=differences,
         balanced_accuracy=_number(patient_metrics(second)["balanced_accuracy"]),
         baseline_balanced_accuracy=_number(patient_metrics(first)["balanced_accuracy"]),
     )
 
 
-def adjusted(contrasts: Sequence[Contrast], floors: Sequence[Contrast] = ()) -> list[Contrast]:
+def adjust_p_values(contrasts: Sequence[Contrast], floors: Sequence[Contrast] = ()) -> list[Contrast]:
     """The contrasts with Holm-adjusted p-values; one without a test counts in the family as p = 1.
 
     Args:
         contrasts: The family.
-        floors: One per contrast: the claim needs both, so its p is the larger one (intersection-union test).
+        floors: A second contrast for each: the claim needs both, so its p is the larger one (intersection-union test).
     """
     p_values = [_p(one) for one in contrasts]
     if floors:

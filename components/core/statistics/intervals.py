@@ -46,14 +46,14 @@ def metric_intervals(
     Args:
         cases: One arm's cases (`patient_predictions`).
         resamples: Bootstrap samples, the same ones for every metric.
-        seed: Of the resampling.
-        level: Coverage, 0..1.
+        seed: Seed of the resampling.
+        level: Coverage of the interval, 0..1.
 
     Returns:
         Metric -> interval.
     """
     values = weighted_metrics(cases, np.ones((1, len(cases))))
-    drawn = weighted_metrics(cases, resampled_weights(cases, resamples=resamples, seed=seed))
+    drawn = weighted_metrics(cases, resample_weights(cases, resamples=resamples, seed=seed))
     return {name: percentile_interval(values[name][0], drawn[name], level) for name in METRICS}
 
 
@@ -66,7 +66,7 @@ def percentile_interval(value: float, drawn: Floats, level: float = 0.95) -> Int
     return Interval(float(value), float(low), float(high))
 
 
-def resampled_weights(cases: pd.DataFrame, *, resamples: int, seed: int) -> Floats:
+def resample_weights(cases: pd.DataFrame, *, resamples: int, seed: int) -> Floats:
     """How often each case is drawn in each bootstrap sample, [resamples, n].
 
     Patients are drawn with replacement among those of their site with the same classes, and bring all their cases;

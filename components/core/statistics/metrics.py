@@ -1,4 +1,4 @@
-"""The numbers of one arm: from cases (or tiles) to accuracy, AUROC, calibration; and what a constant answer gets."""
+"""Metrics of one arm, from cases (or tiles): accuracy, AUROC, calibration; and those of a constant answer."""
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ def patient_metrics(cases: pd.DataFrame) -> dict[str, float | int | None]:
 def constant_predictors(
     cases: pd.DataFrame, names: tuple[str, str] = ("class 0", "class 1")
 ) -> list[dict[str, str | float | int | None]]:
-    """What always answering one class gets: two rows like `patient_metrics`, with `arm` "always NAME".
+    """Metrics of always answering one class: two rows like `patient_metrics`, with `arm` "always NAME".
 
     Calibration is None: an answer without a probability has none.
     """

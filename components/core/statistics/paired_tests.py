@@ -41,10 +41,10 @@ class AurocDifference:
         first: The first arm's AUROC, 0..1.
         second: The second's.
         difference: -1..1.
-        low: Of the interval that belongs to `p`.
-        high: Of the same.
-        standard_error: Of the difference; patients are its unit.
-        p: Two-sided, studentised bootstrap.
+        low: Lower end of the interval that belongs to `p`.
+        high: Upper end of the same interval.
+        standard_error: Standard error of the difference; patients are its unit.
+        p: Two-sided p-value of the studentised bootstrap.
         minimal_detectable: Smallest difference found with 80 % power at the stated alpha, at most 1.
     """
 
@@ -98,7 +98,7 @@ def delong(first: pd.DataFrame, second: pd.DataFrame) -> DeLong | None:
 def auroc_difference(
     first: pd.DataFrame,
     second: pd.DataFrame,
-    drawn: Bootstrap,
+    bootstrap: Bootstrap,
     *,
     level: float = 0.95,
     alpha: float = 0.05,
@@ -112,19 +112,19 @@ def auroc_difference(
     Args:
         first: Cases with `site, patient, class, prob_positive`; at least two patients per class and site.
         second: The same cases in the same order.
-        drawn: The same cases with the bootstrap's draws.
-        level: Of the interval, 0..1.
-        alpha: Of the minimal detectable difference, two-sided.
+        bootstrap: The same cases with the bootstrap's draws.
+        level: Coverage of the interval, 0..1.
+        alpha: Two-sided level of the minimal detectable difference, 0..1.
 
     Returns:
         Difference, interval, p and minimal detectable difference.
     """
-    positive, weights = drawn.positive, drawn.weights
-    one, two = drawn.shares(first), drawn.shares(second)
-    values, errors = _estimate(two - one, positive, 2 * drawn.sites + positive, drawn.patients, weights)
+    positive, weights = bootstrap.positive, bootstrap.weights
+    one, two = bootstrap.shares(first), bootstrap.shares(second)
+    values, errors = _estimate(two - one, positive, 2 * bootstrap.sites + positive, bootstrap.patients, weights)
     difference, standard_error = float(values[0]), float(errors[0])
-    statistic = _studentised(values[1:] - difference, errors[1:])  # [resamples]
-    observed = _studentised(values[:1], errors[:1])[0]
+    statistic = _studentise(values[1:] - difference, errors[1:])  # [resamples]
+    observed = _studentise(values[:1], errors[:1])[0]
     p = (1 + (statistic >= observed * (1 - 1e-9)).sum()) / len(weights)
     margin, needed = (_times(np.quantile(statistic, q, method="higher"), standard_error) for q in (level, 1 - alpha))
     return AurocDifference(
@@ -172,7 +172,7 @@ def _estimate(
     return (shares * weights * positive).sum(axis=1), np.sqrt(variance)
 
 
-def _studentised(deviation: Floats, error: Floats) -> Floats:
+def _studentise(deviation: Floats, error: Floats) -> Floats:
     """|deviation| / error, [b]; 0 for no deviation, infinite for one without an error."""
     size = np.where(np.abs(deviation) < 1e-12, 0, np.abs(deviation))
     return np.where(error > 0, size / np.where(error > 0, error, 1), np.where(size > 0, np.inf, 0))

@@ -21,23 +21,23 @@ def patient_predictions(table: pd.DataFrame, vote: str = "majority") -> pd.DataF
 
     Returns:
         `arm, site, case, patient, diagnosis, fold, class, pred_class, prob_positive` (the mean over tiles and seeds,
-        whatever the vote), `tiles` (per seed), `seeds`, `tie` (True where the vote hung on the tie rule); sorted.
+        whatever the vote), `tiles` (per seed), `seeds`, `tie` (True where the vote was a tie); sorted.
 
     Raises:
         DataError: For a row without a patient, or a case with two classes or two patients.
     """
     if vote not in VOTES:
-        raise ConfigError(f"There is no vote {vote!r}: it is {' or '.join(VOTES)}.")
+        raise ConfigError(f"The vote {vote!r} is not known: give {' or '.join(VOTES)}.")
     table = as_predictions(table)
     unknown = table[table["patient"] == ""]
     if len(unknown):
         raise DataError(
-            f"{len(unknown)} predictions of site {unknown['site'].iloc[0]!r} have no patient, so they cannot be voted "
-            "on: name their patients, or take the site at tile level."
+            f"{len(unknown)} predictions of site {unknown['site'].iloc[0]!r} have no patient, so their cases have no "
+            "vote: name their patients, or list the site as tile-level."
         )
     groups = table.groupby(["arm", "site", "case"], sort=True)
-    _one_each(groups["class"].nunique(), "classes")
-    _one_each(groups["patient"].nunique(), "patients")
+    _check_single(groups["class"].nunique(), "classes")
+    _check_single(groups["patient"].nunique(), "patients")
     first = groups[["patient", "diagnosis", "fold", "class"]].first()
     rows, votes, seeds = groups.size(), groups["pred_class"].sum(), groups["seed"].nunique()
     score = groups["prob_positive"].mean()
@@ -80,7 +80,7 @@ def patient_level(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ties(cases: pd.DataFrame) -> list[str]:
-    """Cases whose vote hung on the tie rule."""
+    """Cases whose vote was a tie."""
     return sorted(cases.loc[cases["tie"], "case"].unique())
 
 
@@ -98,16 +98,16 @@ def qualifying_sites(cases: pd.DataFrame, least: int = LEAST_PER_CLASS) -> list[
 
 
 def patient_codes(cases: pd.DataFrame) -> Groups:
-    """[n], a number per patient; names are told apart by site."""
+    """[n], a number per patient; equal names at two sites are two patients."""
     return cases.groupby(["site", "patient"]).ngroup().to_numpy().astype(np.intp)
 
 
-def _one_each(counts: pd.Series, what: str) -> None:
+def _check_single(counts: pd.Series, what: str) -> None:
     several = counts[counts > 1]
     if len(several):
         arm, site, case = several.index[0]
         place = "".join(f", {kind} {value!r}" for kind, value in (("site", site), ("arm", arm)) if value)
         raise DataError(
             f"Case {case!r}{place} has {several.iloc[0]} {what}: a case has one patient and one class; correct the "
-            "rows or tell the cases apart in the `case` column."
+            "rows, or give the cases different names in the `case` column."
         )

@@ -1,4 +1,4 @@
-"""What a number of patients can show."""
+"""Statistical power: the AUROC that a number of patients can show."""
 
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -7,7 +7,7 @@ POWER = 0.80
 
 
 def detectable_auroc(positives: int, negatives: int, alpha: float = 0.05, power: float = POWER) -> float | None:
-    """Smallest AUROC above 0.5 that is told from chance with this power, two-sided; None where not even 1 would be.
+    """Smallest AUROC that is found to be above chance with this power, two-sided; None where not even 1 would be.
 
     The standard error is Hanley and McNeil's (1982), under chance and at the AUROC itself.
     """

@@ -40,7 +40,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(
-            f"{path} cannot be read as a prediction CSV ({one_line(error)}): name one that thygan or Thy-GAN wrote."
+            f"{path} cannot be read as a prediction CSV ({one_line(error)}): give one that thygan or Thy-GAN wrote."
         ) from None
     return as_predictions(table, str(path))
 
@@ -53,7 +53,7 @@ def as_predictions(table: pd.DataFrame, where: str = "the table") -> pd.DataFram
 
     Args:
         table: Needs `patient`, `class`, `pred_class` and one of `prob_positive`, `pred_prob`.
-        where: What to call the table in an error.
+        where: Name of the table in error messages.
 
     Raises:
         DataError: For lacking columns or rows, classes other than 0 and 1, probabilities outside 0..1,
@@ -64,9 +64,9 @@ def as_predictions(table: pd.DataFrame, where: str = "the table") -> pd.DataFram
     if not {"prob_positive", _PREDICTED} & set(table.columns):
         lacking.append("prob_positive (or pred_prob)")
     if lacking:
-        raise DataError(f"{where} holds no predictions: it lacks {', '.join(lacking)}.")
+        raise DataError(f"{where} is not a table of predictions: it lacks {', '.join(lacking)}.")
     if table.empty:
-        raise DataError(f"{where} holds no predictions: it has no rows.")
+        raise DataError(f"{where} has no predictions: it has no rows.")
     table = table.reset_index(drop=True)
     result = pd.DataFrame(index=table.index)
     for column in COLUMNS:

@@ -1,9 +1,9 @@
-"""What else two arms differ in: it carries no verdict."""
+"""The secondary differences of two arms; they carry no verdict."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from components.core.statistics.endpoint import Arms, Contrast
+from components.core.statistics.endpoint import Contrast, VotedArms
 from components.core.statistics.intervals import Interval, percentile_interval
 from components.core.statistics.metrics import weighted_metrics
 from components.core.statistics.paired_tests import delong, mcnemar
@@ -14,16 +14,16 @@ _RELATIVE = ("accuracy", "macro_f1")  # as gains are published
 
 @dataclass(frozen=True)
 class Secondary:
-    """What else two arms differ in, on all cases of both; it carries no verdict.
+    """The secondary differences of two arms, on all cases of both; they carry no verdict.
 
     Attributes:
-        cases: Predicted by both arms, at all sites.
+        cases: Number of cases that both arms predict, at all sites.
         differences: Metric -> arm minus baseline, with its percentile interval.
         relative: Metric -> the same as a fraction of the baseline's; None where that is 0 or undefined.
         mcnemar_gained: Cases only the arm gets right.
         mcnemar_lost: Cases only the baseline gets right.
-        mcnemar_p: Exact, from the votes; None without common cases.
-        delong_p: Paired, all cases pooled; None where it has no variance.
+        mcnemar_p: Exact p-value, from the votes; None without common cases.
+        delong_p: p-value of the paired test, all cases pooled; None where it has no variance.
         approximate: True where a patient has several cases, which McNemar and DeLong take as independent.
     """
 
@@ -48,13 +48,13 @@ class Secondary:
         return row
 
 
-def secondary(arms: Arms, one: Contrast) -> Secondary:
-    """Of the two arms of a contrast, on all cases of both."""
+def secondary(arms: VotedArms, one: Contrast) -> Secondary:
+    """The secondary differences of the two arms of a contrast."""
     first, second = arms.common(one.baseline, one.arm)
     if first.empty:
         unknown = Interval(None, None, None)
         return Secondary(0, dict.fromkeys(_METRICS, unknown), dict.fromkeys(_RELATIVE), 0, 0, None, None, False)
-    weights = arms.drawn(first).weights  # row 0: the cases themselves
+    weights = arms.bootstrap(first).weights  # row 0: the cases themselves
     base, arm = weighted_metrics(first, weights), weighted_metrics(second, weights)
     differences = {name: arm[name] - base[name] for name in _METRICS}
     votes, areas = mcnemar(first, second), delong(first, second)

@@ -9,8 +9,8 @@ def to_thygan_format(predictions: pd.DataFrame) -> pd.DataFrame:
     """The table in the columns of Thy-GAN's `test_preds.csv`.
 
     Args:
-        predictions: Of one arm, fold and seed, as `read_predictions` gives them. A patient of that form is our case:
-            the unit of the vote and of the label.
+        predictions: Predictions of one arm, fold and seed, as `read_predictions` returns them. A patient of
+            that form is our case: the unit of the vote and of the label.
     """
     positive = predictions["prob_positive"]
     return pd.DataFrame(

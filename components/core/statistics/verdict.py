@@ -1,4 +1,4 @@
-"""The verdict on every arm, and the sentence that says why."""
+"""The verdict on every arm: the decision and the numbers behind it. Its sentences are in `components.report`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 
 from components.core.errors import ConfigError, DataError
-from components.core.html.number_format import difference, fraction, p_clause
 from components.core.protocol.study_plan import CONTROL
-from components.core.statistics.endpoint import LEVEL, Arms, Contrast, adjusted, contrast
-from components.core.statistics.patients import LEAST_PER_CLASS, patient_level
+from components.core.statistics.endpoint import Contrast, VotedArms, adjust_p_values, contrast
+from components.core.statistics.patients import patient_level
 from components.core.statistics.secondary import Secondary, secondary
 
 BETTER, NOT_SHOWN, WORSE, UNDERPOWERED = "better", "not shown", "worse", "underpowered"
@@ -22,18 +21,18 @@ class ArmComparison:
 
     Attributes:
         verdict: "better", "not shown", "worse" or "underpowered".
-        reason: The sentence that says why.
-        endpoint: What the verdict rests on.
-        relevant_difference: Smallest AUROC difference that would matter.
-        secondary: Everything else.
+        endpoint: The contrast that the verdict rests on.
+        relevant_difference: Smallest AUROC difference that would matter, 0..1.
+        family: Number of arms that the p-values are adjusted over.
+        secondary: All other differences.
         control: The arm against its `-real` control; None without one.
         gan_tiles_help: True where the arm is better than the baseline and than its control; None without a control.
     """
 
     verdict: str
-    reason: str
     endpoint: Contrast
     relevant_difference: float
+    family: int
     secondary: Secondary
     control: Contrast | None
     gan_tiles_help: bool | None
@@ -51,7 +50,7 @@ class ArmComparison:
     def row(self) -> dict[str, Any]:
         """One flat row, ready for JSON: `endpoint_*` the primary, `METRIC_difference*` the secondary ones."""
         row: dict[str, Any] = {"baseline": self.baseline, "arm": self.arm, "verdict": self.verdict}
-        row |= {"reason": self.reason, **_flat(self.endpoint, "endpoint")}
+        row |= _flat(self.endpoint, "endpoint")
         row["relevant_difference"] = self.relevant_difference
         row |= self.secondary.row()
         row["gan_tiles_help"] = self.gan_tiles_help
@@ -92,7 +91,7 @@ def compare_arms(
         vote: "majority" or "probability": how tiles make a case's class. Scores are mean probabilities under both.
         relevant_difference: Smallest AUROC difference that would matter, 0..1.
         resamples: Bootstrap samples, at least 2000 for a result.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
         One comparison per arm.
@@ -106,16 +105,14 @@ def compare_arms(
     )
     comparisons = []
     for one in pairs:
-        verdict = verdict_of(one, relevant_difference)
         control = controls.get(one.arm)
-        beside = secondary(voted, one)
         comparisons.append(
             ArmComparison(
-                verdict=verdict,
-                reason=_reason(verdict, one, relevant_difference, len(pairs), beside.cases),
+                verdict=verdict_of(one, relevant_difference),
                 endpoint=one,
                 relevant_difference=relevant_difference,
-                secondary=beside,
+                family=len(pairs),
+                secondary=secondary(voted, one),
                 control=control,
                 gan_tiles_help=tiles_help(one, control) if control else None,
             )
@@ -132,25 +129,26 @@ def endpoints(
     vote: str = "majority",
     resamples: int = 2000,
     seed: int = 0,
-) -> tuple[Arms, list[Contrast], dict[str, Contrast]]:
-    """What verdicts rest on; arguments and errors as of `compare_arms`.
+) -> tuple[VotedArms, list[Contrast], dict[str, Contrast]]:
+    """The contrasts that verdicts rest on; arguments and errors as in `compare_arms`.
 
     Returns:
         The arms, voted on; every arm against the baseline; arm -> the arm against its control, where it has one.
     """
     table = patient_level(table)
     if sites:
-        _known("site", sites, table["site"])
+        _check_present("site", sites, table["site"])
         table = table[table["site"].isin(sites)]
     arms = [arm for arm in arms or table["arm"].unique() if arm != baseline]
-    _known("arm", [baseline, *arms], table["arm"])
+    _check_present("arm", [baseline, *arms], table["arm"])
     if not arms:
-        raise DataError(f"There is no arm to compare with {baseline!r}: the table has no other.")
-    voted = Arms(table[table["arm"].isin([baseline, *arms])], vote, resamples=resamples, seed=seed)
+        raise DataError(f"There is no arm to compare with {baseline!r}: the table has no other arm.")
+    voted = VotedArms(table[table["arm"].isin([baseline, *arms])], vote, resamples=resamples, seed=seed)
     pairs = [contrast(voted, baseline, arm, family=len(arms)) for arm in arms]
     controlled = [one for one in pairs if one.arm + CONTROL in arms]
     against = [contrast(voted, one.arm + CONTROL, one.arm, family=len(controlled)) for one in controlled]
-    return voted, adjusted(pairs), {one.arm: one for one in adjusted(against, floors=controlled)}
+    controls = adjust_p_values(against, floors=controlled)
+    return voted, adjust_p_values(pairs), {one.arm: one for one in controls}
 
 
 def tiles_help(one: Contrast, control: Contrast) -> bool:
@@ -167,43 +165,6 @@ def verdict_of(one: Contrast, relevant_difference: float = 0.10) -> str:
     if one.test is None or one.test.minimal_detectable > relevant_difference:
         return UNDERPOWERED
     return NOT_SHOWN
-
-
-def _reason(verdict: str, one: Contrast, relevant_difference: float, family: int, common: int) -> str:
-    if not common:
-        return f"{one.arm} and {one.baseline} have no case in common, so nothing can be compared."
-    if one.test is None or one.p_adjusted is None:
-        return (
-            f"No site has {LEAST_PER_CLASS} patients of each class that both {one.arm} and {one.baseline} predict, "
-            "so no difference could be shown."
-        )
-    test = one.test
-    sign = 1 if test.difference > 0 else -1
-    places = ", ".join(site or "the one unnamed site" for site in one.sites)
-    found = (
-        f"AUROC of {one.arm} minus {one.baseline} is {difference(test.difference, test.low, test.high)} "
-        f"at {places} ({one.patients} patients), adjusted {p_clause(one.p_adjusted)}"
-    )
-    if verdict in (BETTER, WORSE):
-        winner, balanced = one.arm, one.balanced_accuracy
-        if verdict == WORSE:
-            winner, balanced = one.baseline, one.baseline_balanced_accuracy
-        seeds = "the one seed agrees" if len(one.seed_differences) == 1 else "all seeds agree"
-        return f"{found}; {seeds} and the balanced accuracy of {winner} is {fraction(balanced, 2)}."
-    if one.p_adjusted < LEVEL:
-        found += f", but {' and '.join(one.objections(sign))}"
-    power = "80 % power" if family == 1 else f"80 % power among {family} arms"
-    if test.minimal_detectable >= 1:
-        return f"{found}; with so few patients no difference at all would be found with {power}."
-    if verdict == UNDERPOWERED:
-        return (
-            f"{found}; only a difference of {test.minimal_detectable:.3f} would be found with {power}, "
-            f"more than the {relevant_difference:.2f} that matters."
-        )
-    return (
-        f"{found}; a difference of {test.minimal_detectable:.3f} would have been found with {power}, "
-        f"and {relevant_difference:.2f} matters."
-    )
 
 
 def _flat(one: Contrast, prefix: str) -> dict[str, Any]:
@@ -226,8 +187,8 @@ def _flat(one: Contrast, prefix: str) -> dict[str, Any]:
     return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
-def _known(kind: str, named: Sequence[str], there: pd.Series) -> None:
-    present = [str(one) for one in there.unique()]
-    for one in named:
+def _check_present(kind: str, names: Sequence[str], column: pd.Series) -> None:
+    present = [str(one) for one in column.unique()]
+    for one in names:
         if one not in present:
             raise ConfigError(f"There are no predictions of {kind} {one!r}; there are {', '.join(present)}.")

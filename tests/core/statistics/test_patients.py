@@ -72,12 +72,12 @@ def test_a_case_with_two_classes_in_one_arm_is_refused():
 
 def test_a_row_without_a_patient_cannot_be_voted_on():
     for missing in ("", "unknown"):
-        with pytest.raises(DataError, match="have no patient, so they cannot be voted on"):
+        with pytest.raises(DataError, match="have no patient, so their cases have no vote"):
             patient_predictions(tiles_of([1], 0.5, missing))
 
 
 def test_an_unknown_vote_is_refused():
-    with pytest.raises(ConfigError, match="no vote 'mean': it is majority or probability"):
+    with pytest.raises(ConfigError, match="The vote .mean. is not known: give majority or probability"):
         patient_predictions(tiles_of([1], 0.5), "mean")
 
 

@@ -17,6 +17,7 @@ from components.core.statistics.patients import patient_predictions
 from components.core.statistics.power import detectable_auroc
 from components.core.statistics.predictions import as_predictions
 from components.core.statistics.verdict import BETTER, NOT_SHOWN, UNDERPOWERED, WORSE, compare_arms
+from components.report.verdict_text import reason_text
 
 N = (60, 60)
 FEW = {"resamples": 400}
@@ -48,8 +49,8 @@ def test_a_clear_gain_is_better_and_its_mirror_image_worse():
     gain, loss = only(arms(none=weak, bi100=strong)), only(arms(none=strong, bi100=weak))
     assert (gain.verdict, loss.verdict) == (BETTER, WORSE)
     assert gain.endpoint.test.difference == pytest.approx(-loss.endpoint.test.difference)
-    assert "all seeds agree" not in gain.reason and "the one seed agrees" in gain.reason
-    assert "adjusted p < 0.0" in gain.reason or "adjusted p = 0.0" in gain.reason
+    assert "all seeds agree" not in reason_text(gain) and "the one seed agrees" in reason_text(gain)
+    assert "adjusted p < 0.0" in reason_text(gain) or "adjusted p = 0.0" in reason_text(gain)
 
 
 def test_one_seed_that_disagrees_stops_a_better():
@@ -57,12 +58,12 @@ def test_one_seed_that_disagrees_stops_a_better():
     table = arms(none={"0": weak, "1": scores(1.6, 7), "2": weak}, bi100={"0": strong, "1": weak, "2": strong})
     found = only(table)
     assert found.endpoint.p_adjusted < 0.05 and found.endpoint.test.difference > 0
-    assert found.verdict in (NOT_SHOWN, UNDERPOWERED) and "only 2 of 3 seeds agree" in found.reason
+    assert found.verdict in (NOT_SHOWN, UNDERPOWERED) and "only 2 of 3 seeds agree" in reason_text(found)
 
 
 def test_arms_without_a_common_seed_cannot_be_better():
     found = only(arms(none={"0": scores(1.0)}, bi100={"7": scores(4.0, 1)}))
-    assert found.verdict in (NOT_SHOWN, UNDERPOWERED) and "no seed in common" in found.reason
+    assert found.verdict in (NOT_SHOWN, UNDERPOWERED) and "no seed in common" in reason_text(found)
 
 
 def test_a_balanced_accuracy_of_a_half_stops_a_better():
@@ -70,7 +71,7 @@ def test_a_balanced_accuracy_of_a_half_stops_a_better():
     table.loc[table["arm"] == "bi100", "pred_class"] = 1  # ranks well, but says 1 of everybody
     found = only(table)
     assert found.endpoint.p_adjusted < 0.05
-    assert found.verdict in (NOT_SHOWN, UNDERPOWERED) and "balanced accuracy of bi100, 0.50" in found.reason
+    assert found.verdict in (NOT_SHOWN, UNDERPOWERED) and "balanced accuracy of bi100, 0.50" in reason_text(found)
     worse = only(table, baseline="bi100")  # its mirror image: it is the baseline that says 1 of everybody
     assert worse.verdict in (NOT_SHOWN, UNDERPOWERED)
 
@@ -82,7 +83,7 @@ def test_underpowered_or_not_shown_hangs_on_what_matters():
     detectable = only(table).endpoint.test.minimal_detectable
     assert only(table, relevant_difference=detectable + 0.001).verdict == NOT_SHOWN
     assert only(table, relevant_difference=detectable - 0.001).verdict == UNDERPOWERED
-    assert f"{detectable:.3f} would have been found" in only(table, relevant_difference=0.5).reason
+    assert f"{detectable:.3f} would have been found" in reason_text(only(table, relevant_difference=0.5))
 
 
 def test_holm_covers_every_arm_of_the_plan_and_the_detectable_difference_its_alpha():
@@ -109,7 +110,7 @@ def test_only_pairs_within_qualifying_sites_count():
 def test_without_a_qualifying_site_nothing_is_measured():
     table = pd.concat([one_tile_each([1] * 9 + [0] * 4, np.linspace(0, 1, 13), arm=arm) for arm in ("none", "mc")])
     found = only(table)
-    assert found.verdict == UNDERPOWERED and "No site has 5 patients of each class" in found.reason
+    assert found.verdict == UNDERPOWERED and "No site has 5 patients of each class" in reason_text(found)
     assert found.row()["endpoint_p"] is None and found.row()["mcnemar_p"] == 1
 
 
@@ -141,7 +142,7 @@ def test_arms_without_common_cases_say_so():
         [arms(none=scores(1.0)), arms(bi100=scores(1.0)).assign(patient=lambda one: one["patient"] + "x")]
     )
     found = only(table)
-    assert found.verdict == UNDERPOWERED and "no case in common" in found.reason and found.secondary.cases == 0
+    assert found.verdict == UNDERPOWERED and "no case in common" in reason_text(found) and found.secondary.cases == 0
 
 
 def test_a_patient_s_cases_are_resampled_together():
@@ -203,6 +204,6 @@ def test_where_no_arm_differs_few_studies_say_otherwise(bench):
 
 
 def test_a_planted_effect_is_found(bench):
-    place = bench.Place("planted", {"one": (71, 85)}, better={"mc100": 0.95})
-    found = [bench.judge(place, 500, seed) for seed in range(5)]
+    scenario = bench.Scenario("planted", {"one": (71, 85)}, better={"mc100": 0.95})
+    found = [bench.judge(scenario, 500, seed) for seed in range(5)]
     assert sum(one["found"] for one in found) >= 4 and not any(one["verdict"] for one in found)
