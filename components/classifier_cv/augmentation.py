@@ -37,12 +37,12 @@ _FEWEST_CELL_PX = 8
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def draw(count: int, seed: int, epoch: int) -> torch.Tensor:
+def augmentation_draws(count: int, seed: int, epoch: int) -> torch.Tensor:
     """Uniform draws [count, 19] of one epoch, 0..1, on the CPU; a longer training set has the same first rows."""
     return torch.from_numpy(np.random.default_rng((seed, epoch)).random((count, _DRAWS), dtype=np.float32))
 
 
-def order(draws: torch.Tensor) -> torch.Tensor:
+def tile_order(draws: torch.Tensor) -> torch.Tensor:
     """The epoch's order of tiles, row indices [N]."""
     return draws[:, _ORDER].argsort(stable=True)
 
@@ -58,7 +58,7 @@ def augment(
 
     Args:
         tiles: Tiles [N, 3, H, W] uint8.
-        draws: Rows of `draw` [N, 19].
+        draws: Rows of `augmentation_draws` [N, 19].
         references: Real tiles of training patients [R, 3, H, W] uint8, for the Fourier domain adaptation.
         generator: Generator of the noise, on the tiles' device.
         stain: Fit along whose stains tiles are perturbed; None = they are not.
@@ -114,7 +114,7 @@ def _apply_geometry(tiles: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
     side = 1 - (1 - SMALLEST_CROP) * crop
     angle = (4 * turn).floor() * (math.pi / 2)
     mirror = torch.where(flip < 0.5, -1.0, 1.0)
-    x, y = ((2 * draw - 1) * (1 - side) for draw in shift)  # the crop stays inside the tile
+    x, y = ((2 * value - 1) * (1 - side) for value in shift)  # the crop stays inside the tile
     cos, sin = side * angle.cos(), side * angle.sin()
     theta = torch.stack([mirror * cos, -sin, x, mirror * sin, cos, y], dim=1).reshape(-1, 2, 3)
     grid = F.affine_grid(theta, list(tiles.shape), align_corners=False)

@@ -24,7 +24,7 @@ from components.core.store.base import validate_name
 from components.core.store.retry import wait_for_store
 
 State = dict[str, Any]
-CPU = torch.device("cpu")
+_CPU = torch.device("cpu")
 _OLD_FORM = re.compile(r"[0-9a-f]{12}/[^/]+-seed\d+\.safetensors")  # of versions whose files had no epoch in the name
 
 
@@ -55,7 +55,7 @@ class TrainingCheckpoints:
         self,
         folder: CheckpointFolder = CheckpointFolder(),
         name: str = "",
-        device: torch.device = CPU,
+        device: torch.device = _CPU,
     ) -> None:
         """Opens the checkpoints of a training.
 

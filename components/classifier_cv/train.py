@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
-from components.classifier_cv.augmentation import SQUARE, augment, draw, order
+from components.classifier_cv.augmentation import SQUARE, augment, augmentation_draws, tile_order
 from components.classifier_cv.checkpoints import State, TrainingCheckpoints
 from components.classifier_cv.data import ArmTiles
 from components.classifier_cv.options import ClassifierOptions
@@ -163,13 +163,13 @@ def _train_epoch(
     stain = data.stain if data.stain and data.stain.use == AUGMENT else None
     torch.manual_seed(seed * 100_003 + epoch)  # dropout draws from the global generator
     noise = torch.Generator(device).manual_seed(seed * 100_003 + epoch)
-    draws = draw(len(training.labels), seed, epoch)
+    draws = augmentation_draws(len(training.labels), seed, epoch)
     images = training.epoch_images(draws[:, SQUARE])  # [N, 3, H, W] uint8
     references = images[: training.real]
     steps = -(-len(draws) // options.batch)
     total = torch.zeros((), device=device)
     backbone.module.train()
-    for rows in order(draws).tensor_split(steps):  # even batches: a batch of one tile has no batch statistics
+    for rows in tile_order(draws).tensor_split(steps):  # even batches: a batch of one tile has no batch statistics
         rows_on_device = rows.to(device)
         tiles = augment(images[rows_on_device], draws[rows], references, noise, stain)  # [n, 3, H, W] uint8
         inputs = backbone.prepare(tiles, options.input_px).contiguous(memory_format=torch.channels_last)

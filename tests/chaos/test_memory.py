@@ -104,7 +104,7 @@ def test_one_of_the_processes_that_train_is_killed(study, tmp_path):
         lines = [line for line in complained.strip().splitlines() if line.startswith("error: ")]
         assert process.returncode == 1, complained
         assert "Traceback" not in complained
-        assert "was ended from outside, most likely for its memory" in lines[0]
+        assert "was killed, most likely because memory ran out" in lines[0]
         row["outcome"] = lines[0].removeprefix("error: ")
         assert absent(out, command) == set(command.outputs.values())
         run_to_end(tmp_path / "said", "classifier_cv", command.words(out, **keeps), **ENVIRONMENT)

@@ -42,7 +42,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 @pytest.fixture(scope="session")
 def lineage(toy: Toy) -> Lineage:
-    """The one that the synthetic tiles rightly have."""
+    """The true lineage of the synthetic tiles."""
     with ImageArchive(toy.synthetic) as archive:
         return Lineage.from_dict(archive.attachment("lineage.json"))
 

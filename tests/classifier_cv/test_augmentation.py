@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.classifier_cv.augmentation import adapt_fourier, augment, draw, order
+from components.classifier_cv.augmentation import adapt_fourier, augment, augmentation_draws, tile_order
 
 # no flip, no turn, whole tile, no Fourier adaptation, no CLAHE, same light, sharp, without noise, same stain
 NEUTRAL = [0.0, 0.9, 0.0, 0.0, 0.5, 0.5, 0.9, 0.0, 0.9, 0.5, 0.5, 0.9, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
@@ -12,8 +12,8 @@ NEUTRAL = [0.0, 0.9, 0.0, 0.0, 0.5, 0.5, 0.9, 0.0, 0.9, 0.5, 0.5, 0.9, 0.9, 0.5,
 
 def applied(tiles, references=None, **changes):
     draws = torch.tensor([NEUTRAL] * len(tiles))
-    for place, value in changes.items():
-        draws[:, int(place.removeprefix("d"))] = value
+    for column, value in changes.items():
+        draws[:, int(column.removeprefix("d"))] = value
     return augment(tiles, draws, tiles if references is None else references, torch.Generator().manual_seed(0), None)
 
 
@@ -60,10 +60,10 @@ def test_fourier_adaptation_is_numpys(tiles):
     moderate = tiles.float() / 4 + 96  # nothing is cut off at black or white
     references = moderate.flip(0)
     got = adapt_fourier(moderate, references, torch.full((5,), 0.2)).numpy()
-    own, theirs = np.fft.fft2(moderate.numpy()), np.fft.fft2(references.numpy())
+    spectrum, reference = np.fft.fft2(moderate.numpy()), np.fft.fft2(references.numpy())
     frequency = np.abs(np.fft.fftfreq(16))
     low = np.maximum(frequency[:, None], frequency[None]) <= 0.2
-    mixed = np.where(low, np.abs(theirs), np.abs(own)) * np.exp(1j * np.angle(own))
+    mixed = np.where(low, np.abs(reference), np.abs(spectrum)) * np.exp(1j * np.angle(spectrum))
     np.testing.assert_allclose(got, np.fft.ifft2(mixed).real.clip(0, 255), atol=1e-2)
 
 
@@ -86,9 +86,10 @@ def test_equalising_brings_out_what_is_faint():
     assert ((equal[:, 0] - equal[:, 1])[inside] - 40).abs().max() <= 1
 
 
-def test_real_tiles_are_treated_alike_in_every_arm():
-    few, many = draw(30, 7, 2), draw(90, 7, 2)
+def test_real_tiles_are_augmented_alike_in_every_arm():
+    few, many = augmentation_draws(30, 7, 2), augmentation_draws(90, 7, 2)
     assert torch.equal(few, many[:30])
-    kept = order(many)
-    assert torch.equal(kept[kept < 30], order(few))
-    assert not torch.equal(few, draw(30, 7, 3)) and not torch.equal(few, draw(30, 8, 2))
+    rows = tile_order(many)
+    assert torch.equal(rows[rows < 30], tile_order(few))
+    assert not torch.equal(few, augmentation_draws(30, 7, 3))
+    assert not torch.equal(few, augmentation_draws(30, 8, 2))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
-from toy_fold import rewritten, write_synthetic, write_tiles
+from toy_fold import rewrite, write_synthetic, write_tiles
 
 from components.core.classifier.frozen import read_classifiers
 from components.core.data.archive import ArchiveWriter, ImageArchive
@@ -17,6 +17,8 @@ from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.io.atomic_files import read_json
 from components.core.protocol.lineage import Lineage
 from components.core.protocol.study_plan import StudyPlan
+from components.core.records.classifier_cv import ClassifierRecord
+from components.core.records.stage_record import read_record
 from components.core.statistics.predictions import read_predictions
 
 ARMS = ["none", "stain-aug", "stain-norm", "bi100", "bi100-real"]
@@ -50,15 +52,15 @@ def test_every_test_tile_once_per_arm_and_seed(toy, trained, real):
 
 def test_frozen_classifiers_repeat_the_predictions(trained, real):
     """Through PIL, one tile at a time, in the arms that leave tiles as they are."""
-    told = trained.predictions.set_index(["arm", "seed", "tile"]).sort_index()["prob_positive"]
-    for one in read_classifiers(trained.folder / "classifiers"):
-        if one.arm == "stain-norm":
+    predictions = trained.predictions.set_index(["arm", "seed", "tile"]).sort_index()["prob_positive"]
+    for classifier in read_classifiers(trained.folder / "classifiers"):
+        if classifier.arm == "stain-norm":
             continue
-        network = one.load(trained.folder / "classifiers", torch.device("cpu"))
-        for file, expected in told[one.arm, one.seed].items():
+        network = classifier.load(trained.folder / "classifiers", torch.device("cpu"))
+        for file, expected in predictions[classifier.arm, classifier.seed].items():
             pixels = torch.from_numpy(real.read(file)).permute(2, 0, 1)[None]
             with torch.inference_mode():
-                answer = network.module(network.prepare(pixels, one.input_px)).softmax(1)[0, 1]
+                answer = network.module(network.prepare(pixels, classifier.input_px)).softmax(1)[0, 1]
             assert float(answer) == pytest.approx(expected, abs=2e-5)
 
 
@@ -68,20 +70,23 @@ def test_best_weights_stay(toy, trained, real):
     tiles = torch.from_numpy(np.stack(list(real.images(list(rows["file"]))))).permute(0, 3, 1, 2)
     truth = torch.tensor(rows["label"].tolist())
     history = pd.DataFrame(trained.record["tables"]["history"]).set_index(["arm", "seed"])
-    for one in read_classifiers(trained.folder / "classifiers"):
-        if one.arm == "stain-norm":
+    for classifier in read_classifiers(trained.folder / "classifiers"):
+        if classifier.arm == "stain-norm":
             continue
-        network = one.load(trained.folder / "classifiers", torch.device("cpu"))
+        network = classifier.load(trained.folder / "classifiers", torch.device("cpu"))
         with torch.inference_mode():
             answers = network.module(network.prepare(tiles, 32))
-        best = history.loc[(one.arm, one.seed)].sort_values("val_loss").iloc[0]
+        best = history.loc[(classifier.arm, classifier.seed)].sort_values("val_loss").iloc[0]
         assert float(F.cross_entropy(answers, truth)) == pytest.approx(best["val_loss"], rel=1e-4)
-        row = next(r for r in trained.record["tables"]["arms"] if (r["arm"], r["seed"]) == (one.arm, one.seed))
+        row = next(
+            r for r in trained.record["tables"]["arms"] if (r["arm"], r["seed"]) == (classifier.arm, classifier.seed)
+        )
         assert row["best_epoch"] == best["epoch"]
         assert row["val_auroc"] == best["val_auroc"]
 
 
 def test_record_counts(trained):
+    assert len(read_record(ClassifierRecord, trained.record).history) == len(trained.record["tables"]["history"])
     added = {(row["arm"], row["real_tiles"], row["added_tiles"]) for row in trained.record["tables"]["arms"]}
     assert added == {(arm, REAL, 11 if arm.startswith("bi100") else 0) for arm in ARMS}
     assert [row["tiles"] for row in trained.record["tables"]["parts"]] == [24, 12, 12]
@@ -118,8 +123,8 @@ def test_page_stands_alone(trained):
 def test_same_seed_same_bytes(toy, trained):
     again = toy.run("again", arms=ARMS[:2], epochs=3, learning_rate=0.003)
     lines = (trained.folder / "predictions.csv").read_text().splitlines()
-    kept = [lines[0], *(line for line in lines[1:] if ",none," in line or ",stain-aug," in line)]
-    assert (again.folder / "predictions.csv").read_text().splitlines() == kept
+    expected = [lines[0], *(line for line in lines[1:] if ",none," in line or ",stain-aug," in line)]
+    assert (again.folder / "predictions.csv").read_text().splitlines() == expected
 
 
 def test_synthetic_tiles_reach_only_their_arm(toy, lineage, tmp_path, trained):
@@ -128,10 +133,10 @@ def test_synthetic_tiles_reach_only_their_arm(toy, lineage, tmp_path, trained):
         replace(toy, synthetic=tiles).run("other", arms=["none", "bi100"], epochs=3, learning_rate=0.003).predictions
     )
     for arm, same in (("none", True), ("bi100", False)):
-        mine, theirs = (
+        before, after = (
             table.loc[table["arm"] == arm, "prob_positive"].to_numpy() for table in (trained.predictions, other)
         )
-        assert np.array_equal(mine, theirs) is same
+        assert np.array_equal(before, after) is same
 
 
 @pytest.mark.parametrize("part", ["test", "val"])
@@ -142,7 +147,7 @@ def test_refuses_a_generator_that_saw_an_unseen_patient(toy, lineage, with_linea
         leaked.run(f"leaked {part}", arms=["none"])
     assert not (toy.folder / f"leaked {part}" / "predictions.csv").exists()
     allowed = leaked.run(f"allowed {part}", arms=["none", "bi100", "bi100-real"], allow_leakage=True)
-    marks = {one["arm"]: one["mark"] for one in allowed.classifiers}
+    marks = {entry["arm"]: entry["mark"] for entry in allowed.classifiers}
     assert "LEAKED" in marks["bi100"] and not marks["none"] and not marks["bi100-real"]
     assert {row["arm"] for row in allowed.record["tables"]["arms"] if row["mark"]} == {"bi100"}
     assert "LEAKED" in (allowed.folder / "page.html").read_text()
@@ -154,7 +159,7 @@ def test_refuses_what_cannot_be_proven_disjoint(with_lineage, changes):
     with pytest.raises(LeakageError):
         doubtful.run("doubtful", arms=["none"])
     trusted = doubtful.run("trusted", arms=["bi100"], trust_origin="made by B. from public data")
-    assert {one["mark"] for one in trusted.classifiers} == {"origin trusted: made by B. from public data"}
+    assert {entry["mark"] for entry in trusted.classifiers} == {"origin trusted: made by B. from public data"}
 
 
 def test_only_training_patients_give_stains_and_fourier_references(toy, trained, tmp_path):
@@ -169,7 +174,9 @@ def test_only_training_patients_give_stains_and_fourier_references(toy, trained,
         return of(result)
 
     def of(result):
-        stains = {(one["arm"], one["seed"]): one["stain"] for one in result.classifiers if "stain" in one["arm"]}
+        stains = {
+            (entry["arm"], entry["seed"]): entry["stain"] for entry in result.classifiers if "stain" in entry["arm"]
+        }
         losses = {
             (row["arm"], row["seed"]): row["train_loss"]
             for row in result.record["tables"]["history"]
@@ -182,7 +189,7 @@ def test_only_training_patients_give_stains_and_fourier_references(toy, trained,
     others = fitted(range(6))
     assert all(others[0][key] != stains[key] and others[1][key] != losses[key] for key in stains)
     assert len(stains) == 4 and all(stain["method"] == "macenko" for stain in stains.values())
-    assert {one["arm"]: one["stain"] for one in trained.classifiers}["none"] is None
+    assert {entry["arm"]: entry["stain"] for entry in trained.classifiers}["none"] is None
 
 
 def test_fold_all_has_a_header_only(toy, lineage, tmp_path):
@@ -192,18 +199,18 @@ def test_fold_all_has_a_header_only(toy, lineage, tmp_path):
     )
     text = (result.folder / "predictions.csv").read_text()
     assert text == "tile,patient,case,site,diagnosis,class,pred_class,prob_positive,arm,fold,seed\n"
-    assert {one["fold"] for one in result.classifiers} == {"all"}
+    assert {entry["fold"] for entry in result.classifiers} == {"all"}
     assert "no test patients" in (result.folder / "page.html").read_text()
 
 
 def test_diagnosis_chain(toy, lineage, tmp_path):
-    own = write_synthetic(tmp_path / "synthetic.zip", replace(lineage, scheme="diagnosis"), scheme="diagnosis")
-    result = replace(toy, synthetic=own).run("diagnosis", scheme="diagnosis", arms=["mc", "mc-real"])
+    synthetic = write_synthetic(tmp_path / "synthetic.zip", replace(lineage, scheme="diagnosis"), scheme="diagnosis")
+    result = replace(toy, synthetic=synthetic).run("diagnosis", scheme="diagnosis", arms=["mc", "mc-real"])
     assert {row["added_tiles"] for row in result.record["tables"]["arms"]} == {6 + 5 + 5}
     assert set(result.predictions["class"]) == {0, 1}
 
 
-def test_published_way_tells_fields(toy, tmp_path):
+def test_published_way_predicts_fields(toy, tmp_path):
     arms = ["none", "bi100", "bi100-real"]
     result = toy.run("published", arms=arms, published=True)
     for _, rows in result.predictions.groupby(["arm", "seed"]):
@@ -224,8 +231,8 @@ def test_published_way_tells_fields(toy, tmp_path):
 
 def test_reinhard_on_request(toy):
     result = toy.run("reinhard", arms=["stain-norm"], stain_method="reinhard")
-    assert {one["stain"]["method"] for one in result.classifiers} == {"reinhard"}
-    assert not any(one["mark"] for one in result.classifiers)
+    assert {entry["stain"]["method"] for entry in result.classifiers} == {"reinhard"}
+    assert not any(entry["mark"] for entry in result.classifiers)
     with pytest.raises(ConfigError, match="one of macenko, reinhard"):
         toy.run("refused", arms=["stain-norm"], stain_method="vahadane")
 
@@ -257,10 +264,12 @@ def test_refuses_other_arms_schemes_sizes_and_settings(toy, lineage, tmp_path):
     assert not (toy.folder / "refused").exists()
 
 
-@pytest.mark.parametrize(("changes", "said"), [({"label": None}, "no class"), ({"mpp": 0.25, "site": "B"}, "magnif")])
-def test_refuses_tiles_without_a_class_or_of_two_magnifications(toy, tmp_path, changes, said):
-    tiles = rewritten(toy.tiles, tmp_path / "tiles.zip", "0", **changes)
-    with pytest.raises(DataError, match=said):
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"label": None}, "no class"), ({"mpp": 0.25, "site": "B"}, "magnif")]
+)
+def test_refuses_tiles_without_a_class_or_of_two_magnifications(toy, tmp_path, changes, message):
+    tiles = rewrite(toy.tiles, tmp_path / "tiles.zip", "0", **changes)
+    with pytest.raises(DataError, match=message):
         replace(toy, tiles=tiles).run("refused", arms=["none"])
 
 

@@ -41,8 +41,8 @@ def arm(training: int) -> ArmTiles:
 def test_large_networks_take_a_step(name):
     network = build_backbone(name, num_classes=2, pretrained=False)
     before = network.module.layer4[0].conv1.weight.detach().clone()
-    trained = train(network, arm(4), settings(1, 1, 4, 1e-3, 1e-6), 0, "0.5", name)
-    assert len(trained.history) == 1 and np.isfinite(trained.history[0]["train_loss"])
+    result = train(network, arm(4), settings(1, 1, 4, 1e-3, 1e-6), 0, "0.5", name)
+    assert len(result.history) == 1 and np.isfinite(result.history[0]["train_loss"])
     assert not torch.equal(before, network.module.layer4[0].conv1.weight)
 
 
@@ -51,7 +51,7 @@ def test_a_last_batch_of_one_tile_is_shared_out():
     network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
     sizes = []
     network.module.register_forward_pre_hook(
-        lambda module, given: sizes.append(len(given[0])) if module.training else None
+        lambda module, inputs: sizes.append(len(inputs[0])) if module.training else None
     )
     train(network, arm(17), settings(1, 1, 16, 1e-3, 0.0), 0, "0.5", "17 tiles")
     assert sorted(sizes) == [8, 9]
@@ -59,10 +59,10 @@ def test_a_last_batch_of_one_tile_is_shared_out():
 
 def test_stops_without_progress():
     network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
-    trained = train(network, arm(8), settings(60, 2, 8, 0.01, 0.0), 0, "0.5", "patience")
-    losses = [row["val_loss"] for row in trained.history]
-    assert len(losses) < 60 and len(losses) == trained.best_epoch + 2
-    assert losses[trained.best_epoch - 1] == min(losses)
+    result = train(network, arm(8), settings(60, 2, 8, 0.01, 0.0), 0, "0.5", "patience")
+    losses = [row["val_loss"] for row in result.history]
+    assert len(losses) < 60 and len(losses) == result.best_epoch + 2
+    assert losses[result.best_epoch - 1] == min(losses)
 
 
 def test_leaves_the_global_generator_alone():
@@ -79,7 +79,7 @@ def test_published_way_trains_in_evaluation_mode_after_the_first_step():
         network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
         seen = []
         network.module.register_forward_pre_hook(
-            lambda module, given: seen.append((torch.is_grad_enabled(), module.training))
+            lambda module, inputs: seen.append((torch.is_grad_enabled(), module.training))
         )
         train(network, arm(12), settings(2, 2, 4, 1e-3, 0.0), 0, "0.5", "published", published=published)
         return [training for learning, training in seen if learning]
@@ -101,11 +101,11 @@ def test_youden_is_the_best_of_all_thresholds(seed):
     scores = (rng.random(40) + 0.5 * truth).round(1) / 1.5
 
     def youden(threshold):
-        called = scores >= threshold
-        return called[truth == 1].mean() - called[truth == 0].mean()
+        predicted = scores >= threshold
+        return predicted[truth == 1].mean() - predicted[truth == 0].mean()
 
-    chosen = choose_threshold("youden", truth, scores)
-    assert youden(chosen) == pytest.approx(max(youden(one) for one in scores))
+    threshold = choose_threshold("youden", truth, scores)
+    assert youden(threshold) == pytest.approx(max(youden(score) for score in scores))
     assert choose_threshold("0.5", truth, scores) == 0.5
     assert choose_threshold("youden", np.ones(4), scores[:4]) == 0.5
     with pytest.raises(ConfigError, match="youden"):

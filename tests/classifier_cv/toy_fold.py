@@ -142,26 +142,26 @@ def write_synthetic(
     each: int = 6,
     arms: dict[str, dict[str, int]] | None = None,
 ) -> Path:
-    """`each` tiles of every class, in turn; unless said, the arms use all of class 0 and all but one of the others."""
+    """`each` tiles of every class, in turn; by default the arms use all of class 0 and all but one of the others."""
     names = ["FA", "FTC+PTC"] if scheme == "binary" else sorted(DIAGNOSES)
     classes = [{"index": i, "name": name, "label": min(i, 1)} for i, name in enumerate(names)]
     rng = np.random.default_rng(seed)
     with ArchiveWriter(path) as archive:
         for number in range(each):
-            for one in classes:
+            for entry in classes:
                 archive.add(
-                    tile(rng, one["name"].split("+")[0], side),
+                    tile(rng, entry["name"].split("+")[0], side),
                     {
-                        "label": one["label"],
-                        "class": one["index"],
-                        "diagnosis": one["name"],
+                        "label": entry["label"],
+                        "class": entry["index"],
+                        "diagnosis": entry["name"],
                         "seed": number,
                         "psi": 1.0,
                         "site": "synthetic",
                     },
                 )
-        counts = {str(one["index"]): each - (one["index"] > 0) for one in classes}
-        archive.attach("arms.json", arms or {arm: counts for arm, own in ARMS.items() if own == scheme})
+        counts = {str(entry["index"]): each - (entry["index"] > 0) for entry in classes}
+        archive.attach("arms.json", arms or {arm: counts for arm, needed in ARMS.items() if needed == scheme})
         archive.attach("classes.json", classes)
         archive.attach("records.json", [{"stage": "generate", "fold": "0", "scheme": scheme, "tables": {}}])
         if lineage:
@@ -169,9 +169,9 @@ def write_synthetic(
     return path
 
 
-def rewritten(source: Path, path: Path, chosen: str, **changes: Any) -> Path:
+def rewrite(source: Path, path: Path, patient: str, **changes: Any) -> Path:
     """The archive with other values in one patient's rows."""
-    with ImageArchive(source) as archive, ArchiveWriter(path) as made:
+    with ImageArchive(source) as archive, ArchiveWriter(path) as copy:
         for row in archive.manifest.to_dict("records"):
-            made.add(archive.read_bytes(row["file"]), {**row, **(changes if row["patient"] == chosen else {})})
+            copy.add(archive.read_bytes(row["file"]), {**row, **(changes if row["patient"] == patient else {})})
     return path

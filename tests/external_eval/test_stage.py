@@ -20,6 +20,8 @@ from components.core.io.atomic_files import file_sha256, read_json, write_json
 from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage, identity, key_id
 from components.core.protocol.study_plan import StudyPlan
+from components.core.records.external_eval import EvaluationRecord
+from components.core.records.stage_record import read_record
 from components.core.stain.normalization import NORMALISE, StainFit, fit_stain, normalise
 from components.core.statistics.predictions import read_predictions
 from components.external_eval.options import EvaluationOptions
@@ -47,7 +49,7 @@ class Outside:
 
     def run(self, out: Path, **options: Any) -> Path:
         run(
-            classifiers=[str(one) for one in self.classifiers],
+            classifiers=[str(folder) for folder in self.classifiers],
             study=str(self.study),
             tiles=str(self.tiles),
             labels=str(self.labels),
@@ -86,17 +88,17 @@ def write_external(folder: Path, sites: dict[str, list[tuple[str, int]]], **chan
                     labels.append((label, diagnosis))
         archive.attach("records.json", [{"stage": "tile", "tables": {}}])
     with ImageArchive(folder / "external.zip") as archive:
-        told = pd.DataFrame(labels, columns=["label", "diagnosis"])
-        write_manifest(folder / "labels.csv", archive.manifest.assign(**told))
+        columns = pd.DataFrame(labels, columns=["label", "diagnosis"])
+        write_manifest(folder / "labels.csv", archive.manifest.assign(**columns))
     return folder / "external.zip", folder / "labels.csv"
 
 
 def write_folder(folder: Path, scheme: str, arms: dict[str, StainFit | None], patients: list[str], study: str) -> Path:
     """Classifiers of random weights, two seeds an arm, with the files around them."""
     made = []
-    for place, (arm, stain) in enumerate(arms.items()):
+    for index, (arm, stain) in enumerate(arms.items()):
         for seed in (0, 1):
-            network = build_backbone(NETWORK, num_classes=2, pretrained=False, seed=10 * place + seed)
+            network = build_backbone(NETWORK, num_classes=2, pretrained=False, seed=10 * index + seed)
             for layer in network.module.modules():  # random weights answer alike; let them say something
                 if isinstance(layer, torch.nn.BatchNorm2d):
                     layer.running_var.fill_(0.15)
@@ -166,10 +168,10 @@ def rows(out):
 def test_every_tile_once_per_arm_and_seed(outside, table):
     labels = read_manifest(outside.labels)
     assert len(table) == len(labels) * 5 * 2
-    for _, own in table.groupby(["arm", "seed"]):
-        assert own["tile"].tolist() == labels["file"].tolist()
-        assert own["class"].tolist() == labels["label"].tolist()
-        assert own["diagnosis"].tolist() == labels["diagnosis"].tolist()
+    for _, subset in table.groupby(["arm", "seed"]):
+        assert subset["tile"].tolist() == labels["file"].tolist()
+        assert subset["class"].tolist() == labels["label"].tolist()
+        assert subset["diagnosis"].tolist() == labels["diagnosis"].tolist()
     assert (table.loc[table["site"] == "slides", "patient"] == "").all()
     assert set(table["fold"]) == {"all"}
 
@@ -180,19 +182,21 @@ def test_probabilities_are_the_networks_own(outside, table):
         tiles = torch.from_numpy(np.stack(list(archive.images()))).permute(0, 3, 1, 2)
         sources = list(archive.manifest["site"] + archive.manifest["source"])
     for folder in outside.classifiers:
-        for one in read_classifiers(folder):
-            seen = normalise(StainFit(**one.stain), tiles, sources)[0] if one.stain else tiles
-            network = one.load(folder, torch.device("cpu"))
+        for classifier in read_classifiers(folder):
+            seen = normalise(StainFit(**classifier.stain), tiles, sources)[0] if classifier.stain else tiles
+            network = classifier.load(folder, torch.device("cpu"))
             with torch.inference_mode():
                 expected = [float(network.module(network.prepare(t[None], 32)).double().softmax(1)[0, 1]) for t in seen]
-            told = table[(table["arm"] == one.arm) & (table["seed"] == str(one.seed))]["prob_positive"]
-            np.testing.assert_allclose(told, expected, atol=1e-4)  # other batches, other rounding
+            predicted = table[(table["arm"] == classifier.arm) & (table["seed"] == str(classifier.seed))][
+                "prob_positive"
+            ]
+            np.testing.assert_allclose(predicted, expected, atol=1e-4)  # other batches, other rounding
     assert table["prob_positive"].nunique() > 100
 
 
 def test_patient_rows_against_scikit_learn(table, rows):
-    own = table[(table["site"] == "north") & (table["arm"] == "bi100")]
-    cases = own.groupby("case").agg(
+    subset = table[(table["site"] == "north") & (table["arm"] == "bi100")]
+    cases = subset.groupby("case").agg(
         truth=("class", "first"), vote=("pred_class", "mean"), score=("prob_positive", "mean")
     )
     voted = (cases["vote"] > 0.5).astype(int)
@@ -219,9 +223,9 @@ def test_one_class_site_has_no_auroc(rows):
 
 def test_tile_level_site_counts_tiles(table, rows):
     row = rows.loc[("slides", "none")]
-    own = table[(table["site"] == "slides") & (table["arm"] == "none")].groupby("tile")
+    subset = table[(table["site"] == "slides") & (table["arm"] == "none")].groupby("tile")
     assert row["level"] == "tile" and row["n"] == 9
-    assert row["auroc"] == pytest.approx(roc_auc_score(own["class"].first(), own["prob_positive"].mean()))
+    assert row["auroc"] == pytest.approx(roc_auc_score(subset["class"].first(), subset["prob_positive"].mean()))
 
 
 def test_marks_go_along(rows):
@@ -232,8 +236,8 @@ def test_marks_go_along(rows):
 
 def test_roc_is_of_the_last_generator_arm_over_patients(out, table):
     drawn = read_json(out / "roc.json")
-    own = table[(table["arm"] == "mc") & (table["site"] != "slides")].groupby(["site", "case"])
-    truth, score = own["class"].first(), own["prob_positive"].mean()
+    subset = table[(table["arm"] == "mc") & (table["site"] != "slides")].groupby(["site", "case"])
+    truth, score = subset["class"].first(), subset["prob_positive"].mean()
     assert drawn["arm"] == "mc" and drawn["classes"] == ["FA", "PTC"]
     assert np.trapezoid(drawn["tpr"], drawn["fpr"]) == pytest.approx(roc_auc_score(truth, score))
     assert (drawn["fpr"][0], drawn["tpr"][0], drawn["fpr"][-1], drawn["tpr"][-1]) == (0, 0, 1, 1)
@@ -243,9 +247,11 @@ def test_roc_is_of_the_last_generator_arm_over_patients(out, table):
 
 def test_record_carries_both_chains_once(out):
     record = read_json(out / "metrics.json")
-    assert [one["stage"] for one in record["upstream"]] == ["pack", "binary", "diagnosis"]
+    assert [raw["stage"] for raw in record["upstream"]] == ["pack", "binary", "diagnosis"]
     assert (record["vote"], record["threshold"]) == ("majority", "0.5") and "AUROC" in record["endpoint"]
     assert (record["tiles"], record["patients"], record["classifiers"], record["sites"]) == (30, 7, 10, 3)
+    rows = read_record(EvaluationRecord, record).sites
+    assert [(row.arm, row.site) for row in rows] == [(row["arm"], row["site"]) for row in record["tables"]["sites"]]
 
 
 def test_twice_gives_the_same_bytes(outside, out, tmp_path):
@@ -259,7 +265,7 @@ def test_a_seen_patient_is_refused(outside, tmp_path):
     plan = replace(StudyPlan.read(outside.study), arms=["none"])
     plan.write(tmp_path / "study.json")
     outside = replace(outside, study=tmp_path / "study.json")
-    folder = write_folder(tmp_path / "own", "binary", {"none": None}, [seen], plan.digest)
+    folder = write_folder(tmp_path / "other", "binary", {"none": None}, [seen], plan.digest)
     with pytest.raises(LeakageError, match=seen):
         replace(outside, classifiers=[folder]).run(tmp_path / "out")
     assert not (tmp_path / "out" / "predictions.csv").exists()
@@ -272,16 +278,16 @@ def test_a_seen_patient_is_refused(outside, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda table: table.iloc[1:], "not the same"),
         (lambda table: table.assign(sha256=table["sha256"].iloc[::-1].to_numpy()), "not those that were labelled"),
         (lambda table: table.assign(label=table["label"].where(table["diagnosis"] != "NSC")), "have no class"),
     ],
 )
-def test_labels_of_other_tiles_are_refused(outside, tmp_path, change, said):
+def test_labels_of_other_tiles_are_refused(outside, tmp_path, change, message):
     write_manifest(tmp_path / "labels.csv", change(read_manifest(outside.labels)))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         replace(outside, labels=tmp_path / "labels.csv").run(tmp_path)
 
 
@@ -299,7 +305,7 @@ def under(outside, folder, **changes):
     for old in outside.classifiers:
         new = folder / old.name
         shutil.copytree(old, new)
-        write_classifiers(new, [replace(one, study=plan.digest) for one in read_classifiers(old)])
+        write_classifiers(new, [replace(classifier, study=plan.digest) for classifier in read_classifiers(old)])
         copies.append(new)
     return replace(outside, study=folder / "study.json", classifiers=copies)
 
