@@ -1,71 +1,72 @@
-"""The `thygan` command."""
+"""The `thygan` command: the table of its commands, each imported when it is used."""
 
+import ast
+import importlib.metadata
 from pathlib import Path
 
-from components.core.io.atomic_files import write_text
+import cyclopts
+
 from components.core.runtime.cli import execute, new_app
-from components.core.runtime.progress import log
-from pipelines.cli.artifacts import artifacts
-from pipelines.cli.data import check
-from pipelines.cli.doctor import doctor
-from pipelines.cli.export import export, import_official
-from pipelines.cli.generate import generate
-from pipelines.cli.predictions import predictions
-from pipelines.cli.run import run_command
-from pipelines.cli.score import score
-from pipelines.cli.submit import submit_command
-from pipelines.cli.weights import app as weights
-from pipelines.cluster.schedules import schedule
 
-app = new_app(
-    "thygan", "Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?"
-)
-data = new_app("data", "Look at data before anything runs; make demo data.")
-app.command(data)
-app.command(run_command(), name="run")
-app.command(score)
-app.command(submit_command(), name="submit")
-app.command(schedule)
-app.command(artifacts)
-app.command(doctor)
-app.command(export)
-app.command(import_official, name="import")
-app.command(predictions)
-app.command(generate)
-app.command(weights)
-data.command(check)
-
-
-@app.command(name="compile")
-def compile_study(out: Path = Path("pipelines/compiled")) -> None:
-    """Writes the IR that is uploaded in the KFP UI.
-
-    Args:
-        out: Folder for study.yaml, and for published.yaml: Thy-GAN's protocol, one generator for all folds.
-    """
-    from pipelines.study.compile import executor_tasks, published_yaml, study_yaml
-
-    target = out / "study.yaml"
-    write_text(target, study_yaml())
-    write_text(out / "published.yaml", published_yaml())
-    tasks = [sum(executor_tasks(arms, 5).values()) for arms in (["bi100"], ["bi100", "mc100"])]
-    log(f"compiled: {target}; a run with five folds has {tasks[0]} tasks, with generators of both schemes {tasks[1]}")
+COMMANDS = {
+    "run": "pipelines.cli.run:run",
+    "submit": "pipelines.cli.submit:submit",
+    "schedule apply": "pipelines.cli.schedule:apply_schedules",
+    "schedule list": "pipelines.cli.schedule:list_schedules",
+    "schedule delete": "pipelines.cli.schedule:delete_schedule",
+    "score": "pipelines.cli.score:score",
+    "predictions": "pipelines.cli.predictions:predictions",
+    "artifacts list": "pipelines.cli.artifacts:list_artifacts",
+    "artifacts show": "pipelines.cli.artifacts:show_artifact",
+    "artifacts pull": "pipelines.cli.artifacts:pull_artifact",
+    "data check": "pipelines.cli.data:check_source",
+    "data phantom": "pipelines.cli.data:make_phantom",
+    "generate": "pipelines.cli.generate:generate",
+    "export": "pipelines.cli.export:export",
+    "import": "pipelines.cli.export:import_official",
+    "weights list": "pipelines.cli.weights:list_weights",
+    "weights fetch": "pipelines.cli.weights:fetch_weights",
+    "weights verify": "pipelines.cli.weights:verify_weights",
+    "doctor": "pipelines.cli.doctor:doctor",
+    "compile": "pipelines.cli.compile:compile_study",
+}
+FAMILIES = {
+    "schedule": "Recurring runs on a cluster, as the files in git state them.",
+    "artifacts": "Artifacts that a store keeps: find them, see where they come from, download them.",
+    "data": "Check data before anything runs; make demo data.",
+    "weights": "Trained weights: list, fetch and verify them.",
+}
 
 
-@data.command
-def phantom(out: Path, *, seed: int = 0, patients: int = 24, external_patients: int = 16) -> None:
-    """Makes procedural H&E-like fields of two hospitals: demo data, no evidence.
+def version() -> str:
+    """The installed version of thygan."""
+    return importlib.metadata.version("thygan")
 
-    Args:
-        out: Folder to make; it must not exist.
-        seed: Of every draw.
-        patients: Of the study's own hospital.
-        external_patients: Of the other hospital.
-    """
-    from pipelines.demo import write_study
 
-    write_study(out, seed=seed, patients=patients, external_patients=external_patients)
-    log(f"demo data: {out}")
+def read_docstring(path: str) -> str:
+    """The docstring of MODULE:FUNCTION of this package, read without importing the module."""
+    module, _, function = path.partition(":")
+    source = Path(__file__).with_name(f"{module.rpartition('.')[2]}.py").read_text(encoding="utf-8")
+    found = (one for one in ast.parse(source).body if isinstance(one, ast.FunctionDef) and one.name == function)
+    return ast.get_docstring(next(found)) or ""
+
+
+def build_app() -> cyclopts.App:
+    """The command with all of its subcommands."""
+    whole = new_app(
+        "thygan", "Do GAN-made tiles make a classifier trained on few patients hold up on another hospital's slides?"
+    )
+    whole.version, whole.version_flags = version, ("--version",)
+    parents = {"": whole} | {name: new_app(name, text) for name, text in FAMILIES.items()}
+    for name in FAMILIES:
+        whole.command(parents[name])
+    for words, path in COMMANDS.items():
+        family, _, name = words.rpartition(" ")
+        parents[family].command(path, name=name, help=read_docstring(path))
+    return whole
+
+
+app = build_app()
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from components.core.data.archive import CLASSES, LINEAGE, ImageArchive
+from components.core.data.file_names import CLASSES, LINEAGE
 from components.core.errors import ConfigError, DataError
 from components.core.io.atomic_files import atomic_write, file_sha256, read_json, write_json
 from components.core.io.os_errors import describe_os_errors
@@ -36,10 +36,10 @@ def export(
 ) -> None:
     """Writes a generator for other programs.
 
-    TorchScript and ONNX files take latents z [N, z_dim] and, where there are classes, labels c [N, c_dim]. They give
+    TorchScript and ONNX files take latents z [N, z_dim] and, where there are classes, labels c [N, c_dim]. They return
     images [N, C, R, R] in [-1, 1], computed in float32 with the stored noise. Each is run, and its images compared with
-    thygan's, before it is kept. Beside it lie generator.json (what goes in and comes out) and what the generator's
-    folder says of the patients that it has seen (lineage.json) and of its classes (classes.json).
+    thygan's, before it is written. Beside it lie generator.json (inputs and outputs), and from the generator's folder
+    the patients that it has seen (lineage.json) and its classes (classes.json).
 
     Args:
         generator: Generator folder of fid_select, or a .safetensors with its JSON that gan_train wrote.
@@ -61,31 +61,37 @@ def export(
     with describe_os_errors(out), atomic_write(out) as folder:
         folder.mkdir()
         target = folder / _FILES[format]
-        said: dict[str, Any] = {"format": format}
+        outcome: dict[str, Any] = {"format": format}
         if format == "safetensors":
             save_snapshot(target, G, kimg, load_centres(generator))
         else:
             centres = centres_of(generator, G) if class_centres else None
-            said |= {"psi": psi, "class_centres": class_centres, "difference": _write(target, format, G, psi, centres)}
+            outcome |= {
+                "psi": psi,
+                "class_centres": class_centres,
+                "difference": _write(target, format, G, psi, centres),
+            }
             about = {"network": "Generator", "kimg": kimg, "arguments": G.arguments, "source": file_sha256(source)}
-            write_json(target.with_suffix(".json"), {**about, **said, **_interface(G)})
+            write_json(target.with_suffix(".json"), {**about, **outcome, **_interface(G)})
         for name in (LINEAGE, CLASSES):
             if (source.parent / name).exists():
                 shutil.copyfile(source.parent / name, folder / name)
-        said |= {"file": str(out / target.name), "sha256": file_sha256(target)}
+        outcome |= {"file": str(out / target.name), "sha256": file_sha256(target)}
     if as_json:
-        print(json.dumps(said, indent=1))
+        print(json.dumps(outcome, indent=1))
     else:
-        checked = f"; its images differ from thygan's by {said['difference']:.1g}" if "difference" in said else ""
-        log(f"written: {said['file']}{checked}")
+        difference = (
+            f"; its images differ from thygan's by {outcome['difference']:.1g}" if "difference" in outcome else ""
+        )
+        log(f"written: {outcome['file']}{difference}")
 
 
 def import_official(official: Path, out: Path, *, dataset: Path | None = None, as_json: Json = False) -> None:
-    """Turns networks of the official StyleGAN2-ADA for PyTorch into thygan's files; nothing in them is executed.
+    """Converts networks of the official StyleGAN2-ADA for PyTorch into thygan's files; nothing in them is executed.
 
     A .pkl becomes a Generator folder, which generate and export take. A folder of network-snapshot-KKKKKK.pkl becomes
-    a snapshots folder, which fid_select takes. Both hold the moving average, G_ema. To train on from a .pkl, give it to
-    gan_train as it is: the discriminator comes along. An official file does not say which patients it has seen:
+    a snapshots folder, which fid_select takes. Both hold the moving average, G_ema. To train on from a .pkl, pass it to
+    gan_train by --resume-from, with its discriminator. An official file does not list the patients that it has seen:
     wherever they matter, the origin must be stated with --trust-origin.
 
     Args:
@@ -103,7 +109,7 @@ def import_official(official: Path, out: Path, *, dataset: Path | None = None, a
     files = sorted(official.glob(_OFFICIAL)) if official.is_dir() else [official]
     if not files:
         raise DataError(f"{official} holds no network-snapshot-KKKKKK.pkl: give the folder of an official training.")
-    classes = _classes(dataset) if dataset else None
+    classes = _read_classes(dataset) if dataset else None
     rows = []
     with describe_os_errors(out), atomic_write(out) as folder:
         folder.mkdir()
@@ -113,7 +119,7 @@ def import_official(official: Path, out: Path, *, dataset: Path | None = None, a
             G.load_state_dict(snapshot.G_ema.state)
             if classes is not None and len(classes) != G.c_dim:
                 raise DataError(
-                    f"{path} has {G.c_dim} classes and {dataset} {len(classes)}: give its own training data."
+                    f"{path} has {G.c_dim} classes and {dataset} {len(classes)}: name the data that it was trained on."
                 )
             name = f"{path.stem}.safetensors" if official.is_dir() else _FILES["safetensors"]
             save_snapshot(folder / name, G, snapshot.kimg)
@@ -142,7 +148,7 @@ def _write(path: Path, format: Format, G: "Generator", psi: float, centres: "Ten
 
 
 def _interface(G: "Generator") -> dict[str, Any]:
-    """What a program has to know that runs the file."""
+    """Inputs and outputs of the file, for the programs that run it."""
     classes = {"c": ["N", G.c_dim]} if G.c_dim else {}
     return {
         "inputs": {"z": ["N", G.z_dim], **classes},
@@ -153,7 +159,9 @@ def _interface(G: "Generator") -> dict[str, Any]:
     }
 
 
-def _classes(dataset: Path) -> list[dict[str, Any]]:
+def _read_classes(dataset: Path) -> list[dict[str, Any]]:
+    from components.core.data.archive import ImageArchive
+
     with ImageArchive(dataset) as archive:
         classes = archive.attachment(CLASSES)
     if not classes:

@@ -1,4 +1,4 @@
-"""`thygan predictions`: prediction files in Thy-GAN's form, for programs that read that."""
+"""`thygan predictions`: prediction files in Thy-GAN's form, for programs that read it."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from components.core.runtime.progress import log
 def predictions(files: list[Path], *, out: Path) -> None:
     """Writes predictions in Thy-GAN's form, a file for each arm, fold and seed.
 
-    Its columns are patient, diagnosis, class, pred_class and pred_prob, the probability of the predicted class; a
-    patient there is what votes as one, a case here.
+    Its columns are patient, diagnosis, class, pred_class and pred_prob, the probability of the predicted class. Its
+    patient is the unit of the vote, which thygan calls a case.
 
     Args:
-        files: Prediction files of thygan.
+        files: Prediction files in thygan's form.
         out: Folder to make, for ARM-foldFOLD-seedSEED.csv.
     """
     import pandas as pd
@@ -29,7 +29,7 @@ def predictions(files: list[Path], *, out: Path) -> None:
     table = pd.concat([read_predictions(file) for file in files], ignore_index=True)
     with atomic_write(out) as folder:
         folder.mkdir()
-        for (arm, fold, seed), own in table.groupby(["arm", "fold", "seed"], sort=False):
+        for (arm, fold, seed), rows in table.groupby(["arm", "fold", "seed"], sort=False):
             name = f"{arm or 'arm'}-fold{fold}-seed{seed}.csv"
-            to_thygan_format(own).to_csv(folder / name, index=False, lineterminator="\n", float_format="%.9f")
-            log(f"{out / name}: {len(own)} predictions")
+            to_thygan_format(rows).to_csv(folder / name, index=False, lineterminator="\n", float_format="%.9f")
+            log(f"{out / name}: {len(rows)} predictions")

@@ -21,15 +21,19 @@ _COLUMNS = {
 _INTERVALS = ("accuracy", "auroc")  # the others stand in the JSON
 
 
-def score_text(told: Row) -> str:
-    """All of it."""
-    blocks = [_table(_numbers(told["files"]))]
+def score_text(scores: Row) -> str:
+    """Tables, notes and comparisons.
+
+    Args:
+        scores: Metrics and comparisons, as `compare_files` returns them.
+    """
+    blocks = [_table(_numbers(scores["files"]))]
     blocks += [
-        _notes(told),
-        _groups(told["files"], "by_site", "site"),
-        _groups(told["files"], "by_diagnosis", "diagnosis"),
+        _notes(scores),
+        _groups(scores["files"], "by_site", "site"),
+        _groups(scores["files"], "by_diagnosis", "diagnosis"),
     ]
-    blocks += [_comparison(one, told) for one in told["comparisons"]]
+    blocks += [_comparison(one, scores) for one in scores["comparisons"]]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -39,8 +43,8 @@ def _numbers(files: Sequence[Row]) -> list[list[str]]:
         rows.append([one["short"], str(one["patients"]), str(one["tiles"]), *_cells(one, one["intervals"])])
     for (cases, positives), constants in {(one["n"], one["positives"]): one["constants"] for one in files}.items():
         for answer, constant in enumerate(constants):
-            right = positives if answer else cases - positives
-            rows.append([f"always {answer} ({right} of {cases} are)", "", "", *_cells(constant, {})])
+            correct = positives if answer else cases - positives
+            rows.append([f"always {answer} ({correct} of {cases} are)", "", "", *_cells(constant, {})])
     return rows
 
 
@@ -56,22 +60,24 @@ def _has(intervals: Row, name: str) -> bool:
     return name in _INTERVALS and name in intervals and intervals[name][0] is not None
 
 
-def _notes(told: Row) -> str:
+def _notes(scores: Row) -> str:
     lines = [
-        f"A case's class is its tiles' {told['vote']} vote; AUROC, Brier and ECE come from its mean probability of "
+        f"A case's class is its tiles' {scores['vote']} vote; AUROC, Brier and ECE come from its mean probability of "
         "class 1, whatever the vote."
     ]
-    files = told["files"]
+    files = scores["files"]
     for (cases, positives), least in {(one["n"], one["positives"]): one["detectable_auroc"] for one in files}.items():
         what = f"an AUROC of {fraction(least)} or more is" if least else "no AUROC at all is"
-        lines.append(f"With {positives} and {cases - positives} cases {what} told from chance with 80 % power.")
+        lines.append(
+            f"With {positives} and {cases - positives} cases {what} distinguished from chance with 80 % power."
+        )
     for one in files:
         if one["ties"]:
             lines.append(f"Ties in {one['short']}, class 0 by the rule: {', '.join(one['ties'])}.")
         if one["tile_level_sites"]:
-            places = ", ".join(site or "without a name" for site in one["tile_level_sites"])
-            lines.append(f"{one['short']}: no patients at site {places}, which takes no part.")
-    for case in told["label_conflicts"]:
+            sites = ", ".join(site or "without a name" for site in one["tile_level_sites"])
+            lines.append(f"{one['short']}: no patients at site {sites}, which is left out.")
+    for case in scores["label_conflicts"]:
         labels = {one["short"]: one["conflicting_labels"].get(case) for one in files}
         classes = ", ".join(f"{label} in {short}" for short, label in labels.items() if label is not None)
         lines.append(f"LABELS DIFFER: case {case} is {classes}. A file keeps its own, comparisons use the baseline's.")
@@ -79,34 +85,34 @@ def _notes(told: Row) -> str:
 
 
 def _groups(files: Sequence[Row], key: str, name: str) -> str:
-    """Cases told right of every site or diagnosis, a column for each file; '' where there is only one."""
+    """Correct cases of every site or diagnosis, a column for each file; '' where there is only one."""
     groups = sorted({(row[name], row.get("class")) for one in files for row in one[key]})
     if len(groups) < 2:
         return ""
-    rows = [[f"right by {name}", *(one["short"] for one in files)]]
+    rows = [[f"correct by {name}", *(one["short"] for one in files)]]
     for group in groups:
         cells = []
         for one in files:
-            found = [row for row in one[key] if (row[name], row.get("class")) == group]
-            cells.append(_right(found[0]) if found else "–")
+            matches = [row for row in one[key] if (row[name], row.get("class")) == group]
+            cells.append(_correct(matches[0]) if matches else "–")
         label = group[0] or "no name"
         rows.append([label if group[1] is None else f"{label}, class {group[1]}", *cells])
     return _table(rows)
 
 
-def _right(row: Row) -> str:
+def _correct(row: Row) -> str:
     if "correct" in row:
         return f"{row['correct']}/{row['cases']}"
     return f"{round(row['accuracy'] * row['n'])}/{row['n']}, AUROC {fraction(row['auroc'])}"
 
 
-def _comparison(one: Row, told: Row) -> str:
-    short = {file["file"]: file["short"] for file in told["files"]}
+def _comparison(one: Row, scores: Row) -> str:
+    short = {file["file"]: file["short"] for file in scores["files"]}
     lines = [f"{short[one['arm']]} against {short[one['baseline']]}: {one['verdict'].upper()}", f"  {one['reason']}"]
     if one["gan_tiles_help"] is not None:
-        told_apart = difference(one["control_difference"], one["control_low"], one["control_high"])
-        helped = "is shown" if one["gan_tiles_help"] else "is not shown"
-        lines.append(f"  That generated tiles help {helped}; against the control the AUROC difference is {told_apart}.")
+        to_control = difference(one["control_difference"], one["control_low"], one["control_high"])
+        shown = "is shown" if one["gan_tiles_help"] else "is not shown"
+        lines.append(f"  That generated tiles help {shown}; the AUROC difference to the control is {to_control}.")
     if one["cases"]:
         approximate = ", both approximate: a patient has several cases" if one["approximate"] else ""
         lines.append(

@@ -1,4 +1,4 @@
-"""`thygan weights`: which trained weights there are, where they are, and how they get to a place without a network."""
+"""`thygan weights`: the registered weights, where this machine has them, and copies for machines without a network."""
 
 import json
 import shutil
@@ -9,86 +9,84 @@ from cyclopts import Parameter
 
 from components.core.errors import ConfigError, WeightsError
 from components.core.io.atomic_files import atomic_write, file_sha256
-from components.core.runtime.cli import new_app
 from components.core.runtime.progress import log
 from components.core.store import is_bucket, open_store
 
 if TYPE_CHECKING:  # loading them loads torch, and --help needs none
     from components.core.features.registry import Weights
 
-app = new_app("weights", "Trained weights: which there are, fetch them, verify them.")
 Json = Annotated[bool, Parameter(name="--json")]
 
 
-@app.command(name="list")
-def show(*, weights_dir: str = "", as_json: Json = False) -> None:
+def list_weights(*, weights_dir: str = "", as_json: Json = False) -> None:
     """Lists the registered weights, their licences, and where this machine has them.
 
     Args:
         weights_dir: Folder to look in first; empty = THYGAN_WEIGHTS.
         as_json: Print them as JSON.
     """
-    rows = [_row(one, weights_dir) for one in _chosen(())]
+    rows = [_row(one, weights_dir) for one in _registered(())]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
         print(f"{row['name']}: {row['size_bytes'] / 1e6:.0f} MB · {row['licence']} · {row['source']}")
-        print(f"    sha256 {row['sha256']} · {row['url'] or 'no address: it comes as a package'}")
-        print(f"    {row['problem'] or row['path'] or 'not here'}")
+        print(f"    sha256 {row['sha256']} · {row['url'] or 'no address: they come as a package'}")
+        print(f"    {row['problem'] or row['path'] or 'not on this machine'}")
 
 
-@app.command
-def fetch(*names: str, weights_dir: str = "", out: str = "", as_json: Json = False) -> None:
+def fetch_weights(*names: str, weights_dir: str = "", out: str = "", as_json: Json = False) -> None:
     """Fetches weights and verifies them: into the user cache, or to a folder or bucket for machines without a network.
 
     Args:
-        names: Of `thygan weights list`; none = all.
+        names: Names from `thygan weights list`; none = all.
         weights_dir: Folder or s3://bucket/prefix to look in first; empty = THYGAN_WEIGHTS, THYGAN_WEIGHTS_BUCKET.
-        out: Folder or s3://bucket/prefix that gets a copy; stages find it there by --weights-dir.
+        out: Folder or s3://bucket/prefix that gets a copy; a study finds it by --shared.weights-dir.
         as_json: Print what was fetched as JSON.
     """
     from components.core.features.weights import locate
 
     rows = []
-    for weights in _chosen(names):
+    for weights in _registered(names):
         path = locate(weights, weights_dir)
-        place = _copied(path, weights.file, out) if out else str(path)
-        rows.append({"name": weights.name, "path": place, "sha256": file_sha256(path)})
+        address = _copy(path, weights.file, out) if out else str(path)
+        rows.append({"name": weights.name, "path": address, "sha256": file_sha256(path)})
         if not as_json:
-            log(f"{weights.name}: {place}")
+            log(f"{weights.name}: {address}")
     if as_json:
         print(json.dumps(rows, indent=1))
 
 
-@app.command
-def verify(*names: str, weights_dir: str = "", as_json: Json = False) -> None:
-    """Hashes the weights that this machine has; exits with 1 where one is not what it claims, or one named is absent.
+def verify_weights(*names: str, weights_dir: str = "", as_json: Json = False) -> None:
+    """Hashes the weights that this machine has; the exit status is 1 if one is wrong, or a named one missing.
 
     Args:
-        names: Of `thygan weights list`; none = all that are here.
+        names: Names from `thygan weights list`; none = all that this machine has.
         weights_dir: Folder to look in first; empty = THYGAN_WEIGHTS.
         as_json: Print what was found as JSON.
     """
-    rows = [_row(one, weights_dir) for one in _chosen(names)]
+    rows = [_row(one, weights_dir) for one in _registered(names)]
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
         for row in rows:
-            log(f"{row['name']}: {row['problem'] or ('verified ' + row['path'] if row['path'] else 'not here')}")
+            path = f"verified {row['path']}" if row["path"] else "not on this machine"
+            log(f"{row['name']}: {row['problem'] or path}")
     wrong = [row["problem"] for row in rows if row["problem"]]
     wrong += [
-        f"{row['name']} is not here: run `thygan weights fetch {row['name']}`." for row in rows if _absent(row, names)
+        f"{row['name']} is not on this machine: run `thygan weights fetch {row['name']}`."
+        for row in rows
+        if _is_missing(row, names)
     ]
     if wrong:
         raise WeightsError(" ".join(wrong))
 
 
-def _absent(row: dict[str, Any], names: tuple[str, ...]) -> bool:
+def _is_missing(row: dict[str, Any], names: tuple[str, ...]) -> bool:
     return row["name"] in names and not (row["path"] or row["problem"])
 
 
-def _chosen(names: tuple[str, ...]) -> "list[Weights]":
+def _registered(names: tuple[str, ...]) -> "list[Weights]":
     from components.core.features.registry import REGISTRY
     from components.core.features.weights import registry_entry
 
@@ -96,7 +94,7 @@ def _chosen(names: tuple[str, ...]) -> "list[Weights]":
 
 
 def _row(weights: "Weights", weights_dir: str) -> dict[str, Any]:
-    """An entry, where it lies, and what is wrong with it there."""
+    """An entry of the registry, its path here, and what is wrong with the file."""
     from components.core.features.weights import find_local
 
     if is_bucket(weights_dir):
@@ -110,7 +108,7 @@ def _row(weights: "Weights", weights_dir: str) -> dict[str, Any]:
     return {**{name: getattr(weights, name) for name in names}, "path": str(path) if path else "", "problem": problem}
 
 
-def _copied(path: Path, file: str, out: str) -> str:
+def _copy(path: Path, file: str, out: str) -> str:
     if is_bucket(out):
         store = open_store(out)
         store.put(path, file)

@@ -17,10 +17,14 @@ _FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
 
 
 def check_cron(text: str, where: str) -> str:
-    """The expression, if KFP will take it.
+    """The expression, if KFP takes it.
+
+    Args:
+        text: The expression.
+        where: What a message begins with, for example weekly.yaml.
 
     Raises:
-        ConfigError: Naming `where`, and what is wrong.
+        ConfigError: The expression is wrong.
     """
     fields = text.split()
     if len(fields) == 5:
@@ -31,12 +35,12 @@ def check_cron(text: str, where: str) -> str:
         )
     for field, (name, least, most, words) in zip(fields, _FIELDS, strict=True):
         for part in field.split(","):
-            if not _is_meant(part, least, most, words, may_be_open=name.startswith("day")):
+            if not _is_valid(part, least, most, words, may_be_open=name.startswith("day")):
                 raise ConfigError(f"{where}: cron {text!r} has the {name} {part!r}; it goes from {least} to {most}.")
     return text
 
 
-def _is_meant(part: str, least: int, most: int, words: list[str], *, may_be_open: bool) -> bool:
+def _is_valid(part: str, least: int, most: int, words: list[str], *, may_be_open: bool) -> bool:
     whole, _, step = part.partition("/")
     if "/" in part and not (step.isdigit() and int(step) > 0):
         return False

@@ -1,4 +1,4 @@
-"""Whether a registry has an image, by its own HTTP interface: no daemon, nothing is pulled."""
+"""Whether a registry has an image, by its HTTP interface: without a daemon and without pulling."""
 
 import base64
 import json
@@ -25,12 +25,15 @@ _TIMEOUT_S = 10.0
 def check_images(references: set[str]) -> None:
     """Refuses images that their registry does not have; credentials are those of `docker login`.
 
+    Args:
+        references: HOST/NAME:TAG or HOST/NAME@DIGEST of each image.
+
     Raises:
-        ConfigError: A reference that is none, or an image that is not there.
-        StoreError: The registry does not answer, or not to us.
+        ConfigError: A wrong reference, or an image that the registry does not have.
+        StoreError: The registry does not answer, or refuses.
     """
     http = urllib3.PoolManager(timeout=urllib3.Timeout(_TIMEOUT_S), retries=2, ca_certs=certifi.where())
-    absent = [one for one in sorted(references) if not _has(http, one)]
+    absent = [one for one in sorted(references) if not _has_image(http, one)]
     if absent:
         raise ConfigError(
             f"{len(absent)} of {len(references)} images are not in their registry, for example {absent[0]}: build and "
@@ -38,54 +41,53 @@ def check_images(references: set[str]) -> None:
         )
 
 
-def _has(http: urllib3.PoolManager, reference: str) -> bool:
+def _has_image(http: urllib3.PoolManager, reference: str) -> bool:
     host, _, rest = reference.partition("/")
     name, _, tag = rest.partition("@") if "@" in rest else rest.rpartition(":")
     if not (host and name and tag) or not re.search(r"[.:]|^localhost$", host):
-        raise ConfigError(f"{reference} is no image reference: set THYGAN_REGISTRY to host/path.")
+        raise ConfigError(f"{reference} is not an image reference: set THYGAN_REGISTRY to host/path.")
     scheme = "http" if _LOOPBACK.match(host) else "https"
     url = f"{scheme}://{host}/v2/{name}/manifests/{tag}"
     headers = {"Accept": ", ".join(_TYPES)}
     try:
         answer = http.request("HEAD", url, headers=headers)
         if answer.status == 401:
-            headers["Authorization"] = _authorisation(http, host, name, answer.headers.get("www-authenticate", ""))
+            headers["Authorization"] = _authorization(http, host, name, answer.headers.get("www-authenticate", ""))
             answer = http.request("HEAD", url, headers=headers)
     except urllib3.exceptions.HTTPError:
         raise StoreError(
-            f"The registry {host} does not answer: correct THYGAN_REGISTRY, or go without the look at the images by "
-            "--no-check-images."
+            f"The registry {host} does not answer: correct THYGAN_REGISTRY, or skip this check by --no-check-images."
         ) from None
     if answer.status in (401, 403):
         raise StoreError(
             f"The registry {host} does not show {name} to this machine ({answer.status}): log in with `docker login "
-            f"{host}`, or go without the look at the images by --no-check-images."
+            f"{host}`, or skip this check by --no-check-images."
         )
     return answer.status == 200
 
 
-def _authorisation(http: urllib3.PoolManager, host: str, name: str, challenge: str) -> str:
-    known = _login(host)
-    basic = f"Basic {known}" if known else ""
-    asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-    if not challenge.lower().startswith("bearer") or not asked.get("realm", "").startswith(("https://", "http://")):
+def _authorization(http: urllib3.PoolManager, host: str, name: str, challenge: str) -> str:
+    login = _read_login(host)
+    basic = f"Basic {login}" if login else ""
+    parts = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+    if not challenge.lower().startswith("bearer") or not parts.get("realm", "").startswith(("https://", "http://")):
         return basic
-    query = {"service": asked.get("service", ""), "scope": asked.get("scope") or f"repository:{name}:pull"}
+    query = {"service": parts.get("service", ""), "scope": parts.get("scope") or f"repository:{name}:pull"}
     headers = {"Authorization": basic} if basic else {}
-    answer = http.request("GET", f"{asked['realm']}?{urlencode(query)}", headers=headers)
+    answer = http.request("GET", f"{parts['realm']}?{urlencode(query)}", headers=headers)
     try:
-        given: dict[str, Any] = json.loads(answer.data)
+        token: dict[str, Any] = json.loads(answer.data)
     except ValueError:
         return basic
-    return f"Bearer {given.get('token') or given.get('access_token') or ''}"
+    return f"Bearer {token.get('token') or token.get('access_token') or ''}"
 
 
-def _login(host: str) -> str:
-    """user:password as `docker login` keeps it, base64; '' where it does not."""
+def _read_login(host: str) -> str:
+    """user:password as `docker login` stores it, base64; '' = not stored."""
     try:
         config = json.loads((Path.home() / ".docker" / "config.json").read_text(encoding="utf-8"))
-        kept = str(config["auths"][host]["auth"])
-        base64.b64decode(kept, validate=True)
+        stored = str(config["auths"][host]["auth"])
+        base64.b64decode(stored, validate=True)
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return kept
+    return stored

@@ -1,45 +1,31 @@
-"""`thygan schedule`: the recurring runs of a KFP server, as the files in git say.
+"""Recurring runs of a KFP server: what the files in git ask for, compared with what the server has.
 
-KFP cannot change a recurring run, so one that differs is created anew before the old one goes. What this made carries a
-digest of its file in its description; recurring runs of others are left alone.
+KFP cannot change a recurring run, so one that differs is created again before the old one is deleted. A run that was
+made from a file carries a digest of it in its description; recurring runs made by hand are left alone.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
-
-from components.core.errors import ConfigError
 from components.core.io.atomic_files import digest
-from components.core.runtime.cli import new_app
-from components.core.runtime.progress import log
-from pipelines.cli.parameters import checked, read_profile, read_yaml
-from pipelines.cli.submit import look_over
 from pipelines.cluster.client import Cluster, version_name
-from pipelines.cluster.cron import check_cron
 
-FOLDER = Path("schedules")
-_KEYS = {"name", "cron", "enabled", "max_concurrency", "catch_up", "experiment", "profile", "parameters"}
 _MARK = re.compile(r"thygan schedule ([0-9a-f]{16})")
-
-schedule = new_app("schedule", "Recurring runs on a cluster, as the files in git say.")
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One file's.
+    """A recurring run as a file states it.
 
     Attributes:
-        name: Of the recurring run.
+        name: Name of the recurring run.
         cron: Six fields, seconds first.
-        parameters: Of the pipeline, those of the profile included.
-        experiment: That its runs belong to.
+        parameters: The pipeline's arguments, those of the profile included.
+        experiment: Experiment that its runs belong to.
         enabled: Whether it runs.
-        max_concurrency: Runs at a time.
+        max_concurrency: Number of runs at the same time.
         catch_up: Whether missed times are made up for.
     """
 
@@ -53,201 +39,107 @@ class Schedule:
 
     @property
     def mark(self) -> str:
-        """What the server keeps of it: changes with the file and with the code."""
+        """A digest that changes with the file and with the code."""
         return digest([asdict(self), version_name()])[:16]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is done to the server for one name."""
+    """A change of the server for one name.
 
-    does: str  # "create", "replace", "delete", "keep"
+    Attributes:
+        action: "create", "replace", "delete", "keep" or "leave".
+        name: Name of the recurring run.
+        reason: Why, in a few words.
+        schedule: The recurring run to create; None = none.
+        obsolete: Ids of recurring runs to delete.
+    """
+
+    action: str
     name: str
-    why: str
-    wanted: Schedule | None = None
-    there: tuple[str, ...] = ()  # ids of what goes
+    reason: str
+    schedule: Schedule | None = None
+    obsolete: tuple[str, ...] = ()
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the step changes the server."""
+        return self.action not in ("keep", "leave")
 
 
-@schedule.command
-def apply(
-    folder: Path = FOLDER,
-    *,
-    endpoint: str = "",
-    namespace: str = "",
-    prune: bool = False,
-    dry_run: bool = False,
-    check: bool = True,
-) -> None:
-    """Makes the server's recurring runs what the files say; again, it changes nothing.
+def plan_steps(schedules: Sequence[Schedule], runs: Sequence[Any], *, prune: bool) -> list[Step]:
+    """The steps that make the server's recurring runs those of the files.
 
     Args:
-        folder: With a YAML file for each.
-        endpoint: Of the KFP server; empty = KF_PIPELINES_ENDPOINT.
-        namespace: On a server with several users.
-        prune: Delete what was made from files that are gone.
-        dry_run: Only say what would be done.
-        check: Look first whether buckets and images are there.
+        schedules: The files' schedules.
+        runs: The server's recurring runs.
+        prune: Whether to delete runs whose file is gone.
     """
-    wanted = read_schedules(folder)
-    for one in wanted if check else ():
-        look_over(one.parameters, images=one is wanted[0])
-    cluster = Cluster(endpoint, namespace)
-    steps = planned(wanted, cluster.recurring(), prune=prune)
-    for step in steps:
-        log(f"{'would ' if dry_run and step.does not in ('keep', 'leave') else ''}{step.does} {step.name}: {step.why}")
-        if not dry_run:
-            _do(cluster, step)
-
-
-@schedule.command(name="list")
-def list_schedules(
-    *,
-    endpoint: str = "",
-    namespace: str = "",
-    as_json: Annotated[bool, Parameter(name="--json")] = False,
-) -> None:
-    """Prints the server's recurring runs.
-
-    Args:
-        endpoint: Of the KFP server; empty = KF_PIPELINES_ENDPOINT.
-        namespace: On a server with several users.
-        as_json: Print JSON.
-    """
-    rows = [
-        {
-            "name": one.display_name,
-            "cron": _cron_of(one),
-            "state": (one.status or one.mode or "").lower(),
-            "ours": bool(_mark_of(one)),
-            "id": one.recurring_run_id,
-        }
-        for one in Cluster(endpoint, namespace).recurring()
-    ]
-    if as_json:
-        print(json.dumps(rows, indent=1))
-        return
-    for row in rows:
-        made = "from a file" if row["ours"] else "by hand"
-        log(f"{row['name']:30} {row['cron']:22} {row['state']:10} {made:12} {row['id']}")
-    if not rows:
-        log("There is no recurring run.")
-
-
-@schedule.command
-def delete(name: str, *, endpoint: str = "", namespace: str = "") -> None:
-    """Deletes the recurring runs of this name that were made from a file; runs that have begun go on.
-
-    Args:
-        name: As in the file.
-        endpoint: Of the KFP server; empty = KF_PIPELINES_ENDPOINT.
-        namespace: On a server with several users.
-    """
-    cluster = Cluster(endpoint, namespace)
-    found = [one for one in cluster.recurring() if one.display_name == name and _mark_of(one)]
-    if not found:
-        raise ConfigError(f"No recurring run {name!r} was made from a file: see `thygan schedule list`.")
-    for one in found:
-        cluster.remove_recurring(one.recurring_run_id)
-        log(f"deleted {name} ({one.recurring_run_id})")
-
-
-def read_schedules(folder: Path) -> list[Schedule]:
-    """All schedules of a folder.
-
-    Raises:
-        ConfigError: With the file and what is wrong in it.
-    """
-    files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-    if not files:
-        raise ConfigError(f"There is no schedule in {folder}: give a folder with a YAML file for each.")
-    found: dict[str, str] = {}
-    schedules = []
-    for path in files:
-        one = _read(path)
-        if one.name in found:
-            raise ConfigError(f"{found[one.name]} and {path.name} are both named {one.name!r}: give each its own name.")
-        found[one.name] = path.name
-        schedules.append(one)
-    return schedules
-
-
-def planned(wanted: Sequence[Schedule], there: Sequence[Any], *, prune: bool) -> list[Step]:
-    """What has to be done, by name; `there` are the server's recurring runs."""
     steps = []
-    for one in wanted:
-        own = [run for run in there if run.display_name == one.name and _mark_of(run)]
-        right = [run for run in own if _mark_of(run) == one.mark and not _drift(one, run)]
-        extra = tuple(run.recurring_run_id for run in own if not right or run is not right[0])
-        if right and not extra:
-            steps.append(Step("keep", one.name, f"{one.cron}, as the file says"))
-        elif right:
-            steps.append(Step("delete", one.name, f"{len(extra)} beside the right one", there=extra))
-        elif own:
-            why = _drift(one, own[0]) or "the file or the code has changed"
-            steps.append(Step("replace", one.name, why, one, extra))
+    for schedule in schedules:
+        same_name = [run for run in runs if run.display_name == schedule.name and is_from_file(run)]
+        current = [run for run in same_name if _mark_of(run) == schedule.mark and not _drift(schedule, run)]
+        extra = tuple(run.recurring_run_id for run in same_name if not current or run is not current[0])
+        if current and not extra:
+            steps.append(Step("keep", schedule.name, f"{schedule.cron}, as the file says"))
+        elif current:
+            steps.append(Step("delete", schedule.name, f"{len(extra)} beside the current one", obsolete=extra))
+        elif same_name:
+            reason = _drift(schedule, same_name[0]) or "the file or the code has changed"
+            steps.append(Step("replace", schedule.name, reason, schedule, extra))
         else:
-            steps.append(Step("create", one.name, one.cron, one))
-    names = {one.name for one in wanted}
-    for run in there:
-        if run.display_name in names or not _mark_of(run):
+            steps.append(Step("create", schedule.name, schedule.cron, schedule))
+    names = {schedule.name for schedule in schedules}
+    for run in runs:
+        if run.display_name in names or not is_from_file(run):
             continue
         if prune:
-            steps.append(Step("delete", run.display_name, "its file is gone", there=(run.recurring_run_id,)))
+            steps.append(Step("delete", run.display_name, "its file is gone", obsolete=(run.recurring_run_id,)))
         else:
             steps.append(Step("leave", run.display_name, "its file is gone; --prune deletes it"))
     return steps
 
 
-def _do(cluster: Cluster, step: Step) -> None:
-    if step.wanted:
-        one = step.wanted
-        cluster.recur(
-            one.name,
-            f"thygan schedule {one.mark}",
-            one.experiment,
-            cron_expression=one.cron,
-            max_concurrency=one.max_concurrency,
-            no_catchup=not one.catch_up,
-            enabled=one.enabled,
-            params=one.parameters,
+def apply_step(cluster: Cluster, step: Step) -> None:
+    """Changes the server as a step says."""
+    if schedule := step.schedule:
+        cluster.create_recurring_run(
+            schedule.name,
+            f"thygan schedule {schedule.mark}",
+            schedule.experiment,
+            cron_expression=schedule.cron,
+            max_concurrency=schedule.max_concurrency,
+            no_catchup=not schedule.catch_up,
+            enabled=schedule.enabled,
+            params=schedule.parameters,
         )
-    for gone in step.there:
-        cluster.remove_recurring(gone)
+    for run_id in step.obsolete:
+        cluster.delete_recurring_run(run_id)
 
 
-def _read(path: Path) -> Schedule:
-    values = read_yaml(path)
-    if unknown := sorted(values.keys() - _KEYS):
-        raise ConfigError(f"{path.name} has the unknown key {unknown[0]!r}: it may have {', '.join(sorted(_KEYS))}.")
-    for key in ("name", "cron"):
-        if not isinstance(values.get(key), str) or not values[key].strip():
-            raise ConfigError(f"{path.name} has no {key}: write `{key}: …`.")
-    kinds = {"enabled": bool, "catch_up": bool, "max_concurrency": int, "experiment": str, "parameters": dict}
-    for key, kind in kinds.items():
-        if key in values and type(values[key]) is not kind:
-            raise ConfigError(f"{path.name}: {key} is {values[key]!r}, which is no {kind.__name__}.")
-    own = checked(values.pop("parameters", {}), path.name)
-    parameters = read_profile(values.pop("profile", "")) | own
-    return Schedule(**{**values, "cron": check_cron(values["cron"], path.name)}, parameters=parameters)
+def is_from_file(run: Any) -> bool:
+    """Whether a recurring run was made from a file."""
+    return bool(_mark_of(run))
 
 
-def _drift(wanted: Schedule, run: Any) -> str:
+def cron_of(run: Any) -> str:
+    """The cron expression of a recurring run; '' = none."""
+    trigger = run.trigger
+    return trigger.cron_schedule.cron if trigger and trigger.cron_schedule else ""
+
+
+def _drift(schedule: Schedule, run: Any) -> str:
     """How a recurring run was changed on the server; '' = it was not."""
     is_enabled = (run.status or "ENABLED") == "ENABLED"
-    if is_enabled != wanted.enabled:
+    if is_enabled != schedule.enabled:
         return f"it was {'enabled' if is_enabled else 'disabled'} on the server"
-    if _cron_of(run) != wanted.cron:
-        return f"its cron on the server is {_cron_of(run)}"
-    if run.runtime_config and (run.runtime_config.parameters or {}) != wanted.parameters:
-        return "its parameters on the server are others"
+    if cron_of(run) != schedule.cron:
+        return f"its cron on the server is {cron_of(run)}"
+    if run.runtime_config and (run.runtime_config.parameters or {}) != schedule.parameters:
+        return "its parameters on the server differ"
     return ""
 
 
 def _mark_of(run: Any) -> str:
-    found = _MARK.search(run.description or "")
-    return found[1] if found else ""
-
-
-def _cron_of(run: Any) -> str:
-    trigger = run.trigger
-    return trigger.cron_schedule.cron if trigger and trigger.cron_schedule else ""
+    match = _MARK.search(run.description or "")
+    return match[1] if match else ""

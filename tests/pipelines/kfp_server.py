@@ -30,14 +30,14 @@ class OffSchemaError(Exception):
     """What no model has."""
 
 
-def parsed(kind, value):
+def build_model(kind, value):
     """A model out of JSON; raises OffSchemaError for a field that it does not have, or a value of another type."""
     if value is None:
         return None
     if kind.startswith("list["):
-        return [parsed(kind[5:-1], one) for one in value]
+        return [build_model(kind[5:-1], one) for one in value]
     if kind.startswith("dict("):
-        return {key: parsed(kind[5:-1].split(", ")[1], one) for key, one in value.items()}
+        return {key: build_model(kind[5:-1].split(", ")[1], one) for key, one in value.items()}
     if kind in ("object", "datetime"):
         return value
     if kind in ("str", "int", "bool", "float"):
@@ -52,7 +52,7 @@ def parsed(kind, value):
     names = {json_name: name for name, json_name in model.attribute_map.items()}
     if unknown := set(value) - set(names):
         raise OffSchemaError(f"{kind} has no {sorted(unknown)}")
-    return model(**{names[key]: parsed(model.openapi_types[names[key]], one) for key, one in value.items()})
+    return model(**{names[key]: build_model(model.openapi_types[names[key]], one) for key, one in value.items()})
 
 
 class State:
@@ -126,9 +126,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def read(self, kind):
-        return parsed(kind, json.loads(self.body))
+        return build_model(kind, json.loads(self.body))
 
-    def chosen(self, models):
+    def apply_filter(self, models):
         """Those that the filter names."""
         if "filter" not in self.query:
             return list(models)
@@ -164,26 +164,26 @@ class Handler(BaseHTTPRequestHandler):
     def list_experiments(self):
         self.check_namespace(self.query.get("namespace"))
         experiments = self.of_namespace(self.state.experiments.values())
-        return api.V2beta1ListExperimentsResponse(experiments=self.chosen(experiments))
+        return api.V2beta1ListExperimentsResponse(experiments=self.apply_filter(experiments))
 
     def create_experiment(self):
-        made = self.read("V2beta1Experiment")
-        self.check_namespace(made.namespace)
-        made.experiment_id = str(uuid.uuid4())
-        return self.state.experiments.setdefault(made.experiment_id, made)
+        created = self.read("V2beta1Experiment")
+        self.check_namespace(created.namespace)
+        created.experiment_id = str(uuid.uuid4())
+        return self.state.experiments.setdefault(created.experiment_id, created)
 
     def list_pipelines(self):
         pipelines = self.of_namespace(self.state.pipelines.values())
-        return api.V2beta1ListPipelinesResponse(pipelines=self.chosen(pipelines))
+        return api.V2beta1ListPipelinesResponse(pipelines=self.apply_filter(pipelines))
 
     def upload(self):
         name, namespace = self.query["name"], self.query.get("namespace")
         if any(one.display_name == name for one in self.of_namespace(self.state.pipelines.values())):
             raise TakenError(f"pipeline {name} already exists")
-        made = api.V2beta1Pipeline(pipeline_id=str(uuid.uuid4()), display_name=name, namespace=namespace)
-        self.state.pipelines[made.pipeline_id] = made
-        self._add_version(made.pipeline_id, self.query["name"])
-        return made
+        created = api.V2beta1Pipeline(pipeline_id=str(uuid.uuid4()), display_name=name, namespace=namespace)
+        self.state.pipelines[created.pipeline_id] = created
+        self._add_version(created.pipeline_id, self.query["name"])
+        return created
 
     def upload_version(self):
         if self.query["pipelineid"] not in self.state.pipelines:
@@ -194,20 +194,20 @@ class Handler(BaseHTTPRequestHandler):
         spec = self.file()
         if any(one.display_name == name and one.pipeline_id == pipeline for one in self.state.versions.values()):
             raise OffSchemaError(f"version {name} already exists")
-        made = api.V2beta1PipelineVersion(
+        created = api.V2beta1PipelineVersion(
             pipeline_id=pipeline, pipeline_version_id=str(uuid.uuid4()), display_name=name, pipeline_spec=spec[0]
         )
-        return self.state.versions.setdefault(made.pipeline_version_id, made)
+        return self.state.versions.setdefault(created.pipeline_version_id, created)
 
     def list_versions(self, pipeline):
         own = [one for one in self.state.versions.values() if one.pipeline_id == pipeline]
-        return api.V2beta1ListPipelineVersionsResponse(pipeline_versions=self.chosen(own))
+        return api.V2beta1ListPipelineVersionsResponse(pipeline_versions=self.apply_filter(own))
 
     def create_run(self):
-        made = self.read("V2beta1Run")
-        self._check_runnable(made)
-        made.run_id, made.state, made.created_at = str(uuid.uuid4()), "PENDING", datetime.now(UTC)
-        return self.state.runs.setdefault(made.run_id, made)
+        created = self.read("V2beta1Run")
+        self._check_runnable(created)
+        created.run_id, created.state, created.created_at = str(uuid.uuid4()), "PENDING", datetime.now(UTC)
+        return self.state.runs.setdefault(created.run_id, created)
 
     def get_run(self, run):
         found = self.state.runs[run]
@@ -217,12 +217,12 @@ class Handler(BaseHTTPRequestHandler):
         found.run_details = api.V2beta1RunDetails(task_details=[task])
         return found
 
-    def _check_runnable(self, made):
+    def _check_runnable(self, created):
         """As the server does: the experiment and the version are there, every parameter is the pipeline's."""
-        self.state.experiments[made.experiment_id]
-        version = self.state.versions[made.pipeline_version_reference.pipeline_version_id]
+        self.state.experiments[created.experiment_id]
+        version = self.state.versions[created.pipeline_version_reference.pipeline_version_id]
         known = version.pipeline_spec["root"]["inputDefinitions"]["parameters"]
-        for name in made.runtime_config.parameters or {}:
+        for name in created.runtime_config.parameters or {}:
             if name not in known:
                 raise OffSchemaError(f"parameter {name} is not defined")
 
@@ -231,14 +231,14 @@ class Handler(BaseHTTPRequestHandler):
         return api.V2beta1ListRecurringRunsResponse(recurring_runs=self.of_namespace(self.state.recurring.values()))
 
     def create_recurring(self):
-        made = self.read("V2beta1RecurringRun")
-        self._check_runnable(made)
-        if len(made.trigger.cron_schedule.cron.split()) != 6:
+        created = self.read("V2beta1RecurringRun")
+        self._check_runnable(created)
+        if len(created.trigger.cron_schedule.cron.split()) != 6:
             raise OffSchemaError("Schedule cron is not a supported format")
-        made.recurring_run_id = str(uuid.uuid4())
-        made.namespace = self.state.experiments[made.experiment_id].namespace
-        made.status = "ENABLED" if made.mode == "ENABLE" else "DISABLED"
-        return self.state.recurring.setdefault(made.recurring_run_id, made)
+        created.recurring_run_id = str(uuid.uuid4())
+        created.namespace = self.state.experiments[created.experiment_id].namespace
+        created.status = "ENABLED" if created.mode == "ENABLE" else "DISABLED"
+        return self.state.recurring.setdefault(created.recurring_run_id, created)
 
     def delete_recurring(self, run):
         del self.state.recurring[run]

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from components.core.store import open_store
+from components.groups import check_groups
 from components.kfp_component import code_tag
 from pipelines.cli.app import app
-from pipelines.cli.parameters import completed
 from pipelines.cluster.client import Cluster, version_name
 from pipelines.cluster.cost import study_cost
 from pipelines.cluster.cron import check_cron
@@ -25,7 +25,7 @@ pytest_plugins = ["tests.core.real_s3", "tests.pipelines.kfp_server"]
 @pytest.fixture
 def thygan(capsys, monkeypatch):
     """Runs the command; returns what it printed, or its one sentence and that it failed."""
-    monkeypatch.setattr("pipelines.submit._POLL_S", 0.01)
+    monkeypatch.setattr("pipelines.cli.submit._POLL_S", 0.01)
 
     def run(*arguments):
         from components.core.errors import ThyganError
@@ -81,14 +81,14 @@ def registry(monkeypatch):
 
 
 def test_submit_uploads_once_runs_waits_and_says_where(thygan, kfp_server, source):
-    told = thygan("submit", "--source", source, "--no-check-images", "--wait", "--json", "--kimg", "1000")
+    told = thygan("submit", "--source", source, "--no-check-images", "--wait", "--json", "--gan.kimg", "1000")
     outcome = json.loads(told.strip().splitlines()[-1])
     run = kfp_server.runs[outcome["run"]]
     assert outcome["state"] == "SUCCEEDED"
     assert f"{kfp_server.endpoint}/#/runs/details/{outcome['run']}" in told
     assert "6 generator trainings of 1,000 kimg at 512 px" in told
     assert "tile: running" in told
-    assert run.runtime_config.parameters == {"source": source, "kimg": 1000.0}
+    assert run.runtime_config.parameters == {"source": source, "gan": {"kimg": 1000.0}}
     thygan("submit", "--source", source, "--no-check-images")
     assert [one for one in kfp_server.requests if "upload_version" in one] == ["POST /pipelines/upload_version"]
     assert [one.display_name for one in kfp_server.experiments.values()] == ["thygan"]
@@ -104,7 +104,7 @@ def test_with_several_users_everything_lies_in_the_namespace(thygan, kfp_server,
     kfp_server.multi_user = True
     options = ["--source", source, "--no-check-images", "--namespace", "lab"]
     assert "is to be uploaded" in thygan("submit", *options)
-    assert "is there" in thygan("submit", *options)
+    assert "is uploaded already" in thygan("submit", *options)
     assert [one for one in kfp_server.requests if "/upload" in one] == [
         "POST /pipelines/upload",
         "POST /pipelines/upload_version",
@@ -118,15 +118,15 @@ def test_with_several_users_everything_lies_in_the_namespace(thygan, kfp_server,
 
 def test_a_shared_pipeline_of_the_same_name_is_not_taken_for_the_namespaces_own(kfp_server):
     """Versions of shared pipelines are the administrator's."""
-    shared, _, _ = Cluster().uploaded()
+    shared, _, _ = Cluster().ensure_uploaded()
     kfp_server.multi_user = True
     cluster = Cluster(namespace="lab")
     assert not cluster.is_uploaded()
-    own, version, name = cluster.uploaded()
+    own, version, name = cluster.ensure_uploaded()
     assert own != shared
     assert kfp_server.pipelines[own].namespace == "lab"
     assert (kfp_server.versions[version].pipeline_id, kfp_server.versions[version].display_name) == (own, name)
-    assert cluster.uploaded() == (own, version, name)
+    assert cluster.ensure_uploaded() == (own, version, name)
 
 
 def test_with_several_users_a_namespace_is_asked_for(thygan, kfp_server, source, home):
@@ -138,13 +138,13 @@ def test_with_several_users_a_namespace_is_asked_for(thygan, kfp_server, source,
 
 def test_doctor_looks_into_the_namespace(kfp_server, capsys):
     kfp_server.multi_user = True
-    Cluster(namespace="lab").uploaded()
+    Cluster(namespace="lab").ensure_uploaded()
     for namespace, there in (("lab", "has"), ("clinic", "does not have yet")):
         with contextlib.suppress(SystemExit):  # for what else this machine lacks
             app(["doctor", "--namespace", namespace, "--json"], result_action="return_value")
         (kfp,) = [one for one in json.loads(capsys.readouterr().out) if one["what"] == "kfp"]
         assert kfp["is_well"]
-        assert f"and {there} version" in kfp["told"]
+        assert f"and {there} version" in kfp["details"]
 
 
 def test_pools_are_named_from_the_shell(thygan, kfp_server, source):
@@ -179,18 +179,21 @@ def test_a_dry_run_changes_nothing(thygan, kfp_server, source):
         (["--source", "s3://thygan-test/nothing-here"], "nothing below it"),
         (["--source", "SOURCE", "--labels", "s3://thygan-test/no.csv"], "no such object"),
         (["--source", "SOURCE", "--endpoint", "http://127.0.0.1:9"], "cannot be reached"),
-        (["--source", "SOURCE", "--endpoint", "kfp"], "is no address"),
+        (["--source", "SOURCE", "--endpoint", "kfp"], "is not an address"),
         (["--source", "SOURCE", "--max-gpu-hours", "10"], "GPU-hours, more than --max-gpu-hours 10"),
-        (["--source", "SOURCE", "--profile", "PROFILE"], "unknown key 'kimgs'"),
-        (["--source", "SOURCE", "--title", "x" * 10_001], "KFP takes 10,000"),
+        (["--source", "SOURCE", "--profile", "PROFILE"], "gan has no option 'kimgs'; did you mean 'kimg'?"),
+        (["--source", "SOURCE", "--profile", "OLD"], "Profile old.yaml: kimg now stands in the group gan"),
+        (["--source", "SOURCE", "--kimg", "3"], "--kimg is now --gan.kimg"),
+        (["--source", "SOURCE", "--report.title", "x" * 10_001], "KFP takes 10,000"),
     ],
 )
-def test_what_cannot_be_meant_is_one_sentence_before_anything_is_sent(
+def test_wrong_options_are_one_sentence_before_anything_is_sent(
     options, sentence, thygan, kfp_server, source, tmp_path
 ):
-    (tmp_path / "profile.yaml").write_text("kimgs: 3\n")
-    places = {"SOURCE": source, "PROFILE": str(tmp_path / "profile.yaml")}
-    told = thygan("submit", "--no-check-images", *(places.get(one, one) for one in options))
+    (tmp_path / "profile.yaml").write_text("gan: {kimgs: 3}\n")
+    (tmp_path / "old.yaml").write_text("kimg: 3\n")
+    values = {"SOURCE": source, "PROFILE": str(tmp_path / "profile.yaml"), "OLD": str(tmp_path / "old.yaml")}
+    told = thygan("submit", "--no-check-images", *(values.get(one, one) for one in options))
     assert told.startswith("error: ")
     assert sentence in told
     assert "\n" not in told
@@ -210,7 +213,7 @@ def test_an_expired_token_is_said_and_not_shown(thygan, kfp_server, source, monk
 
 def test_a_server_that_is_none_is_named(thygan, registry, source):
     told = thygan("submit", "--source", source, "--no-check-images", "--endpoint", f"http://{registry[0]}")
-    assert "is no KFP server" in told
+    assert "is not a KFP server" in told
 
 
 def test_what_the_server_refuses_is_told_in_its_words(kfp_server):
@@ -218,7 +221,7 @@ def test_what_the_server_refuses_is_told_in_its_words(kfp_server):
 
     cluster = Cluster()
     with pytest.raises(ClusterError, match="parameter kimgs is not defined"):
-        cluster.start("a run", "thygan", {"kimgs": 3})
+        cluster.start_run("a run", "thygan", {"kimgs": 3})
 
 
 def test_images_are_looked_for_with_the_registrys_own_token(registry):
@@ -234,7 +237,7 @@ def test_images_are_looked_for_with_the_registrys_own_token(registry):
         check_images({f"{host}/lab/python-tile:v2"})
     with pytest.raises(StoreError, match="does not answer"):
         check_images({"127.0.0.1:9/lab/python-tile:v1"})
-    with pytest.raises(ConfigError, match="is no image reference"):
+    with pytest.raises(ConfigError, match="is not an image reference"):
         check_images({"lab/python-tile:v1"})
 
 
@@ -294,7 +297,7 @@ def test_a_changed_file_is_created_anew_before_the_old_one_goes(thygan, kfp_serv
     [
         (lambda run: setattr(run, "status", "DISABLED"), "it was disabled on the server"),
         (lambda run: setattr(run.trigger.cron_schedule, "cron", "0 0 1 * * *"), "its cron on the server is 0 0 1"),
-        (lambda run: run.runtime_config.parameters.update(kimg=1.0), "its parameters on the server are others"),
+        (lambda run: run.runtime_config.parameters.update(kimg=1.0), "its parameters on the server differ"),
     ],
 )
 def test_drift_is_shown_and_mended(change, told, thygan, kfp_server, folder):
@@ -311,7 +314,7 @@ def test_drift_is_shown_and_mended(change, told, thygan, kfp_server, folder):
 
 def test_what_was_made_by_hand_is_left_alone(thygan, kfp_server, folder):
     cluster = Cluster()
-    cluster.recur("by hand", "mine", "thygan", cron_expression="0 0 0 * * *", params={})
+    cluster.create_recurring_run("by hand", "mine", "thygan", cron_expression="0 0 0 * * *", params={})
     write(folder, "daily")
     apply(thygan, folder)
     (folder / "daily.yaml").unlink()
@@ -319,7 +322,7 @@ def test_what_was_made_by_hand_is_left_alone(thygan, kfp_server, folder):
     apply(thygan, folder, "--prune")
     assert sorted(one.display_name for one in kfp_server.recurring.values()) == ["by hand", "weekly"]
     listed = json.loads(thygan("schedule", "list", "--json"))
-    assert {one["name"]: one["ours"] for one in listed} == {"by hand": False, "weekly": True}
+    assert {one["name"]: one["from_file"] for one in listed} == {"by hand": False, "weekly": True}
     assert "by hand" in thygan("schedule", "delete", "by hand")
     thygan("schedule", "delete", "weekly")
     assert [one.display_name for one in kfp_server.recurring.values()] == ["by hand"]
@@ -341,7 +344,7 @@ def test_an_apply_that_died_between_leaves_one(thygan, kfp_server, folder):
     again = type(run)(**{**run.to_dict(), "trigger": run.trigger, "runtime_config": run.runtime_config})
     again.recurring_run_id = "second"
     kfp_server.recurring["second"] = again
-    assert "delete weekly: 1 beside the right one" in apply(thygan, folder)
+    assert "delete weekly: 1 beside the current one" in apply(thygan, folder)
     assert len(kfp_server.recurring) == 1
 
 
@@ -352,15 +355,18 @@ def test_an_apply_that_died_between_leaves_one(thygan, kfp_server, folder):
         ({"a": "name: x\ncron: 0 0 1 * * *\n", "b": "name: x\ncron: 0 0 2 * * *\n"}, "are both named 'x'"),
         ({"a": "name: x\ncron: 0 1 * * *\n"}, "has five fields; KFP has six, seconds first: write '0 0 1 * * *'"),
         ({"a": "name: x\ncron: 0 0 25 * * *\n"}, "has the hour '25'; it goes from 0 to 23"),
-        ({"a": "name: x\ncron: 0 0 1 * * *\nparameters: {kimgs: 3}\n"}, "unknown key 'kimgs'"),
-        ({"a": "name: x\ncron: 0 0 1 * * *\nparameters: {kimg: many}\n"}, "which is no float"),
+        ({"a": "name: x\ncron: 0 0 1 * * *\nparameters: {kimgs: 3}\n"}, "a.yaml: the study has no parameter 'kimgs'"),
+        ({"a": "name: x\ncron: 0 0 1 * * *\nparameters: {kimg: 3}\n"}, "a.yaml: kimg now stands in the group gan"),
+        ({"a": "name: x\ncron: 0 0 1 * * *\nparameters: {gan: {kimg: many}}\n"}, "gan.kimg is 'many': give a number"),
+        ({"a": "name: x\ncron: 0 0 1 * * *\nparameters: {external: there}\n"}, "external is 'there': write a list"),
+        ({"a": "name: x\ncron: 0 0 1 * * *\nenabled: 1\n"}, "enabled is 1: write true or false"),
         ({"a": "name: x\ncron: 0 0 1 * * *\nprofile: none-such\n"}, "There is no profile 'none-such'"),
         ({"a": "name: x\ncron: 0 0 1 * * *\nevery: day\n"}, "unknown key 'every'"),
         ({"a": "cron: 0 0 1 * * *\n"}, "has no name"),
-        ({"a": "name: [\n"}, "is no YAML"),
+        ({"a": "name: [\n"}, "is not YAML"),
     ],
 )
-def test_a_schedule_that_cannot_be_meant_is_one_sentence(files, sentence, thygan, kfp_server, tmp_path):
+def test_a_wrong_schedule_is_one_sentence(files, sentence, thygan, kfp_server, tmp_path):
     for name, text in files.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     told = apply(thygan, tmp_path)
@@ -391,22 +397,32 @@ def test_cron_as_kfp_refuses_it(text):
 def test_the_committed_schedules_can_be_read():
     from pathlib import Path
 
-    from pipelines.cluster.schedules import read_schedules
+    from pipelines.cli.schedule_files import read_schedules
 
-    assert [one.name for one in read_schedules(Path(__file__).parents[2] / "schedules")] == ["weekly-study"]
+    assert [one.schedule.name for one in read_schedules(Path(__file__).parents[2] / "schedules")] == ["weekly-study"]
 
 
 # cost
 
 
+def cost(tiles=0, sec_per_kimg=0.0, *, arms, **gan):
+    return study_cost(
+        check_groups({"split": {"arms": arms}, "gan": gan, "tile": {"resolution": 512}}), tiles, sec_per_kimg
+    )
+
+
 def test_cost_follows_from_the_trainings():
-    both = study_cost(completed({"arms": ["none", "bi100", "mc100"], "kimg": 25000.0, "resolution": 512}))
+    both = cost(arms=["none", "bi100", "mc100"])
     trained = {one.stage: one for one in both.stages}["gan_train"]
     assert trained.tasks == 12
     assert trained.gpu_hours == pytest.approx(12 * 25000 * 41.06 / 3600)
     assert both.headline.startswith("12 generator trainings of 25,000 kimg at 512 px")
-    half = study_cost(completed({"arms": ["none", "bi100"], "kimg": 12500.0, "resolution": 512}), sec_per_kimg=20.0)
+    half = cost(arms=["none", "bi100"], kimg=12500.0, sec_per_kimg=20.0)
     assert {one.stage: one for one in half.stages}["gan_train"].gpu_hours == pytest.approx(6 * 12500 * 20 / 3600)
-    more = study_cost(completed({"arms": ["none", "bi100", "mc100"], "resolution": 512}), tiles=40_000)
-    kept = [sum(one.kept_bytes for one in cost.stages) for cost in (both, more)]
-    assert kept[1] > 1.9 * kept[0] - 2e10
+    more = cost(arms=["none", "bi100", "mc100"], tiles=40_000)
+    stored = [sum(one.stored_bytes for one in each.stages) for each in (both, more)]
+    assert stored[1] > 1.9 * stored[0] - 2e10
+
+
+def test_a_preset_s_length_is_the_cost_s():
+    assert cost(arms=["none", "bi100"], preset="cifar").headline.startswith("6 generator trainings of 100,000 kimg")

@@ -1,4 +1,4 @@
-"""`thygan export` and `thygan import` as a user calls them: what is written, said, and refused."""
+"""`thygan export` and `thygan import` as a user calls them: what is written, said, and assert_refused."""
 
 import json
 import re
@@ -14,25 +14,22 @@ from official_files import write_official
 
 from components.core.data.archive import ArchiveWriter
 from components.core.io.atomic_files import file_sha256, read_json
-from components.core.runtime.cli import execute, new_app
+from components.core.runtime.cli import execute
 from components.core.stylegan2 import Discriminator, Generator
 from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images, latents, one_hot, to_uint8
 from components.core.stylegan2.snapshot import load_centres, load_generator, save_snapshot
-from pipelines.cli.export import export, import_official
+from pipelines.cli.app import app
 
 WIDTH = {"channel_base": 128, "channel_max": 16}
 CLASSES = [{"index": 0, "name": "benign", "label": "benign"}, {"index": 1, "name": "malignant", "label": "malignant"}]
 
 
 def thygan(*arguments):
-    app = new_app("thygan")
-    app.command(export)
-    app.command(import_official, name="import")
     execute(app, [str(one) for one in arguments])
 
 
-def refused(capsys, said, *arguments):
+def assert_refused(capsys, said, *arguments):
     """Calls `thygan`, which must end with one sentence on standard error."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
@@ -125,14 +122,14 @@ def test_safetensors_go_out_as_they_came(generator, tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_exported_is_one_sentence(generator, tmp_path, capsys, options, said):
-    refused(capsys, said, "export", generator, tmp_path / "out", *options)
+    assert_refused(capsys, said, "export", generator, tmp_path / "out", *options)
     assert not list(tmp_path.glob("*out*"))
 
 
 def test_nothing_is_overwritten(generator, official, tmp_path, capsys):
     for command, source in (("export", generator), ("import", official / "best.pkl")):
-        refused(capsys, "generator exists: give the name of a folder that does not", command, source, generator)
-    refused(capsys, r"no file .*absent", "export", tmp_path / "absent.safetensors", tmp_path / "out")
+        assert_refused(capsys, "generator exists: give the name of a folder that does not", command, source, generator)
+    assert_refused(capsys, r"no file .*absent", "export", tmp_path / "absent.safetensors", tmp_path / "out")
 
 
 def test_an_official_file_becomes_a_generator_folder(official, tmp_path, capsys):
@@ -176,5 +173,5 @@ def test_official_files_that_do_not_belong_are_refused(official, tmp_path, capsy
         ((tmp_path / "torn.pkl",), r"torn\.pkl is torn"),
         ((tmp_path / "absent.pkl",), r"no file .*absent\.pkl"),
     ):
-        refused(capsys, said, "import", arguments[0], tmp_path / "out", *arguments[1:])
+        assert_refused(capsys, said, "import", arguments[0], tmp_path / "out", *arguments[1:])
         assert not list(tmp_path.glob("*out*"))

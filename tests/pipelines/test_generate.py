@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from components.core.io.atomic_files import file_sha256, write_json
-from components.core.runtime.cli import execute, new_app
+from components.core.runtime.cli import execute
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator, save_snapshot
-from pipelines.cli.generate import generate
+from pipelines.cli.app import app
 
 
 @pytest.fixture
@@ -29,8 +29,6 @@ def generator(tmp_path: Path) -> Path:
 
 
 def thygan(*arguments: object) -> None:
-    app = new_app("thygan")
-    app.command(generate)
     execute(app, ["generate", *map(str, arguments)])
 
 

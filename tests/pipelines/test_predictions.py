@@ -15,7 +15,7 @@ from pipelines.cli.predictions import predictions
 PUBLISHED = Path(__file__).parents[3] / "shared/reference/thygan/logs"
 
 
-def ours(folder, arms=("none", "bi100"), seeds=(0, 1)):
+def write_predictions(folder, arms=("none", "bi100"), seeds=(0, 1)):
     rng = np.random.default_rng(0)
     rows = []
     for arm in arms:
@@ -31,7 +31,7 @@ def ours(folder, arms=("none", "bi100"), seeds=(0, 1)):
 
 
 def test_the_files_give_the_same_votes(tmp_path):
-    predictions([ours(tmp_path)], out=tmp_path / "published")
+    predictions([write_predictions(tmp_path)], out=tmp_path / "published")
     files = sorted(path.name for path in (tmp_path / "published").iterdir())
     assert files == [f"{arm}-fold0-seed{seed}.csv" for arm in ("bi100", "none") for seed in (0, 1)]
     table = read_predictions(tmp_path / "predictions.csv")
@@ -60,6 +60,6 @@ def test_what_thy_gan_published_comes_back_as_it_was(tmp_path):
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(DataError, match="exists"):
-        predictions([ours(tmp_path)], out=tmp_path / "there")
+        predictions([write_predictions(tmp_path)], out=tmp_path / "there")
     with pytest.raises(DataError, match="name at least one"):
         predictions([], out=tmp_path / "new")

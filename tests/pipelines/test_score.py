@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import thygan
 from components.core.runtime.cli import execute
 from pipelines.cli.app import app
 from pipelines.cli.score_text import score_text
@@ -20,11 +21,11 @@ def run(capsys, *arguments):
     return capsys.readouterr().out
 
 
-def scored(capsys, *arguments):
+def score_json(capsys, *arguments):
     return json.loads(run(capsys, *arguments, "--json", "--resamples", 200))
 
 
-def refused(capsys, *arguments):
+def error_of(capsys, *arguments):
     """The sentence on standard error; nothing else is printed, and the status is not 0."""
     with pytest.raises(SystemExit) as stopped:
         execute(app, ["score", *map(str, arguments)])
@@ -41,7 +42,7 @@ def thygan_form(path, rows):
     return path
 
 
-def drawn(seed, shift, patients=24, tiles=4):
+def random_rows(seed, shift, patients=24, tiles=4):
     rng = np.random.default_rng(seed)
     rows = []
     for patient in range(patients):
@@ -53,12 +54,12 @@ def drawn(seed, shift, patients=24, tiles=4):
 
 @pytest.fixture
 def two(tmp_path):
-    return [thygan_form(tmp_path / name / "test_preds.csv", drawn(seed, shift))
+    return [thygan_form(tmp_path / name / "test_preds.csv", random_rows(seed, shift))
             for name, seed, shift in (("baseline", 0, 1.0), ("with-gan", 1, 3.0))]  # fmt: skip
 
 
 def test_json_has_the_promised_shape(capsys, two):
-    told = scored(capsys, *two)
+    told = score_json(capsys, *two)
     assert [one["file"] for one in told["files"]] == list(map(str, two))
     fractions = ("accuracy", "balanced_accuracy", "macro_f1", "sensitivity", "specificity", "auroc", "brier", "ece")
     for one in told["files"]:
@@ -77,16 +78,16 @@ def test_json_has_the_promised_shape(capsys, two):
 def test_votes_change_classes_but_not_the_score(capsys, tmp_path):
     rows = [("A", "", 1, 1, 0.55), ("A", "", 1, 1, 0.55), ("A", "", 1, 0, 0.95), ("B", "", 0, 0, 0.9)]
     file = thygan_form(tmp_path / "a.csv", rows)
-    by_vote, by_mean = (scored(capsys, file, "--vote", vote)["files"][0] for vote in ("majority", "probability"))
+    by_vote, by_mean = (score_json(capsys, file, "--vote", vote)["files"][0] for vote in ("majority", "probability"))
     assert (by_vote["accuracy"], by_mean["accuracy"]) == (1.0, 0.5)
     assert by_vote["brier"] == by_mean["brier"] and by_vote["auroc"] == by_mean["auroc"]
 
 
 def test_a_label_conflict_is_listed_and_each_file_keeps_its_own(capsys, tmp_path):
-    rows = drawn(0, 2.0)
+    rows = random_rows(0, 2.0)
     first = thygan_form(tmp_path / "a.csv", rows)
     second = thygan_form(tmp_path / "b.csv", [(p, d, 1 - c if p == "P3" else c, *rest) for p, d, c, *rest in rows])
-    told = scored(capsys, first, second)
+    told = score_json(capsys, first, second)
     assert told["label_conflicts"] == ["P3"]
     assert [one["conflicting_labels"] for one in told["files"]] == [{"P3": 1}, {"P3": 0}]
     assert [one["positives"] for one in told["files"]] == [12, 11]
@@ -95,11 +96,11 @@ def test_a_label_conflict_is_listed_and_each_file_keeps_its_own(capsys, tmp_path
 
 
 def test_folds_are_pooled_as_one_arm(capsys, tmp_path):
-    rows = drawn(0, 2.0)
+    rows = random_rows(0, 2.0)
     whole = thygan_form(tmp_path / "whole.csv", rows)
     parts = [thygan_form(tmp_path / f"{i}.csv", [row for row in rows if int(row[0][1:]) % 6 in of])
              for i, of in enumerate([(0, 1), (2, 3, 4, 5)])]  # fmt: skip
-    told = scored(capsys, whole, f"pooled={parts[0]},{parts[1]}")["files"]
+    told = score_json(capsys, whole, f"pooled={parts[0]},{parts[1]}")["files"]
     assert told[1]["file"] == "pooled" and told[1]["sources"] == list(map(str, parts))
     same = ("patients", "tiles", "accuracy", "auroc", "brier", "kappa", "ties")
     assert [told[0][name] for name in same] == [told[1][name] for name in same]
@@ -107,24 +108,24 @@ def test_folds_are_pooled_as_one_arm(capsys, tmp_path):
 
 
 def test_a_file_with_several_arms_is_taken_apart(capsys, tmp_path):
-    tables = []
+    tables, columns = [], ["patient", "diagnosis", "class", "pred_class", "pred_prob"]
     for arm, shift in (("bi100", 3.0), ("none", 1.0), ("bi100-real", 1.0)):
-        table = pd.DataFrame(drawn(1, shift), columns=["patient", "diagnosis", "class", "pred_class", "pred_prob"])
+        table = pd.DataFrame(random_rows(1, shift), columns=columns)
         tables.append(table.assign(arm=arm, site="there", seed=0))
     path = tmp_path / "external-predictions.csv"
     pd.concat(tables).to_csv(path, index=False)
-    told = scored(capsys, path)
+    told = score_json(capsys, path)
     assert [one["file"] for one in told["files"]] == ["none", "bi100", "bi100-real"]
     helped = {one["arm"]: one["gan_tiles_help"] for one in told["comparisons"]}
     assert helped["bi100"] in (True, False) and helped["bi100-real"] is None
-    assert "has the arms bi100, none, bi100-real: name it alone" in refused(capsys, f"x={path}")
+    assert "has the arms bi100, none, bi100-real: name it alone" in error_of(capsys, f"x={path}")
 
 
 def test_sites_without_patients_are_named_and_left_out(capsys, tmp_path):
-    table = pd.DataFrame(drawn(1, 1.0), columns=["patient", "diagnosis", "class", "pred_class", "pred_prob"])
+    table = pd.DataFrame(random_rows(1, 1.0), columns=["patient", "diagnosis", "class", "pred_class", "pred_prob"])
     path = tmp_path / "p.csv"
     pd.concat([table.assign(site="there"), table.assign(site="Turin", patient="")]).to_csv(path, index=False)
-    (one,) = scored(capsys, path)["files"]
+    (one,) = score_json(capsys, path)["files"]
     assert one["tile_level_sites"] == ["Turin"] and one["patients"] == 24
     assert [row["site"] for row in one["by_site"]] == ["there"]
 
@@ -136,9 +137,9 @@ def test_text_shows_constants_ties_diagnoses_and_the_verdict(capsys, two):
 
 
 def test_nothing_that_a_terminal_obeys_is_printed(capsys, tmp_path):
-    rows = [(f"{p}\x1b[31m", f"{d}\x07", *rest) for p, d, *rest in drawn(0, 0.0)]
-    assert "\x1b" not in refused(capsys, thygan_form(tmp_path / "a.csv", rows))
-    told = scored(capsys, thygan_form(tmp_path / "b.csv", drawn(0, 0.0)))
+    rows = [(f"{p}\x1b[31m", f"{d}\x07", *rest) for p, d, *rest in random_rows(0, 0.0)]
+    assert "\x1b" not in error_of(capsys, thygan_form(tmp_path / "a.csv", rows))
+    told = score_json(capsys, thygan_form(tmp_path / "b.csv", random_rows(0, 0.0)))
     told["files"][0]["ties"] = ["P1\x1b[31m"]
     told["files"][0]["by_diagnosis"][0]["diagnosis"] = "FA\x07"
     text = score_text(told)
@@ -159,16 +160,16 @@ def test_bad_files_are_one_sentence(capsys, tmp_path, name, content, said):
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    message = refused(capsys, path, "--json")
+    message = error_of(capsys, path, "--json")
     assert said in message and message.startswith("error: ") and "\n" not in message
 
 
-def test_arguments_that_cannot_be_meant_are_refused(capsys, two):
-    assert "is no arm: write FILE, or NAME=FILE,FILE" in refused(capsys, f"={two[0]}")
-    assert "Two arms are called 'a'" in refused(capsys, f"a={two[0]}", f"a={two[1]}")
-    assert "Case 'P0' is in" in refused(capsys, f"a={two[0]},{two[1]}")
-    assert "--resamples 5 is too few" in refused(capsys, two[0], "--resamples", 5)
-    assert "--relevant-difference 0 is not above 0" in refused(capsys, two[0], "--relevant-difference", 0)
+def test_wrong_arguments_are_refused(capsys, two):
+    assert "names no arm: write FILE, or NAME=FILE,FILE" in error_of(capsys, f"={two[0]}")
+    assert "Two arms are called 'a'" in error_of(capsys, f"a={two[0]}", f"a={two[1]}")
+    assert "Case 'P0' is in" in error_of(capsys, f"a={two[0]},{two[1]}")
+    assert "--resamples 5 is too few" in error_of(capsys, two[0], "--resamples", 5)
+    assert "--relevant-difference is 0: give a number above 0" in error_of(capsys, two[0], "--relevant-difference", 0)
 
 
 # --- Thy-GAN's published predictions; the rows are those of its README here and of its own logs
@@ -216,15 +217,15 @@ def test_the_published_rows_are_reproduced(capsys, rows):
         assert log_f1 == "-" or (float(log_f1) == float(f1)) is not slip, name
 
 
-def pooled(name, folder):
+def pooled_argument(name, folder):
     return f"{name}={','.join(map(str, sorted((LOGS / folder).rglob('test_preds.csv'))))}"
 
 
 def test_the_published_cross_validation_is_reproduced(capsys, rows):
-    told = scored(
+    told = score_json(
         capsys,
-        pooled("none", "0_Tharun-Thompson_5F-CV_Eval/0_cross_val_baseline"),
-        pooled("bi100", "0_Tharun-Thompson_5F-CV_Eval/1_cross_val_bi100"),
+        pooled_argument("none", "0_Tharun-Thompson_5F-CV_Eval/0_cross_val_baseline"),
+        pooled_argument("bi100", "0_Tharun-Thompson_5F-CV_Eval/1_cross_val_bi100"),
     )
     printed = {
         "none": {"auroc": 0.885, "macro_f1": 0.836, "sensitivity": 0.747, "specificity": 0.918, "brier": 0.129},
@@ -240,7 +241,7 @@ def test_the_published_cross_validation_is_reproduced(capsys, rows):
 
 def test_the_published_external_numbers_are_reproduced_and_their_disagreements_listed(capsys, rows):
     names = ["1_bi100_50.72", "2_bi200_49.28", "3_mc_76.81", "4_mc100_55.07"]
-    told = scored(capsys, *map(file_of, names))
+    told = score_json(capsys, *map(file_of, names))
     # accuracy, macro-F1, balanced accuracy, AUROC, sensitivity, specificity, Brier as printed
     printed = [
         (".507", ".457", ".519", ".429", ".50", ".54", ".359"),
@@ -256,3 +257,9 @@ def test_the_published_external_numbers_are_reproduced_and_their_disagreements_l
     assert (f"{constant['accuracy']:.3f}", f"{constant['macro_f1']:.3f}") == ("0.812", "0.448")
     assert told["label_conflicts"] == ["A4UQ"]
     assert [one["conflicting_labels"]["A4UQ"] for one in told["files"]] == [1, 0, 0, 1]
+
+
+def test_python_scores_as_the_command_does(capsys, two):
+    named = {"none": [two[0]], "bi100": [two[1]]}
+    arguments = [f"{name}={files[0]}" for name, files in named.items()]
+    assert thygan.score(named, resamples=200) == score_json(capsys, *arguments)

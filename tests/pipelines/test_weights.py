@@ -8,8 +8,8 @@ import pytest
 
 from components.core.features.registry import REGISTRY
 from components.core.features.weights import BUCKET_VARIABLE, FOLDER_VARIABLE, MIRROR_VARIABLE
-from components.core.runtime.cli import execute, new_app
-from pipelines.cli.weights import app
+from components.core.runtime.cli import execute
+from pipelines.cli.app import app
 
 LITE0 = REGISTRY["efficientnet_lite0"]
 
@@ -22,12 +22,10 @@ def nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def thygan(*arguments: object) -> None:
-    top = new_app("thygan")
-    top.command(app)
-    execute(top, ["weights", *map(str, arguments)])
+    execute(app, ["weights", *map(str, arguments)])
 
 
-def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
+def error_of(capsys: pytest.CaptureFixture, *arguments: object) -> str:
     with pytest.raises(SystemExit) as ended:
         thygan(*arguments)
     assert ended.value.code == 1
@@ -54,11 +52,11 @@ def test_what_is_fetched_to_a_folder_is_found_there(tmp_path: Path, capsys: pyte
 
 def test_a_changed_file_and_an_absent_one_are_failures(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / LITE0.file).write_bytes(b"other")
-    assert "is not efficientnet-lite0" in refused(capsys, "verify", "--weights-dir", tmp_path)
-    assert "resnet50 is not here: run" in refused(capsys, "verify", "resnet50")
-    assert "registered for 'vgg'" in refused(capsys, "verify", "vgg")
+    assert "is not efficientnet-lite0" in error_of(capsys, "verify", "--weights-dir", tmp_path)
+    assert "resnet50 is not on this machine: run" in error_of(capsys, "verify", "resnet50")
+    assert "registered for 'vgg'" in error_of(capsys, "verify", "vgg")
 
 
 def test_what_is_found_nowhere_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setitem(REGISTRY, "resnet50", replace(REGISTRY["resnet50"], url="http://127.0.0.1:9/net.pth"))
-    assert "were found nowhere" in refused(capsys, "fetch", "resnet50")
+    assert "were found nowhere" in error_of(capsys, "fetch", "resnet50")

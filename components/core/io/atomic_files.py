@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from components.core.errors import DataError, one_line
 from components.core.io.partial_files import partial_path, remove, remove_stale_partials
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -66,8 +66,10 @@ def read_json(path: str | Path) -> Any:
         ) from None
 
 
-def npy_bytes(array: npt.NDArray[Any]) -> bytes:
+def npy_bytes(array: "npt.NDArray[Any]") -> bytes:
     """An array as the bytes of a .npy file, because `np.save` to a full disk does not say why it fails."""
+    import numpy as np  # takes a quarter of a second, and most command lines need none
+
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
