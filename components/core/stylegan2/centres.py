@@ -1,4 +1,4 @@
-"""Where each class lies in W, for truncation that does not pull towards the other classes."""
+"""Class centres in W, for truncation that does not pull towards the other classes."""
 
 from pathlib import Path
 
@@ -21,11 +21,11 @@ def class_centres(G: Generator, *, per_class: int = 10_000, seed: int = 0) -> Te
 
     Args:
         G: A conditional generator.
-        per_class: Latents that are mapped for each class, the same for all.
-        seed: Of the latents.
+        per_class: Number of latents for each class; all classes share them.
+        seed: Seed of the latents.
 
     Raises:
-        ConfigError: The generator has no classes.
+        ConfigError: The generator is unconditional.
     """
     if G.c_dim == 0:
         raise ConfigError("An unconditional generator has no class centres: truncate towards its w_avg.")
@@ -35,11 +35,11 @@ def class_centres(G: Generator, *, per_class: int = 10_000, seed: int = 0) -> Te
 
 
 def centres_of(path: str | Path, G: Generator) -> Tensor:
-    """The class centres of a snapshot's network: those saved with it, or `class_centres`.
+    """The class centres of a snapshot: those saved with it, or `class_centres`.
 
     Args:
-        path: As in `load_generator`.
-        G: What was loaded from it.
+        path: Snapshot, as `load_generator` takes it.
+        G: Generator of that snapshot.
     """
     stored = load_centres(path)
     return class_centres(G) if stored is None else stored

@@ -17,8 +17,8 @@ class DiscriminatorBlock(nn.Module):
     """One resolution: two convolutions and a step down by 2.
 
     Attributes:
-        dtype: Of its activations where the device is made for it.
-        num_layers: Its convolutions.
+        dtype: Data type of the activations, where the device supports it.
+        num_layers: Number of convolutions.
     """
 
     resample_filter: Tensor
@@ -49,7 +49,7 @@ class DiscriminatorBlock(nn.Module):
             self.skip = Conv2d(inputs, outputs, 1, bias=False, down=2, trainable=next(trainable))
 
     def forward(self, x: Tensor | None, img: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes features [N, I, r, r] and the image; returns features [N, O, r/2, r/2] and the image they belong to."""
+        """Features [N, I, r, r] and the image at this resolution to those at half of it."""
         dtype = dtype_on(img.device, self.dtype)
         if self.has_fromrgb:
             rgb = self.fromrgb(img.to(dtype))
@@ -96,7 +96,7 @@ class DiscriminatorEpilogue(nn.Module):
         self.out = FullyConnected(inputs, outputs)
 
     def forward(self, x: Tensor, img: Tensor) -> Tensor:
-        """Scores the features, with the image added where the architecture has it so."""
+        """Scores of the features; the architecture "skip" adds the image."""
         x = x.float()
         if self.has_fromrgb:
             x = x + self.fromrgb(img)
@@ -109,24 +109,25 @@ class Discriminator(nn.Module):
 
     Args:
         c_dim: Length of a label vector; 0 = unconditional.
-        img_resolution: Side of the images in pixels, a power of two from 8 on.
+        img_resolution: Side of the images, pixels, a power of two, at least 8.
         img_channels: 3 for colour, 1 for grey.
-        channel_base: Feature maps at resolution r are channel_base / r …
-        channel_max: … and at most this many.
+        channel_base: Feature maps at resolution r are channel_base / r.
+        channel_max: Largest number of feature maps at any resolution.
         architecture: "resnet", "orig" or "skip".
         mbstd_group_size: Images whose spread is measured together; None = the whole batch.
-        num_fp16_res: How many of the highest resolutions run in reduced precision.
+        num_fp16_res: Number of the highest resolutions that run in reduced precision.
         conv_clamp: Limit of activations; None = none.
-        mapping_layers: Depth of the mapping network of labels; the official one is 8 whatever the generator's preset,
-            fewer are a remedy for conditional runs that collapse.
-        freeze_layers: How many convolutions are not trained, from the highest resolution on (Freeze-D, Mo et al. 2020).
-        precision: The reduced one: "float16", which on a CPU is float32, or "bfloat16".
+        mapping_layers: Layers of the labels' mapping network; 8 in the official release whatever the generator's
+            preset, and fewer may help where conditional runs collapse.
+        freeze_layers: Number of convolutions, from the highest resolution on, that are not trained (Freeze-D, Mo et
+            al. 2020).
+        precision: Reduced precision: "float16" (float32 on a CPU) or "bfloat16".
 
     Attributes:
         layout: Memory format of the activations.
 
     Raises:
-        ConfigError: There are not so many convolutions to freeze.
+        ConfigError: freeze_layers is larger than the number of convolutions.
     """
 
     def __init__(
@@ -150,10 +151,10 @@ class Discriminator(nn.Module):
         assert img_resolution >= 8, f"{img_resolution} px is less than 8"
         self.c_dim, self.img_resolution, self.img_channels = c_dim, img_resolution, img_channels
         self.layout = torch.channels_last  # up to twice as fast as PyTorch's default
-        climbed = resolutions(img_resolution)[:0:-1]
-        self.blocks = [f"b{resolution}" for resolution in climbed]
+        descending = resolutions(img_resolution)[:0:-1]
+        self.blocks = [f"b{resolution}" for resolution in descending]
         to_freeze = freeze_layers
-        for resolution in climbed:
+        for resolution in descending:
             block = DiscriminatorBlock(
                 channels(resolution, channel_base, channel_max),
                 channels(resolution // 2, channel_base, channel_max),
@@ -169,7 +170,7 @@ class Discriminator(nn.Module):
         if to_freeze > 0:
             raise ConfigError(
                 f"freeze_layers is {freeze_layers}: at {img_resolution} px the discriminator has "
-                f"{freeze_layers - to_freeze} convolutions above 4 px, so freeze at most these."
+                f"{freeze_layers - to_freeze} convolutions above 4 px, which is the most."
             )
         last = channels(4, channel_base, channel_max)
         if c_dim > 0:

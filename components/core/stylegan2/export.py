@@ -1,7 +1,7 @@
-"""Generators for programs that do not know thygan: TorchScript and ONNX files, latents and labels in, images out.
+"""Export of generators as TorchScript and ONNX files, from latents and labels to images.
 
-They compute in float32, with the stored noise and a fixed truncation. Each is run before it is handed over: an exporter
-can fail without a word, above all where a batch has another size than the one that it saw.
+The files compute in float32, with the stored noise and a fixed truncation. Each is run before it is kept: an exporter
+can fail silently, above all where a batch has another size than the traced one.
 """
 
 import importlib.util
@@ -20,20 +20,20 @@ from components.core.stylegan2.generator import Generator
 from components.core.stylegan2.sampling import check_centres, latents, one_hot
 
 _ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-_BATCHES = (1, 3)  # that a written file is run with
+_BATCHES = (1, 3)  # sizes with which a file is tested
 _HALF_A_GREY_LEVEL = 0.5 / 127.5
 
 
 class Exported(nn.Module):
-    """What a file holds: a generator with its truncation.
+    """The module in an exported file: a generator with its truncation.
 
     Args:
-        G: On any device; it is copied.
-        psi: Truncation, 0 to 1 (none).
-        centres: What each class is truncated towards, [c_dim, w_dim]; None = the mean of all.
+        G: Generator on any device; it is copied.
+        psi: Truncation, 0..1; 1 = none.
+        centres: Class centres of the truncation [c_dim, w_dim]; None = the mean of all w.
 
     Raises:
-        ConfigError: psi is out of range, or the centres are another network's.
+        ConfigError: psi is out of range, or the centres belong to another network.
     """
 
     centres: Tensor | None
@@ -55,26 +55,26 @@ class Exported(nn.Module):
         return self.G(z, c, truncation_psi=self.psi, truncation_centre=centre, noise_mode="const")
 
     def inputs(self, n: int) -> dict[str, Tensor]:
-        """Those of n images: the latents of seeds from 0 on, and one class after the other."""
+        """Inputs for n images: the latents of the seeds from 0, and the classes in turn."""
         z, c_dim = torch.from_numpy(latents(range(n), self.G.z_dim)).float(), self.G.c_dim
         return {"z": z, "c": one_hot([index % c_dim for index in range(n)], c_dim)} if c_dim else {"z": z}
 
 
 @torch.no_grad()
 def export_torchscript(path: str | Path, network: Exported) -> float:
-    """Writes a file for `torch.jit.load`; what it gives is called as `network` is.
+    """Writes a file for `torch.jit.load`; its module is called as `network` is.
 
     Returns:
-        The largest difference between its images and ours, which are in [-1, 1].
+        Largest difference between its images and those of `network`, in [-1, 1].
 
     Raises:
-        DataError: It draws other images.
+        DataError: The file draws other images.
     """
-    # Of one image: what the trace takes for a constant batch of one is broadcast to any other.
+    # Traced with one image: a batch of one that the trace makes constant is broadcast to any other.
     one = tuple(network.inputs(1).values())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the sizes that it takes for constants are constant
-        warnings.simplefilter("ignore", FutureWarning)  # torch calls TorchScript old; others still read it
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the sizes that it makes constant are constant
+        warnings.simplefilter("ignore", FutureWarning)  # deprecated in torch, but other programs read it
         full = io.BytesIO()
         torch.jit.save(torch.jit.trace(network, one), full)  # type: ignore[no-untyped-call]
         with atomic_write(path) as beside:
@@ -88,27 +88,27 @@ def export_onnx(path: str | Path, network: Exported) -> float:
     """Writes an ONNX file with the inputs `z` and, where there are classes, `c`, and the output `images`.
 
     Returns:
-        The largest difference between its images and ours, which are in [-1, 1].
+        Largest difference between its images and those of `network`, in [-1, 1].
 
     Raises:
         ConfigError: The packages for ONNX are not installed.
-        DataError: It draws other images.
+        DataError: The file draws other images.
     """
     if absent := [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]:
         raise ConfigError(
-            f"ONNX needs {', '.join(absent)}, which this environment has not: pip install 'thygan[onnx]', or export "
+            f"ONNX needs {', '.join(absent)}, which are not installed: pip install 'thygan[onnx]', or export "
             "TorchScript."
         )
     import onnxruntime
 
     two, number = network.inputs(2), torch.export.Dim("n", min=1)
     sizes = {name: {0: number} for name in two}
-    # strict: the other way takes the number of images for a constant.
+    # strict: the default makes the number of images constant.
     program = torch.export.export(network, tuple(two.values()), dynamic_shapes=sizes, strict=True)
     model = torch.onnx.export(program, dynamo=True, input_names=[*two], output_names=["images"], verbose=False)
-    assert model, "without a file's name torch hands the model over"
+    assert model, "without a file name, torch returns the model"
     for node in model.model.graph:
-        node.metadata_props.clear()  # where in this machine's files it comes from
+        node.metadata_props.clear()  # source paths on this machine
     with atomic_write(path) as beside:
         model.save(str(beside))
         session = onnxruntime.InferenceSession(str(beside))
@@ -121,7 +121,7 @@ def export_onnx(path: str | Path, network: Exported) -> float:
 
 
 def _copy_without_sources(full: io.BytesIO, bare: Path) -> None:
-    """A TorchScript file says for every operation where in this machine's files it comes from; nobody needs that."""
+    """Copies a TorchScript file without its source paths on this machine."""
     with zipfile.ZipFile(full) as source, zipfile.ZipFile(bare, "w") as target:
         for entry in source.infolist():
             if not entry.filename.endswith(".debug_pkl"):
@@ -132,11 +132,12 @@ def _difference(path: str | Path, network: Exported, run: Callable[[dict[str, Te
     difference = 0.0
     for n in _BATCHES:
         inputs = network.inputs(n)
-        ours, theirs = network(**inputs), run(inputs)
-        difference = max(difference, float((ours - theirs).abs().max()) if ours.shape == theirs.shape else 2.0)
+        expected, images = network(**inputs), run(inputs)
+        error = float((expected - images).abs().max()) if expected.shape == images.shape else 2.0
+        difference = max(difference, error)
     if not difference < _HALF_A_GREY_LEVEL:
         raise DataError(
-            f"{path} would draw other images than thygan (they differ by {difference:.3g} in [-1, 1]), so it was not "
-            "kept: export it with other versions of the packages, or in another format."
+            f"{path} would draw other images than thygan (difference {difference:.3g} in [-1, 1]) and was removed: "
+            "export with other versions of the packages, or in another format."
         )
     return difference

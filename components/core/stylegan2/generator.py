@@ -16,20 +16,20 @@ class Generator(nn.Module):
         z_dim: Length of a latent.
         c_dim: Length of a label vector; 0 = unconditional.
         w_dim: Length of an intermediate latent.
-        img_resolution: Side of the images in pixels, a power of two from 4 on.
+        img_resolution: Side of the images, pixels, a power of two, at least 4.
         img_channels: 3 for colour, 1 for grey.
         mapping_layers: Depth of the mapping network.
-        channel_base: Feature maps at resolution r are channel_base / r …
-        channel_max: … and at most this many.
+        channel_base: Feature maps at resolution r are channel_base / r.
+        channel_max: Largest number of feature maps at any resolution.
         architecture: "skip", "resnet" or "orig".
-        num_fp16_res: How many of the highest resolutions run in reduced precision.
+        num_fp16_res: Number of the highest resolutions that run in reduced precision.
         conv_clamp: Limit of activations; None = none.
-        use_noise: Whether layers have noise inputs.
-        precision: The reduced one: "float16", which on a CPU is float32, or "bfloat16".
+        use_noise: True where layers have noise inputs.
+        precision: Reduced precision: "float16" (float32 on a CPU) or "bfloat16".
 
     Attributes:
-        num_ws: Intermediate latents that one image takes.
-        arguments: The constructor's arguments, enough to build it again.
+        num_ws: Number of intermediate latents for one image.
+        arguments: Arguments of the constructor.
     """
 
     def __init__(

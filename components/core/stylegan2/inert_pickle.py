@@ -1,8 +1,8 @@
-"""Pickles read as data.
+"""Pickles read as data, without executing them.
 
 A pickle is a program for a stack machine. Python's own machine imports every module that the program names and calls
-what it finds there. This one has nothing to call: a name stays a name, the reader says beforehand which names it knows
-and what each stands for, and any other ends the reading. Time and memory are linear in the file's size.
+its functions. This machine calls nothing of the kind: the reader lists the names that it knows, each with a function of
+its own, and any other name ends the reading. Time and memory are linear in the file's size.
 """
 
 import pickletools
@@ -20,7 +20,7 @@ _LITERALS = {
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-# A set is read as a list: hashing what a stranger nested can overflow the stack.
+# A set is read as a list: hashing a hostile nest can overflow the stack.
 _EMPTY: dict[str, Builder] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": list, "EMPTY_TUPLE": tuple}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, struct.error)
@@ -43,31 +43,32 @@ class Name:
 
 @dataclass(eq=False)
 class Shell:
-    """What an object was to be built of, where the object itself is not wanted."""
+    """The arguments of an object that is not built."""
 
     arguments: tuple[Any, ...]
     state: Any = None
 
 
 def shell(*arguments: Any) -> Shell:
-    """The builder of a global whose objects nobody asks for."""
+    """The builder of a global whose objects are not needed."""
     return Shell(arguments)
 
 
 def read_pickle(
     file: Readable, builders: Mapping[str, Builder], what: str, persistent_load: Builder | None = None
 ) -> Any:
-    """Reads one pickle of protocol 2 to 5 and leaves the file behind it.
+    """Reads one pickle of protocol 2 to 5; the file then stands behind it.
 
     Args:
-        file: Where it starts. To be safe from lengths that lie, not a buffered file but an mmap or BytesIO.
-        builders: The globals that the pickle may name, `module.name`, each with a function of our own that gets the
-            arguments of its call and must cost no more than they do.
-        what: The file's name, for messages.
-        persistent_load: Resolves persistent ids; None = there must be none.
+        file: File at the start of the pickle: an mmap or BytesIO, which are safe from false lengths, not a buffered
+            file.
+        builders: Function for each global, `module.name`, that the pickle may name. It receives the arguments of the
+            call, and must not take more time and memory than their size.
+        what: Name of the file, for messages.
+        persistent_load: Function that resolves persistent ids; None = the pickle must not have any.
 
     Raises:
-        DataError: Another global is named, or the pickle is torn or of a kind that no network is written in.
+        DataError: The pickle names another global, is torn, or has opcodes that no network needs.
     """
     machine = _Machine(builders, what, persistent_load)
     try:
@@ -76,13 +77,13 @@ def read_pickle(
                 return machine.pop()
             machine.step(opcode.name, argument)
     except MALFORMED as error:
-        raise torn(what, error) from None
-    raise torn(what, "it does not end")
+        raise malformed_error(what, error) from None
+    raise malformed_error(what, "it does not end")
 
 
-def torn(what: str, reason: object) -> DataError:
-    """The sentence for a file that is not what it should be."""
-    return DataError(f"{what} is torn or is no network pickle ({one_line(reason)}): copy it again.")
+def malformed_error(what: str, reason: object) -> DataError:
+    """The error about a file that is torn, or of another kind."""
+    return DataError(f"{what} is torn, or not a network pickle ({one_line(reason)}): copy it again.")
 
 
 class _Machine:
@@ -129,24 +130,24 @@ class _Machine:
             name, module = self.pop(), self.pop()
             push(self._name(module, name))
         elif opcode in ("REDUCE", "NEWOBJ"):
-            arguments, called = self.pop(), self.pop()
-            push(self._builders[called.path](*arguments))
+            arguments, name = self.pop(), self.pop()
+            push(self._builders[name.path](*arguments))
         elif opcode == "BUILD":
-            state, built = self.pop(), self._stack[-1]
-            self._expect(built, Shell).state = state
+            state, target = self.pop(), self._stack[-1]
+            self._expect(target, Shell).state = state
         elif opcode == "BINPERSID" and self._persistent_load:
             push(self._persistent_load(self.pop()))
         elif opcode not in ("PROTO", "FRAME"):
             raise ValueError(f"opcode {opcode}")
 
     def _name(self, module: Any, name: Any) -> Name:
-        if not (isinstance(module, str) and isinstance(name, str)):  # to write down what is nested may never end
-            raise TypeError("a name that is no text")
+        if not (isinstance(module, str) and isinstance(name, str)):  # printing a hostile nest may never end
+            raise TypeError("a name that is not a text")
         path = f"{module}.{name}"
         if path not in self._builders:
             raise DataError(
-                f"{self._what} names {path[:80]!r}, which no network needs, so nothing of it was read: take the file "
-                "from a source that you trust, or export its tensors where it was made."
+                f"{self._what} names {path[:80]!r}, which no network needs, so it was not read: use a file from a "
+                "source that you trust, or export its tensors where it was written."
             )
         return Name(path)
 
@@ -168,5 +169,5 @@ class _Machine:
     @staticmethod
     def _expect(value: Any, kind: type) -> Any:
         if type(value) is not kind:
-            raise TypeError(f"a {type(value).__name__} in the place of a {kind.__name__}")
+            raise TypeError(f"a {type(value).__name__} in place of a {kind.__name__}")
         return value

@@ -1,7 +1,8 @@
-"""The layers that both networks are built of.
+"""The layers of both networks.
 
-Everything is equalised (Karras et al. 2018, §4.1): parameters are stored with unit standard deviation and scaled when
-they are used. Gains are multiplied into the weights and biases, which are small, not into the activations.
+All layers have an equalised learning rate (Karras et al. 2018, §4.1): parameters are stored with unit standard
+deviation and scaled when they are used. Gains are multiplied into weights and biases, which are small, not into
+activations.
 """
 
 import math
@@ -17,9 +18,9 @@ GAINS = {"linear": 1.0, "lrelu": math.sqrt(2)}
 
 
 def initial_kernel(outputs: int, inputs: int, size: int, *, up: int = 1) -> Tensor:
-    """Standard normal weights [O, I, k, k], in the memory order in which a channels_last convolution takes them.
+    """Standard normal weights [O, I, k, k], in the memory order of a channels_last convolution, which saves a copy.
 
-    Otherwise each call would copy them; a layer that enlarges is a transposed convolution, which reads them by input.
+    A layer that upsamples is a transposed convolution, which reads them by input.
     """
     weight = torch.randn(outputs, inputs, size, size)
     if up == 1:
@@ -37,7 +38,7 @@ def activate(x: Tensor, activation: str, *, gain: float = 1.0, clamp: float | No
 
 
 def normalize(x: Tensor) -> Tensor:
-    """Each row [N, C] to unit mean square."""
+    """Rows [N, C] scaled to unit mean square."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 
 
@@ -46,12 +47,12 @@ def conv2d_resample(
 ) -> Tensor:
     """A "same" convolution with weight [O, I, k, k], and with a resampling by `up` or `down` through the FIR `kernel`.
 
-    With `up` the stored weight is a true-convolution kernel: a transposed convolution takes it as it is.
+    With `up` the stored weight is the kernel of a true convolution, as a transposed convolution needs it.
     """
     size = weight.shape[-1]
     if up == 1 and down == 1:
         return F.conv2d(x, weight, bias, padding=size // 2)
-    if size == 1:  # a pointwise convolution commutes with the filter: run it where there are fewer samples
+    if size == 1:  # a pointwise convolution commutes with the filter, so it runs on fewer samples
         if down > 1:
             return F.conv2d(downsample2d(x, kernel, down), weight, bias)
         x = upsample2d(F.conv2d(x, weight), kernel, up)
@@ -68,8 +69,8 @@ def conv2d_resample(
 
 
 def with_power(weight: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Weights [O, I, k, k] in `dtype`, and what demodulation takes of them: their power [O, I], over the k x k taps."""
-    if dtype == torch.float16:  # keep products in range; demodulation takes the factor out again
+    """Weights [O, I, k, k] in `dtype`, and their power [O, I] over the k x k taps, for demodulation."""
+    if dtype == torch.float16:  # keeps products in range; demodulation removes the factor
         weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * math.sqrt(weight[0].numel()))
     return weight.to(dtype), weight.square().sum(dim=(2, 3))
 
@@ -89,33 +90,35 @@ def modulated_conv2d(
 ) -> Tensor:
     """gain · (modulated convolution + noise + bias); StyleGAN2, equations 1 and 3.
 
-    The activations are scaled before and after one convolution that all samples share, which a batch runs faster than
-    a convolution with weights of its own per sample.
+    The activations are scaled before and after one convolution that all samples share, which is faster for a batch than
+    a convolution with separate weights per sample.
 
     Args:
         x: Activations [N, I, H, W].
-        weight: [O, I, k, k], unit variance.
-        styles: [N, I].
-        bias: [O].
+        weight: Weights [O, I, k, k] of unit variance.
+        styles: Styles [N, I].
+        bias: Biases [O].
         kernel: FIR filter of the upsampling.
-        up: 1 or 2.
-        demodulate: Bring each output channel back to unit variance.
-        noise: Added after demodulation; [N or 1, 1, H', W'].
-        gain: Of the result.
-        prepared: `with_power` of the weight, where it is known.
+        up: Upsampling factor, 1 or 2.
+        demodulate: True = each output channel is scaled back to unit variance.
+        noise: Noise [N or 1, 1, H', W'], added after demodulation; None = none.
+        gain: Factor of the result.
+        prepared: Result of `with_power` for the weight; None = it is computed.
 
     Returns:
-        [N, O, H', W'].
+        Activations [N, O, H', W'].
     """
     bias = (bias * gain).to(x.dtype)
-    if demodulate and x.dtype == torch.float16:  # as the weights are
+    if demodulate and x.dtype == torch.float16:  # like the weights
         styles = styles / styles.abs().amax(dim=1, keepdim=True)
     modulated = x * styles.to(x.dtype)[:, :, None, None]
     if demodulate:
         weight, power = prepared or with_power(weight, x.dtype)
         scale = ((styles.square() @ power.t() + 1e-8).rsqrt() * gain).to(x.dtype)  # [N, O]
         x = conv2d_resample(modulated, weight, kernel=kernel, up=up)
-        out = None if torch.is_grad_enabled() else x  # fresh memory for a large batch costs more than the operation
+        out = (
+            None if torch.is_grad_enabled() else x
+        )  # allocating memory for a large batch costs more than the operation
         x = torch.addcmul(bias.view(1, -1, 1, 1), x, scale[:, :, None, None], out=out)
     else:
         x = conv2d_resample(modulated, (weight * gain).to(x.dtype), bias, kernel=kernel, up=up)
@@ -126,8 +129,8 @@ class FullyConnected(nn.Module):
     """x Wᵀ + b and an activation, with a learning-rate multiplier.
 
     Attributes:
-        weight: [out, in].
-        bias: [out].
+        weight: Weights [out, in].
+        bias: Biases [out].
     """
 
     def __init__(
@@ -149,9 +152,9 @@ class Conv2d(nn.Module):
     """A convolution with bias, activation and resampling by 2.
 
     Attributes:
-        weight: [O, I, k, k]; it and the bias are parameters if the layer is trainable, else buffers of the same names.
-        bias: [O], or None.
-        resample_filter: [4, 4].
+        weight: Weights [O, I, k, k]; they and the biases are parameters if the layer is trainable, else buffers.
+        bias: Biases [O]; None = none.
+        resample_filter: FIR filter [4, 4].
     """
 
     weight: Tensor
@@ -172,8 +175,8 @@ class Conv2d(nn.Module):
         trainable: bool = True,
     ) -> None:
         super().__init__()
-        self._hold("weight", initial_kernel(outputs, inputs, size, up=up), trainable)
-        self._hold("bias", torch.zeros(outputs) if bias else None, trainable)
+        self._register("weight", initial_kernel(outputs, inputs, size, up=up), trainable)
+        self._register("bias", torch.zeros(outputs) if bias else None, trainable)
         self.register_buffer("resample_filter", fir_filter())
         self.activation, self.up, self.down, self.clamp = activation, up, down, clamp
         self.weight_gain = 1 / math.sqrt(inputs * size * size)
@@ -186,7 +189,7 @@ class Conv2d(nn.Module):
         x = conv2d_resample(x, weight, bias, kernel=self.resample_filter, up=self.up, down=self.down)
         return activate(x, self.activation, clamp=None if self.clamp is None else self.clamp * gain)
 
-    def _hold(self, name: str, value: Tensor | None, trainable: bool) -> None:
+    def _register(self, name: str, value: Tensor | None, trainable: bool) -> None:
         if trainable and value is not None:
             self.register_parameter(name, nn.Parameter(value))
         else:

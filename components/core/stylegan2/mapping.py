@@ -18,8 +18,8 @@ class MappingNetwork(nn.Module):
         z_dim: Length of a latent; 0 = labels only, as in the discriminator.
         c_dim: Length of a label vector; 0 = unconditional.
         w_dim: Length of w, and of the embedded label.
-        num_ws: How many w the synthesis takes; None = w is not broadcast, and no mean of w is kept.
-        num_layers: Fully connected layers.
+        num_ws: Number of w for the synthesis; None = w is not broadcast, and no mean of w is tracked.
+        num_layers: Number of fully connected layers.
     """
 
     w_avg: Tensor
@@ -47,16 +47,16 @@ class MappingNetwork(nn.Module):
         truncation_centre: Tensor | None = None,
         update_w_avg: bool = True,
     ) -> Tensor:
-        """Maps, and in training mode moves the mean of w towards the batch's.
+        """Maps z and c to w, and in training mode moves the mean of w towards the batch's.
 
         Args:
-            z: Latents; any float type.
+            z: Latents, of any float type.
             c: Label vectors.
-            truncation_psi: w is drawn towards the centre by 1 - psi.
-            truncation_cutoff: Only the first so many w are drawn; None = all.
-            truncation_centre: What they are drawn towards, [w_dim] or one for each image [N, w_dim], as
-                `c @ class_centres(G)` gives; None = the mean of all w, `w_avg`.
-            update_w_avg: Whether a call in training mode moves the mean.
+            truncation_psi: Weight of w against the centre, 0..1; 1 = no truncation.
+            truncation_cutoff: Number of the first w that are truncated; None = all.
+            truncation_centre: Centre of the truncation, [w_dim] or one per image [N, w_dim], such as
+                `c @ class_centres(G)`; None = the mean of all w, `w_avg`.
+            update_w_avg: True = a call in training mode moves the mean.
         """
         parts = []
         if self.z_dim > 0:

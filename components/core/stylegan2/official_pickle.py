@@ -1,7 +1,7 @@
 """Networks of the official release, `network-snapshot-KKKKKK.pkl`, read without executing anything in the file.
 
-Such a file is a pickle of modules with their source text, which the official tools run. Here the source text is passed
-over: the tensors and the recorded options are enough to build the network with our own code.
+Such a file is a pickle of modules with their source text, which the official tools run. Here the source text is
+skipped: the tensors and the recorded options are enough to build the network with thygan's code.
 """
 
 import functools
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from components.core.errors import DataError
 from components.core.stylegan2.discriminator import Discriminator
 from components.core.stylegan2.generator import Generator
-from components.core.stylegan2.inert_pickle import MALFORMED, Builder, Shell, read_pickle, shell, torn
+from components.core.stylegan2.inert_pickle import MALFORMED, Builder, Shell, malformed_error, read_pickle, shell
 
 Array = npt.NDArray[Any]
 Options = Mapping[str, Any]
@@ -38,22 +38,22 @@ _STORAGES = {
     "torch.ByteStorage": "u1",
     "torch.BoolStorage": "?",
 }
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 _NUMBER_TYPE = re.compile(r"b1|[fiu][1248]")
 _KIMG = re.compile(r"network-snapshot-(\d{6})\.pkl")
 _FULLY_CONNECTED = re.compile(r"mapping\.fc\d+\.weight")
 _BLOCK = re.compile(r"(?:synthesis\.)?b(\d{1,5})\..*")
-# Options that our networks do not have, with the value at which they do the same.
+# Options that thygan's networks do not have, with the value that they implement.
 _FIXED = {"activation": "lrelu", "lr_multiplier": 0.01, "mbstd_num_channels": 1}
 
 
 @dataclass(frozen=True)
 class OfficialNetwork:
-    """One network.
+    """One network of an official snapshot.
 
     Attributes:
-        arguments: What our class is built with.
-        state: Its state dict, float32 on the CPU.
+        arguments: Arguments of thygan's class.
+        state: State dict, float32 on the CPU.
     """
 
     arguments: dict[str, Any]
@@ -62,13 +62,13 @@ class OfficialNetwork:
 
 @dataclass(frozen=True)
 class OfficialSnapshot:
-    """What a file holds.
+    """The networks of an official snapshot.
 
     Attributes:
-        G: The generator as it was trained.
-        D: The discriminator.
-        G_ema: The generator's moving average, which images are made with.
-        kimg: Thousand real images seen, from the file's name; None when it has another name.
+        G: Generator.
+        D: Discriminator.
+        G_ema: Moving average of the generator, which draws images.
+        kimg: Thousands of real images seen, from the file's name; None = it has another name.
     """
 
     G: OfficialNetwork
@@ -78,22 +78,22 @@ class OfficialSnapshot:
 
 
 def read_official(path: str | Path) -> OfficialSnapshot:
-    """Reads the networks of an official snapshot; nothing in it is executed and no module of it imported.
+    """Reads the networks of an official snapshot, without executing or importing anything that it names.
 
     Raises:
-        DataError: The file is missing, torn, hostile, or holds other networks than ours can be.
+        DataError: The file is missing, torn, malicious, or holds networks of another architecture.
     """
     path = Path(path)
     content, size = _content(path)
     if not isinstance(content, dict) or not {"G", "D", "G_ema"} <= content.keys():
         raise DataError(f"{path} holds no G, D and G_ema: give a network-snapshot-*.pkl of StyleGAN2-ADA for PyTorch.")
     read = functools.partial(_network, what=str(path), limit_bytes=size)
-    named = _KIMG.fullmatch(path.name)
+    match = _KIMG.fullmatch(path.name)
     return OfficialSnapshot(
         G=read(content["G"], Generator, _generator_arguments),
         D=read(content["D"], Discriminator, _discriminator_arguments),
         G_ema=read(content["G_ema"], Generator, _generator_arguments),
-        kimg=float(named[1]) if named else None,
+        kimg=float(match[1]) if match else None,
     )
 
 
@@ -105,19 +105,17 @@ def _content(path: Path) -> tuple[Any, int]:
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
     except (OSError, ValueError) as error:  # a folder, an empty file
-        raise torn(str(path), error) from None
+        raise malformed_error(str(path), error) from None
 
 
 def _builders(what: str) -> dict[str, Builder]:
-    """The globals that a network's pickle names. None of these functions copies or allocates more than a header."""
-    once = functools.cache(
-        functools.partial(_storage, what=what)
-    )  # a pickle may take the same bytes any number of times
+    """The globals that a network's pickle names. None of the functions copies or allocates more than a header."""
+    cached = functools.cache(functools.partial(_storage, what=what))  # a pickle may repeat the same bytes
 
     def load_storage(data: bytes) -> Array:
-        if type(data) is not bytes:  # hashing what a stranger nested can overflow the stack
+        if type(data) is not bytes:  # hashing a hostile nest can overflow the stack
             raise TypeError("a storage that is not bytes")
-        return once(data)
+        return cached(data)
 
     builders: dict[str, Builder] = {
         "torch_utils.persistence._reconstruct_persistent_obj": _module,
@@ -151,9 +149,9 @@ def _scalar(dtype: Shell, data: bytes) -> Any:
 
 
 def _tensor(storage: Array, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Array:
-    """A view of its storage; numpy refuses one that reaches beyond its end."""
-    if not all(type(one) is int for one in (offset, *size, *stride)):
-        raise TypeError("a tensor's geometry that is not of numbers")
+    """A view of a storage; numpy refuses one that reaches beyond its end."""
+    if not all(type(number) is int for number in (offset, *size, *stride)):
+        raise TypeError("a tensor whose geometry is not numeric")
     item = storage.itemsize
     strides = tuple(item * step for step in stride)
     if min(offset, *strides, 0) < 0:
@@ -165,7 +163,7 @@ def _tensor(storage: Array, offset: int, size: tuple[int, ...], stride: tuple[in
 
 
 def _storage(data: bytes, what: str) -> Array:
-    """The 1-D array in the bytes of a torch storage: five pickles, then the number of elements and the elements."""
+    """The 1-D array in the bytes of a torch storage: five pickles, the number of elements, and the elements."""
     file = io.BytesIO(data)
     for _ in range(3):  # a magic number, the protocol's version, sizes of types
         read_pickle(file, {}, what)
@@ -190,47 +188,47 @@ def _network(
             raise ValueError("tensors that are larger than the file")
         arguments = arguments_of(arrays, network.state.get("_init_kwargs", {}))
         with torch.device("meta"):
-            wanted = {name: tuple(value.shape) for name, value in build(**arguments).state_dict().items()}
+            expected = {name: tuple(value.shape) for name, value in build(**arguments).state_dict().items()}
     except (*MALFORMED, AssertionError, ArithmeticError, RuntimeError) as error:
-        raise torn(what, error) from None
-    found = {name: array.shape for name, array in arrays.items()}
-    if odd := sorted(set(wanted.items()) ^ set(found.items())):
+        raise malformed_error(what, error) from None
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if odd := sorted(set(expected.items()) ^ set(shapes.items())):
         raise DataError(
             f"{what} holds another network than StyleGAN2-ADA's: {odd[0][0][:80]!r} of {list(odd[0][1])} has no "
-            "counterpart; give a snapshot whose architecture was not changed."
+            "counterpart; give a snapshot of the unchanged architecture."
         )
-    return OfficialNetwork(arguments, {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in wanted})
+    return OfficialNetwork(arguments, {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in expected})
 
 
 def _arrays(network: Shell) -> dict[str, Array]:
-    """Parameters and buffers by name; what a file shares between modules to look larger than it is, is refused."""
-    found: dict[str, Array] = {}
+    """Parameters and buffers by name; refuses modules that share parts, by which a file could grow without limit."""
+    arrays: dict[str, Array] = {}
     seen: set[int] = set()
 
-    def once(value: Any) -> Any:
+    def first(value: Any) -> Any:
         if id(value) in seen:
             raise ValueError("modules that contain each other")
         seen.add(id(value))
         return value
 
-    def joined(prefix: str, name: str) -> str:
-        if len(prefix) + len(name) > _LONGEST_NAME:
+    def join(prefix: str, name: str) -> str:
+        if len(prefix) + len(name) > _MAX_NAME_LENGTH:
             raise ValueError("modules that are nested too deeply")
         return prefix + name
 
     waiting = [("", network)]
     while waiting:
         prefix, module = waiting.pop()
-        state = once(module).state
+        state = first(module).state
         for kind in ("_parameters", "_buffers"):
-            found |= {joined(prefix, name): value for name, value in once(state[kind]).items() if value is not None}
-        waiting += [(joined(prefix, name) + ".", child) for name, child in once(state["_modules"]).items()]
-    return found
+            arrays |= {join(prefix, name): value for name, value in first(state[kind]).items() if value is not None}
+        waiting += [(join(prefix, name) + ".", child) for name, child in first(state["_modules"]).items()]
+    return arrays
 
 
 def _generator_arguments(arrays: Mapping[str, Array], options: Options) -> dict[str, Any]:
-    synthesis = _same_function(options.get("synthesis_kwargs", {}))
-    _same_function(options.get("mapping_kwargs", {}))
+    synthesis = _check_fixed(options.get("synthesis_kwargs", {}))
+    _check_fixed(options.get("mapping_kwargs", {}))
     side, w_dim, c_dim = _resolution(arrays), len(arrays["mapping.w_avg"]), _classes(arrays)
     last = f"synthesis.b{side}"
     plain = "skip" if "synthesis.b4.torgb.weight" in arrays else "orig"
@@ -245,13 +243,13 @@ def _generator_arguments(arrays: Mapping[str, Array], options: Options) -> dict[
         "use_noise": f"{last}.conv1.noise_const" in arrays,
         "channel_base": _number(synthesis, "channel_base", side * len(arrays[f"{last}.conv1.weight"])),
         "channel_max": _number(synthesis, "channel_max", len(arrays["synthesis.b4.const"])),
-        **_reduced_precision(synthesis),
+        **_precision_arguments(synthesis),
     }
 
 
 def _discriminator_arguments(arrays: Mapping[str, Array], options: Options) -> dict[str, Any]:
-    epilogue = _same_function(options.get("epilogue_kwargs", {}))
-    _same_function(options.get("mapping_kwargs", {}))
+    epilogue = _check_fixed(options.get("epilogue_kwargs", {}))
+    _check_fixed(options.get("mapping_kwargs", {}))
     side, c_dim = _resolution(arrays), _classes(arrays)
     plain = "skip" if "b4.fromrgb.weight" in arrays else "orig"
     return {
@@ -263,29 +261,29 @@ def _discriminator_arguments(arrays: Mapping[str, Array], options: Options) -> d
         "mbstd_group_size": _number(epilogue, "mbstd_group_size", 4),
         "channel_base": _number(options, "channel_base", side * len(arrays[f"b{side}.fromrgb.weight"])),
         "channel_max": _number(options, "channel_max", len(arrays["b4.fc.weight"])),
-        **_reduced_precision(_same_function(options)),
+        **_precision_arguments(_check_fixed(options)),
     }
 
 
-def _same_function(options: Options) -> Options:
-    """The recorded options, once those that we have no counterpart for are found to change nothing."""
+def _check_fixed(options: Options) -> Options:
+    """The recorded options; refuses values that thygan's networks do not implement."""
     for key, value in _FIXED.items():
-        found = options.get(key, value)
-        if not isinstance(found, str | int | float):
+        recorded = options.get(key, value)
+        if not isinstance(recorded, str | int | float):
             raise TypeError(f"{key} is neither text nor number")
-        if found != value:
-            raise ValueError(f"{key} {found!r}, where thygan has {value!r} only")
+        if recorded != value:
+            raise ValueError(f"{key} {recorded!r}, where thygan has only {value!r}")
     return options
 
 
-def _reduced_precision(options: Options) -> dict[str, Any]:
+def _precision_arguments(options: Options) -> dict[str, Any]:
     return {"num_fp16_res": _number(options, "num_fp16_res", 0), "conv_clamp": _number(options, "conv_clamp", None)}
 
 
 def _number(options: Options, key: str, default: float | None) -> float | None:
     value: float | None = options.get(key, default)
     if not (value is None or (isinstance(value, int | float) and math.isfinite(value))):
-        raise TypeError(f"{key} is no number")
+        raise TypeError(f"{key} is not a number")
     return value
 
 

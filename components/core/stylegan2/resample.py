@@ -19,7 +19,7 @@ _Padding = tuple[int, int, int, int]
 
 
 def fir_filter(taps: Sequence[float] = TAPS) -> Tensor:
-    """A 1-D filter normalised to sum 1: kept separable from 8 taps on, else its outer product [f, f]."""
+    """A filter normalised to sum 1: 1-D and separable from 8 taps on, else the outer product [f, f]."""
     kernel = torch.tensor(taps, dtype=torch.float32)
     kernel = kernel / kernel.sum()
     return kernel if len(taps) >= _SEPARABLE_FROM else torch.outer(kernel, kernel)
@@ -37,16 +37,16 @@ def upfirdn2d(
 ) -> Tensor:
     """Upsamples with zeros, pads, convolves and subsamples each channel.
 
-    Derivatives of any order in the images; the kernel has none.
+    It has derivatives of any order in the images, and none in the kernel.
 
     Args:
         x: Images [N, C, H, W].
-        kernel: [f] for a separable filter or [fh, fw].
-        up: Zeros inserted after each sample: up - 1.
-        down: Every down-th sample is kept, from the first on.
-        padding: x before, x after, y before, y after, counted in upsampled samples; negative crops.
-        flip_filter: Correlate instead of convolve.
-        gain: Multiplies the 2-D kernel.
+        kernel: Separable filter [f], or 2-D filter [fh, fw].
+        up: Upsampling factor: up - 1 zeros follow each sample.
+        down: Downsampling factor: every down-th sample stays, from the first on.
+        padding: Upsampled samples added before and after x, before and after y; negative = cropped.
+        flip_filter: True = correlation in place of convolution.
+        gain: Factor of the 2-D kernel.
     """
     (up_x, up_y), (down_x, down_y) = _pair(up), _pair(down)
     x0, x1, y0, y1 = padding
@@ -80,17 +80,17 @@ def downsample2d(
 
 
 def _filter(x: Tensor, kernel: Tensor, up: _Pair, down: _Pair, padding: _Padding, flip_filter: bool) -> Tensor:
-    # Inside torch.func.grad a compiler takes `_Filter` for a constant; it needs no help to drop what is not asked for.
+    # Inside torch.func.grad a compiler makes `_Filter` constant; and it drops unused gradients by itself.
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return _convolve(x, kernel, up, down, padding, flip_filter)
     return cast(Tensor, _Filter.apply(x, kernel, up, down, padding, flip_filter))  # type: ignore[no-untyped-call]
 
 
 class _Filter(torch.autograd.Function):
-    """The filter as an operation whose derivative is such a filter again.
+    """The filter as an operation whose derivative is a filter again.
 
     A convolution would keep its input for the kernel's gradient, and its second derivative would compute that gradient
-    channel by channel, asked or not.
+    channel by channel, needed or not.
     """
 
     @staticmethod
@@ -132,7 +132,7 @@ def _convolve(x: Tensor, kernel: Tensor, up: _Pair, down: _Pair, padding: _Paddi
         return F.conv2d(F.pad(x, [x0, x1, y0, y1]), weight, stride=down, groups=channels)
     weight = kernel.flip(0, 1) if flip_filter else kernel  # a transposed convolution convolves
     weight = weight.to(x.dtype).expand(channels, 1, fh, fw)
-    # The transposed convolution is the full one, without the last sample's zeros: pad or crop to what is asked for.
+    # The transposed convolution is the full one, without the last sample's zeros; pad or crop to the requested size.
     x = F.conv_transpose2d(x, weight, stride=up, groups=channels)
     x = F.pad(x, [x0 - fw + 1, x1 - fw + up[1], y0 - fh + 1, y1 - fh + up[0]])
     return x if down == (1, 1) else x[:, :, :: down[0], :: down[1]]

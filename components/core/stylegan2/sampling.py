@@ -1,4 +1,4 @@
-"""Images from a generator: one latent per seed, so that an image does not depend on the batch it is drawn in."""
+"""Images of a generator: one latent per seed, so that an image does not depend on its batch."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,13 +21,13 @@ def parse_seeds(text: str) -> list[int]:
     """The seeds of `1,2,5-10`, both ends of a range included, in their order and each once.
 
     Raises:
-        ConfigError: Another form, a range that runs backwards, no seed, or one beyond 2³² - 1.
+        ConfigError: Text of another form, a range that runs backwards, or a seed above 2³² - 1.
     """
     seeds: dict[int, None] = {}
     for part in text.split(","):
-        found = _SEEDS.fullmatch(part.strip())
-        first = int(found[1]) if found else 0
-        last = int(found[2] or found[1]) if found else -1
+        match = _SEEDS.fullmatch(part.strip())
+        first = int(match[1]) if match else 0
+        last = int(match[2] or match[1]) if match else -1
         if not first <= last <= _LAST_SEED:
             raise ConfigError(f"{text!r} gives no seeds: write numbers from 0 to {_LAST_SEED} as in 1,2,5-10.")
         seeds |= dict.fromkeys(range(first, last + 1))
@@ -36,7 +36,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def latents(seeds: Iterable[int], z_dim: int) -> npt.NDArray[np.float64]:
     """The official latents [n, z_dim] of seeds (0 to 2³² - 1)."""
-    # RandomState is what the official release draws with: another generator would give other images per seed.
+    # The official release uses RandomState; another generator would give other images per seed.
     return np.concatenate([np.random.RandomState(seed).randn(1, z_dim) for seed in seeds])
 
 
@@ -55,10 +55,10 @@ def one_hot(classes: Sequence[int], c_dim: int) -> Tensor:
 
 
 def check_centres(centres: Tensor | None, G: Generator) -> None:
-    """Raises ConfigError where class centres are another network's."""
+    """Raises ConfigError where class centres belong to another network."""
     if centres is not None and centres.shape != (G.c_dim, G.w_dim):
         raise ConfigError(
-            f"The centres are {list(centres.shape)} and the generator's [{G.c_dim}, {G.w_dim}]: take its own."
+            f"The centres are {list(centres.shape)}, but the generator needs [{G.c_dim}, {G.w_dim}]: use its own."
         )
 
 
@@ -83,15 +83,15 @@ def generate_images(
     """Yields one image [H, W, 3] uint8 per seed, in order.
 
     Args:
-        G: The generator; it is moved to `device` and put in evaluation mode.
-        seeds: One per image, 0 to 2³² - 1.
-        classes: The class of each; not looked at where the generator is unconditional.
-        psi: Truncation; 1 = none.
-        centres: What each class is truncated towards, [c_dim, w_dim], as `class_centres` gives; None = the mean of all.
+        G: Generator; it is moved to `device` and put in evaluation mode.
+        seeds: Seed of each image, 0 to 2³² - 1.
+        classes: Class of each image; ignored where the generator is unconditional.
+        psi: Truncation, 0..1; 1 = none.
+        centres: Class centres of the truncation [c_dim, w_dim], from `class_centres`; None = the mean of all w.
         noise_mode: "const" or "none" (an image depends on its seed alone), or "random" (noise seeded by the first
             seed of its batch).
-        batch: Images drawn at once; it changes no image by more than a grey level.
-        device: Where to draw.
+        batch: Images per call of the generator; it changes no image by more than a grey level.
+        device: Device of the generator.
 
     Raises:
         ConfigError: A class that the network does not have, not one class per seed, or centres of another network.
@@ -101,9 +101,9 @@ def generate_images(
     check_centres(centres, G)
     G = G.to(device).eval()
     for start in range(0, len(seeds), batch):
-        chosen = list(seeds[start : start + batch])
-        z = torch.from_numpy(latents(chosen, G.z_dim)).to(device, torch.float32)  # [n, z_dim]
+        batch_seeds = list(seeds[start : start + batch])
+        z = torch.from_numpy(latents(batch_seeds, G.z_dim)).to(device, torch.float32)  # [n, z_dim]
         c = one_hot(classes[start : start + batch], G.c_dim).to(device)
         centre = None if centres is None else c @ centres.to(c)  # [n, w_dim]
-        rng = torch.Generator(device).manual_seed(int(chosen[0]))
+        rng = torch.Generator(device).manual_seed(int(batch_seeds[0]))
         yield from to_uint8(G(z, c, truncation_psi=psi, truncation_centre=centre, noise_mode=noise_mode, rng=rng))

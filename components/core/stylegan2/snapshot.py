@@ -1,4 +1,4 @@
-"""Generators as files: safetensors with the official names, and a JSON of the same name that says how to build them."""
+"""Generators as files: safetensors with the official names, and a JSON of the same name with the architecture."""
 
 import hashlib
 from pathlib import Path
@@ -15,18 +15,18 @@ from components.core.errors import DataError, is_out_of_memory, one_line
 from components.core.io.atomic_files import atomic_write, file_sha256, npy_bytes, read_json, write_json
 from components.core.stylegan2.generator import Generator
 
-_LARGEST = 2**20  # that any number of a network's description may be
+_LARGEST = 2**20  # limit of every number in a network's description
 ARTIFACT_FILE = "generator.safetensors"  # in the folder of a Generator artifact
 
 
 def save_snapshot(path: str | Path, G: Generator, kimg: float | None, centres: Tensor | None = None) -> None:
-    """Writes `path` (a .safetensors file) and the JSON beside it; the JSON comes last, so where it is all is whole.
+    """Writes `path` (a .safetensors file) and the JSON beside it; the JSON comes last, and marks a complete snapshot.
 
     Args:
-        path: The tensors' file; its suffix must be .safetensors.
-        G: The network, on any device.
-        kimg: Thousand real images that it was trained with; None = nobody says.
-        centres: What `class_centres` gives for it; they lie in a file of their own, X.centres.npy.
+        path: File of the tensors, with the suffix .safetensors.
+        G: Generator, on any device.
+        kimg: Length of its training, thousands of real images; None = unknown.
+        centres: Class centres [c_dim, w_dim], for the file X.centres.npy; None = none.
     """
     path = Path(path)
     if centres is None:
@@ -43,7 +43,7 @@ def save_snapshot(path: str | Path, G: Generator, kimg: float | None, centres: T
 
 
 def snapshot_file(path: str | Path) -> Path:
-    """The .safetensors file that a path means: itself, or the one in the folder of a Generator artifact."""
+    """The .safetensors file of a path: the path itself, or the file in the folder of a Generator artifact."""
     path = Path(path)
     return path / ARTIFACT_FILE if path.is_dir() else path
 
@@ -53,7 +53,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
 
     Args:
         path: A .safetensors file with its JSON beside it, or the folder of a Generator artifact.
-        device: Where it shall lie.
+        device: Device of the generator.
 
     Raises:
         DataError: A file is missing, torn, or of another network.
@@ -61,7 +61,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
     path = snapshot_file(path)
     description = _description(path.with_suffix(".json"))
     if not path.exists():
-        raise DataError(f"There is no snapshot {path}: give a .safetensors file that gan_train wrote.")
+        raise DataError(f"There is no snapshot {path}: give a .safetensors file of gan_train.")
     try:
         if "sha256" in description and file_sha256(path) != description["sha256"]:
             raise ValueError(f"its sha256 is not the one in {path.stem}.json")
@@ -71,13 +71,13 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
             f"{path} is torn or is no safetensors file ({one_line(error)}): copy or train it again."
         ) from None
     try:
-        G = _built(description["arguments"], tensors)
+        G = _build(description["arguments"], tensors)
     except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
         raise DataError(
-            f"{path} does not hold the network that {path.stem}.json describes ({one_line(error)}): keep the pair of "
-            "files that gan_train wrote together."
+            f"{path} does not hold the network that {path.stem}.json describes ({one_line(error)}): use a pair "
+            "of files that gan_train wrote together."
         ) from None
     return G.eval().requires_grad_(False).to(device)
 
@@ -86,10 +86,10 @@ def load_centres(path: str | Path) -> Tensor | None:
     """The class centres [c_dim, w_dim] of a snapshot; None where it was saved without.
 
     Args:
-        path: As in `load_generator`.
+        path: Snapshot, as `load_generator` takes it.
 
     Raises:
-        DataError: They are torn, or of another network.
+        DataError: The centres are torn, or belong to another network.
     """
     path = snapshot_file(path)
     file = _centres_file(path)
@@ -102,21 +102,21 @@ def load_centres(path: str | Path) -> Tensor | None:
             raise ValueError(f"{centres.dtype} {list(centres.shape)}")
     except (ValueError, KeyError, EOFError, OSError, SyntaxError, TokenError, RecursionError) as error:
         raise DataError(
-            f"{file} is torn or of another network ({one_line(error)}): delete it, it can be made again."
+            f"{file} is torn, or belongs to another network ({one_line(error)}): delete it; it can be computed again."
         ) from None
     return torch.from_numpy(np.array(centres))
 
 
-def _built(arguments: dict[str, Any], tensors: dict[str, Tensor]) -> Generator:
-    """The network, which is made only once its size is known to be the tensors'."""
+def _build(arguments: dict[str, Any], tensors: dict[str, Tensor]) -> Generator:
+    """Builds the network, once its size is known to equal that of the tensors."""
     for name, value in arguments.items():
         if isinstance(value, int | float) and not abs(value) <= (
             len(tensors) if name == "mapping_layers" else _LARGEST
         ):
             raise ValueError(f"{name} {value}")
     with torch.device("meta"):
-        wanted = {name: one.shape for name, one in Generator(**arguments).state_dict().items()}
-    if odd := sorted(wanted.items() ^ {name: one.shape for name, one in tensors.items()}.items()):
+        expected = {name: one.shape for name, one in Generator(**arguments).state_dict().items()}
+    if odd := sorted(expected.items() ^ {name: one.shape for name, one in tensors.items()}.items()):
         raise ValueError(f"{odd[0][0]} of {list(odd[0][1])} has no counterpart")
     G = Generator(**arguments)
     G.load_state_dict(tensors)

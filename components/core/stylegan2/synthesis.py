@@ -36,7 +36,7 @@ class SynthesisLayer(nn.Module):
         self.resolution, self.up, self.clamp, self.use_noise = resolution, up, clamp, use_noise
         self.affine = FullyConnected(w_dim, inputs, bias_init=1)
         self.weight = nn.Parameter(initial_kernel(outputs, inputs, 3, up=up))
-        self._kept: tuple[tuple[int, int, torch.dtype], tuple[Tensor, Tensor]] | None = None
+        self._cached: tuple[tuple[int, int, torch.dtype], tuple[Tensor, Tensor]] | None = None
         if use_noise:
             self.noise_strength = nn.Parameter(torch.zeros([]))
         self.bias = nn.Parameter(torch.zeros(outputs))
@@ -55,20 +55,20 @@ class SynthesisLayer(nn.Module):
             up=self.up,
             noise=None if noise is None else noise * self.noise_strength,
             gain=GAINS["lrelu"] * gain,
-            prepared=self._prepared(x.dtype),
+            prepared=self._weight_power(x.dtype),
         )
         return activate(x, "lrelu", clamp=None if self.clamp is None else self.clamp * gain)
 
-    def _prepared(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
-        """What follows from the weight alone, kept while nothing is learnt: half the time of a single small image."""
+    def _weight_power(self, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
+        """`with_power` of the weight, cached in inference: half the time of a single small image."""
         if torch.compiler.is_compiling() or self.training or not torch.is_inference_mode_enabled():
             return None
-        if self.weight.is_inference():  # has no version to go by
+        if self.weight.is_inference():  # it has no version counter
             return None
         key = (self.weight.data_ptr(), self.weight._version, dtype)
-        if self._kept is None or self._kept[0] != key:
-            self._kept = key, with_power(self.weight, dtype)
-        return self._kept[1]
+        if self._cached is None or self._cached[0] != key:
+            self._cached = key, with_power(self.weight, dtype)
+        return self._cached[1]
 
 
 class ToRGB(nn.Module):
@@ -93,8 +93,8 @@ class SynthesisBlock(nn.Module):
     """One resolution: up to two layers, and the image path.
 
     Attributes:
-        dtype: Of its activations where the device is made for it.
-        layout: In which memory format the first block hands out activations; later blocks keep what they get.
+        dtype: Data type of the activations, where the device supports it.
+        layout: Memory format of the first block's activations; later blocks keep it.
     """
 
     resample_filter: Tensor
@@ -132,9 +132,9 @@ class SynthesisBlock(nn.Module):
     def forward(
         self, x: Tensor | None, img: Tensor | None, ws: Tensor, noise: Iterator[Tensor | None]
     ) -> tuple[Tensor, Tensor | None]:
-        """Takes and returns features [N, C, r, r] and the image so far [N, img_channels, r, r].
+        """Features [N, C, r, r] and the image so far [N, img_channels, r, r], at half this resolution to this one.
 
-        Takes a w for each of its layers and torgb from `ws` [N, ?, w_dim], and a map for each layer from `noise`.
+        Every layer and torgb reads a w from `ws` [N, ?, w_dim], and every layer a map from `noise`.
         """
         dtype = dtype_on(ws.device, self.dtype)
         w = iter(ws.unbind(dim=1))
@@ -161,8 +161,8 @@ class SynthesisNetwork(nn.Module):
     """ws [N, num_ws, w_dim] to images [N, img_channels, R, R]; the arguments are those of `Generator`.
 
     Attributes:
-        blocks: Names of its blocks, from 4 px on.
-        num_ws: Intermediate latents that one image takes.
+        blocks: Names of the blocks, from 4 px upwards.
+        num_ws: Number of intermediate latents for one image.
     """
 
     def __init__(
@@ -212,10 +212,10 @@ class SynthesisNetwork(nn.Module):
         """Draws images.
 
         Args:
-            ws: [N, num_ws, w_dim].
+            ws: Intermediate latents [N, num_ws, w_dim].
             noise_mode: "random", "const" (the stored noise) or "none".
-            rng: Where random noise comes from, on the device of `ws`; None = torch's own.
-            noise: What `draw_noise` gave, in place of `noise_mode` and `rng`; torch.compile takes no `rng`.
+            rng: Generator of random noise, on the device of `ws`; None = torch's own.
+            noise: Noise from `draw_noise`, in place of `noise_mode` and `rng`, which torch.compile does not support.
         """
         assert noise_mode in NOISE_MODES, noise_mode
         ws = ws.float()
@@ -235,9 +235,9 @@ class SynthesisNetwork(nn.Module):
         return cast(Tensor, img)
 
     def draw_noise(self, n: int, rng: torch.Generator | None = None) -> list[Tensor]:
-        """Fresh noise of n images: a map [n, 1, r, r] for each layer that takes one; `rng` as in `forward`."""
+        """Fresh noise for n images: a map [n, 1, r, r] for each layer with noise; `rng` as in `forward`."""
         maps = (layer.noise_const for layer in self._noisy_layers())
-        return [torch.randn(n, 1, *one.shape, device=one.device, generator=rng) for one in maps]
+        return [torch.randn(n, 1, *const.shape, device=const.device, generator=rng) for const in maps]
 
     def _noisy_layers(self) -> list[SynthesisLayer]:
         return [layer for layer in self.modules() if isinstance(layer, SynthesisLayer) and layer.use_noise]

@@ -1,7 +1,7 @@
-"""Transfer: a training begins with the weights of other networks; their class counts and sizes may differ.
+"""Transfer learning: a training starts from the weights of other networks, whose classes and sizes may differ.
 
-Only weights pass: optimiser moments, path-length mean, ADA's p and counters begin anew (for a training that goes on,
-see checkpoints). Tensors are matched by name and shape.
+Only weights are transferred: optimiser moments, path-length mean, ADA's p and counters start afresh (checkpoints resume
+a training instead). Tensors are matched by name and shape.
 """
 
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ _OF_CLASSES = (_EMBED, "mapping.embed.bias")
 
 @dataclass(frozen=True)
 class Start:
-    """Networks to begin with.
+    """Networks to start from.
 
     Attributes:
-        path: Where they were read.
+        path: File of the networks.
         G: State dict of the generator.
-        G_ema: Of its moving average.
-        D: Of the discriminator; None = the file has none, and a new one is trained.
-        lineage: What they were made from; None = nobody says.
+        G_ema: State dict of its moving average.
+        D: State dict of the discriminator; None = the file has none, and a new one is trained.
+        lineage: Patients that the networks have seen; None = unknown.
     """
 
     path: Path
@@ -45,13 +45,13 @@ class Start:
 
 @dataclass
 class Transferred:
-    """Names of a network's tensors, by what became of them.
+    """Names of a network's tensors by the outcome of a transfer.
 
     Attributes:
-        copied: As they were.
-        adapted: The part for z copied, that for labels zero.
-        fresh: Of the new network: the other has none of this name and shape, or embeds other classes.
-        left: Of the other network, for which there is no place.
+        copied: Tensors copied unchanged.
+        adapted: Tensors whose part for z was copied and whose part for labels is zero.
+        fresh: Tensors of the new network without a counterpart of this name and shape, or for other classes.
+        left: Tensors of the other network without a counterpart.
     """
 
     copied: list[str] = field(default_factory=list)
@@ -61,17 +61,17 @@ class Transferred:
 
     def __str__(self) -> str:
         parts = [f"{len(self.copied)} tensors copied"]
-        for what, names in (("adapted", self.adapted), ("begun anew", self.fresh), ("left behind", self.left)):
+        for what, names in (("adapted", self.adapted), ("initialised", self.fresh), ("not used", self.left)):
             if names:
                 parts.append(f"{what}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}")
         return "; ".join(parts)
 
 
 def read_start(path: str | Path) -> Start:
-    """Reads networks: a snapshot of ours (.safetensors, or a Generator artifact's folder), or an official .pkl.
+    """Reads networks: a thygan snapshot (.safetensors, or a Generator artifact's folder), or an official .pkl.
 
     Raises:
-        DataError: It is missing, torn, hostile, or of another kind.
+        DataError: The file is missing, torn, malicious, or of another kind.
     """
     path = Path(path)
     if path.suffix == ".pkl":
@@ -79,7 +79,7 @@ def read_start(path: str | Path) -> Start:
         return Start(path, official.G.state, official.G_ema.state, official.D.state, None)
     path = snapshot_file(path)
     if path.suffix != ".safetensors":
-        raise DataError(f"{path} is no network: give a .safetensors that gan_train wrote, or an official .pkl.")
+        raise DataError(f"{path} is not a network: give a .safetensors of gan_train, or an official .pkl.")
     state = load_generator(path).state_dict()
     stated = path.parent / LINEAGE
     return Start(path, state, state, None, Lineage.read(stated) if stated.exists() else None)
@@ -87,15 +87,15 @@ def read_start(path: str | Path) -> Start:
 
 @torch.no_grad()
 def transfer(state: State, network: Generator | Discriminator) -> Transferred:
-    """Copies into a network what fits it.
+    """Copies the tensors that fit into a network.
 
-    Where the numbers of classes differ, the label's embedding is the new network's own, and the columns of the first
-    mapping layer that read it are zero. The others keep what they do: their layer divides weights by the root of its
-    inputs (equalised learning rate), of which there may be more or fewer now.
+    Where the numbers of classes differ, the new network keeps its embedding of labels, and the columns of the first
+    mapping layer that read it are zero. The other columns keep their effect: the layer divides weights by the root of
+    the number of its inputs (equalised learning rate), which may differ now.
 
     Args:
-        state: The other network's tensors.
-        network: Just built; on any device.
+        state: Tensors of the other network.
+        network: New network, on any device.
     """
     own = network.state_dict()
     done = Transferred(left=sorted(state.keys() - own.keys()))
@@ -116,7 +116,7 @@ def transfer(state: State, network: Generator | Discriminator) -> Transferred:
 
 
 def _z_dim(state: State) -> int:
-    """How many inputs of the first mapping layer are the latent's; the others are the embedded label's."""
+    """Number of inputs of the first mapping layer that are the latent's; the others are the embedded label's."""
     inputs = state[_FIRST].shape[1] if _FIRST in state else 0
     return inputs - (state[_EMBED].shape[0] if _EMBED in state else 0)
 

@@ -178,8 +178,8 @@ def test_matrices_resample_as_the_convolutions_do():
 
 def test_what_cannot_be_meant_is_refused_in_one_sentence():
     for make, message in (
-        (lambda: AugmentPipe("noaug"), "The augmentation preset 'noaug' is none of blit, "),
-        (lambda: AugmentPipe(""), "The augmentation preset '' is none of blit, "),
+        (lambda: AugmentPipe("noaug"), "The augmentation preset 'noaug' is not one of blit, "),
+        (lambda: AugmentPipe(""), "The augmentation preset '' is not one of blit, "),
         (lambda: AugmentPipe(multipliers={"xflop": 1}), "No augmentation 'xflop' has a multiplier: give one of xflip,"),
         (lambda: AugmentPipe(strengths={"xflip": 1}), "No augmentation 'xflip' has a strength: give one of xint,"),
         (lambda: AugmentPipe(multipliers={"hue": -1}), "The multiplier of augmentation hue is -1: give a number"),
@@ -191,7 +191,7 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence():
 
 
 def test_images_that_cannot_be_taken_are_refused_in_one_sentence():
-    with pytest.raises(DataError, match="The images have 2 channels: augmentation 'bgc' moves colours"):
+    with pytest.raises(DataError, match="The images have 2 channels: augmentation 'bgc' changes colours"):
         AugmentPipe()(images(channels=2))
     assert AugmentPipe("bg")(images(channels=2)).shape == (4, 2, 32, 32)
     with pytest.raises(DataError, match="The images are 21 x 30 px: augmentation 'bgcf' filters them"):

@@ -231,5 +231,5 @@ def test_compiled_in_one_graph_it_draws_the_same_images(generator, inputs):
 
 @pytest.mark.parametrize("resolution", [2, 24, 33])
 def test_other_sizes_than_powers_of_two_are_refused(resolution):
-    with pytest.raises(AssertionError, match=f"{resolution} px is no power of two"):
+    with pytest.raises(AssertionError, match=f"{resolution} px is not a power of two"):
         Generator(8, 0, 8, resolution)

@@ -139,8 +139,8 @@ def test_nothing_of_the_source_text_or_of_the_support_modules_runs(files, marker
     [
         ("swish.pkl", "activation 'swish'"),
         ("attention.pkl", r"'synthesis.b8.attention' of \[3\] has no counterpart"),
-        ("text.pkl", "conv_clamp is no number"),
-        ("infinite.pkl", "conv_clamp is no number"),
+        ("text.pkl", "conv_clamp is not a number"),
+        ("infinite.pkl", "conv_clamp is not a number"),
         ("nested.pkl", "activation is neither text nor number"),
         ("none-left.pkl", "torn"),
     ],

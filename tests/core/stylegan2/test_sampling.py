@@ -91,5 +91,5 @@ def test_bad_requests_are_refused(generator):
         list(generate_images(generator, [0], [2]))
     with pytest.raises(ConfigError, match="one class per seed"):
         list(generate_images(generator, [0, 1], [1]))
-    with pytest.raises(ConfigError, match=r"centres are \[3, 64\] and the generator's \[2, 64\]"):
+    with pytest.raises(ConfigError, match=r"centres are \[3, 64\], but the generator needs \[2, 64\]"):
         list(generate_images(generator, [0], [1], centres=torch.zeros(3, 64)))

@@ -64,7 +64,7 @@ def test_other_centres_are_refused(written, content):
         file.write_bytes(content)
     else:
         np.save(file, content, allow_pickle=True)
-    with pytest.raises(DataError, match=r"centres\.npy is torn or of another network"):
+    with pytest.raises(DataError, match=r"centres\.npy is torn, or belongs to another network"):
         load_centres(path)
 
 

@@ -105,5 +105,5 @@ def test_a_snapshot_is_read_with_its_lineage(tmp_path):
 
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "G.pt").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"G\.pt is no network"):
+    with pytest.raises(DataError, match=r"G\.pt is not a network"):
         read_start(tmp_path / "G.pt")

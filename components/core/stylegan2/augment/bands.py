@@ -1,4 +1,4 @@
-"""Frequency bands, made stronger or weaker (ADA, appendix B.4)."""
+"""Random gains of frequency bands (ADA, appendix B.4)."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from components.core.stylegan2.augment.transforms import FILTER
 _LOW = torch.tensor([-1, 0, 9, 16, 9, 0, -1], dtype=torch.float64) / 32
 _HIGH = torch.tensor([1, 0, -9, 16, -9, 0, 1], dtype=torch.float64) / 32
 _BANDS = 4
-_POWER = torch.tensor([10, 1, 1, 1], dtype=torch.float64) / 13  # expected in each band of a natural image
+_POWER = torch.tensor([10, 1, 1, 1], dtype=torch.float64) / 13  # expected power in each band of a natural image
 
 
 def filter_bank() -> Tensor:
@@ -29,7 +29,7 @@ def filter_bank() -> Tensor:
 
 
 def band_gains(draws: Draws, strength: float) -> Tensor:
-    """Gain of each band [N, 4], float64; each band's change keeps the expected power."""
+    """Gain of each band [N, 4], float64; a change of one band keeps the expected power."""
     gains = torch.ones(draws.n, _BANDS, dtype=torch.float64)
     for band in range(_BANDS):
         change = torch.ones_like(gains)
@@ -39,7 +39,7 @@ def band_gains(draws: Draws, strength: float) -> Tensor:
 
 
 def apply_filter(img: Tensor, taps: Tensor) -> Tensor:
-    """Correlates images [N, C, H, W] with filters [N, f] of their own, along x, then y; continued by reflection."""
+    """Correlates images [N, C, H, W], extended by reflection, with one filter [N, f] each, along x, then y."""
     n, channels, height, width = img.shape
     half = taps.shape[1] // 2
     weight = taps.to(img.dtype).repeat_interleave(channels, dim=0)[:, None, None]  # [N C, 1, 1, f]

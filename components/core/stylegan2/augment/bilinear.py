@@ -1,8 +1,8 @@
 """Bilinear sampling with the second derivative in the image that R1 needs.
 
 Sampling is linear in the image: its derivative is the adjoint, which spreads each value over the four pixels it was
-read from, and the adjoint's derivative is the sampling again. PyTorch knows that from some version on; for the others
-there is a pair of functions that are each other's derivative. The grid has no derivative in either.
+read from, and the adjoint's derivative is the sampling again. Older versions of PyTorch lack that second derivative;
+for them there is a pair of functions that are each other's derivative. Neither has a derivative in the grid.
 """
 
 from typing import Any
@@ -18,12 +18,12 @@ def sample(img: Tensor, grid: Tensor) -> Tensor:
 
 
 def sample_with_adjoint(img: Tensor, grid: Tensor) -> Tensor:
-    """As `sample`, with derivatives of any order from a PyTorch that has only the first."""
+    """`sample` with derivatives of any order, for a PyTorch that has only the first."""
     return _Sample.apply(img, grid)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def has_second_derivative() -> bool:
-    """Whether PyTorch differentiates `sample`'s gradient; the formula is the same on every device."""
+    """True where PyTorch differentiates the gradient of `sample`; the formula is the same on every device."""
     img = torch.ones(1, 1, 2, 2, requires_grad=True)
     grid = torch.tensor([[[[0.25, -0.5]]]])
     upstream = torch.ones(1, 1, 1, 1, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Colours, moved by one affine map per sample (ADA, appendix B.3)."""
+"""The colour transforms as one affine map per sample (ADA, appendix B.3)."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def colour_map(draws: Draws, strengths: Mapping[str, float], channels: int) -> T
 
 
 def apply_colour(img: Tensor, colour: Tensor) -> Tensor:
-    """Images [N, C, H, W] under maps [N, C, C + 1], written out to run in full float32 everywhere."""
+    """Applies maps [N, C, C + 1] to images [N, C, H, W], without a matrix product, which may run in TF32."""
     result = colour[:, :, -1, None, None]  # [N, C, 1, 1]
     for channel in range(img.shape[1]):
         result = torch.addcmul(result, img[:, channel, None], colour[:, :, channel, None, None])
@@ -46,6 +46,6 @@ def _hue(angle: Tensor) -> Tensor:
 
 
 def _grey(colour: Tensor) -> Tensor:
-    """What the map does to grey, averaged over the channels: [N, 3, 4] to [N, 1, 2]."""
+    """The effect of the map on grey, averaged over the channels: [N, 3, 4] to [N, 1, 2]."""
     mean = colour.mean(dim=1, keepdim=True)  # [N, 1, 4]
     return torch.cat([mean[:, :, :3].sum(dim=2, keepdim=True), mean[:, :, 3:]], dim=2)

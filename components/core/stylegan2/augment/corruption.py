@@ -1,4 +1,4 @@
-"""Noise, and squares cut out (ADA, appendix B.5)."""
+"""Noise and cutout (ADA, appendix B.5)."""
 
 import torch
 from torch import Tensor
@@ -15,11 +15,11 @@ def noise_field(draws: Draws, strength: float, img: Tensor) -> Tensor:
     return field * deviation[:, None, None, None]
 
 
-def kept_pixels(draws: Draws, size: float, height: int, width: int) -> Tensor:
-    """1 where pixels are kept and 0 in a square around a random centre, [N, 1, H, W]."""
-    centre = draws.uniform(CUTOUT, identity=-1 - size, count=2)  # a centre far outside cuts nothing
+def cutout_mask(draws: Draws, size: float, height: int, width: int) -> Tensor:
+    """Factors [N, 1, H, W]: 0 in a square around a random centre, 1 elsewhere."""
+    centre = draws.uniform(CUTOUT, identity=-1 - size, count=2)  # a centre far outside cuts out nothing
     x, y = (
         ((torch.arange(n, dtype=torch.float64) + 0.5) / n - centre[:, axis, None]).abs() < size / 2
         for axis, n in ((0, width), (1, height))
-    )  # [N, W], [N, H]: whether inside
+    )  # [N, W], [N, H]: True inside
     return (~(y[:, :, None] & x[:, None])).double()[:, None]

@@ -1,8 +1,8 @@
-"""Where the parameters of an augmentation come from.
+"""The random numbers behind an augmentation's parameters.
 
-A transform asks for one raw number per sample, U[0, 1) or N(0, 1). Where its gate stays shut, the number is replaced by
-the one that makes the transform the identity; a transform that is off is given nothing else. So one code path serves
-random, debugging and recorded parameters.
+A transform reads one raw number per sample, U[0, 1) or N(0, 1). Where its gate is shut, the number is replaced by the
+one that makes the transform the identity; so it is for a transform that is off. One code path thus serves random,
+debugging and recorded parameters.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,15 +25,15 @@ class Source(Protocol):
         """N(0, 1)."""
 
     def gate(self, name: str, n: int, probability: float) -> Tensor:
-        """Whether the transform is applied, [n] bool."""
+        """True where the transform is applied, [n]."""
 
     def seed(self) -> int:
-        """Of a field of noise, which is drawn where the images are."""
+        """Seed of a field of noise, which is drawn on the images' device."""
 
 
 @dataclass(frozen=True)
 class Random:
-    """Draws from a CPU generator; None = PyTorch's own. How many does not depend on the probabilities."""
+    """Draws from a CPU generator; None = PyTorch's own. Their number does not depend on the probabilities."""
 
     rng: torch.Generator | None
 
@@ -52,7 +52,7 @@ class Random:
 
 @dataclass(frozen=True)
 class Percentile:
-    """The same number for all samples and all gates open, to see what a transform does.
+    """The same number for all samples, with all gates open, to show the effect of a transform.
 
     Normal draws are erfinv(2q - 1) without the √2 of a true percentile.
     """
@@ -82,9 +82,9 @@ class Draws:
     """Gated draws for n samples.
 
     Attributes:
-        source: Of the raw numbers.
-        n: Samples.
-        probabilities: Of being applied, by name, of what is on.
+        source: Source of the raw numbers.
+        n: Number of samples.
+        probabilities: Probability of every transform that is on, by name.
     """
 
     source: Source
@@ -93,13 +93,15 @@ class Draws:
 
     def uniform(self, name: str, identity: float, count: int = 1) -> Tensor:
         """U[0, 1), or `identity`: [n], or [n, count] under one gate."""
-        return self._gated(self.source.uniform, name, identity, count)
+        return self._draw_gate(self.source.uniform, name, identity, count)
 
     def normal(self, name: str, count: int = 1) -> Tensor:
         """N(0, 1), or 0: [n], or [n, count] under one gate."""
-        return self._gated(self.source.normal, name, 0.0, count)
+        return self._draw_gate(self.source.normal, name, 0.0, count)
 
-    def _gated(self, draw: Callable[[str, tuple[int, ...]], Tensor], name: str, identity: float, count: int) -> Tensor:
+    def _draw_gate(
+        self, draw: Callable[[str, tuple[int, ...]], Tensor], name: str, identity: float, count: int
+    ) -> Tensor:
         if name not in self.probabilities:
             values = torch.full((self.n, count), identity, dtype=torch.float64)
         else:

@@ -1,4 +1,4 @@
-"""Where each pixel of an augmented image comes from: an affine map per sample (ADA, appendix B.1 and B.2)."""
+"""The geometric transforms as one affine map per sample (ADA, appendix B.1 and B.2)."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from components.core.stylegan2.augment.draws import Draws
 
 
 def rotation_chance(probability: float) -> float:
-    """Of each of the two rotations, before and after stretching, so that one of them happens with `probability`."""
+    """Probability of each rotation, before and after stretching, at which either happens with `probability`."""
     return 1 - math.sqrt(min(max(1 - probability, 0.0), 1.0))
 
 

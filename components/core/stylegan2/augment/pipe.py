@@ -1,4 +1,4 @@
-"""The augmentation pipe: the discriminator sees only what has passed through it."""
+"""The augmentation pipe, through which the discriminator sees all images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from components.core.errors import DataError
 from components.core.stylegan2.augment import bilinear
 from components.core.stylegan2.augment.bands import apply_filter, band_gains, filter_bank
 from components.core.stylegan2.augment.colour import apply_colour, colour_map
-from components.core.stylegan2.augment.corruption import kept_pixels, noise_field
+from components.core.stylegan2.augment.corruption import cutout_mask, noise_field
 from components.core.stylegan2.augment.draws import Draws, Percentile, Random, Source
 from components.core.stylegan2.augment.geometry import inverse_map, rotation_chance
 from components.core.stylegan2.augment.transforms import (
@@ -28,32 +28,32 @@ from components.core.stylegan2.resample import fir_filter
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to one batch, on its device and in its dtype; None = that is off.
+    """Parameters of all augmentations of one batch, on its device and in its dtype; None = that one is off.
 
     Attributes:
         warp: Maps of pixels.
         colour: Maps of colours [N, C, C + 1].
         taps: Filters [N, f].
-        noise: To add, [N, C, H, W].
-        kept: Factors, [N, 1, H, W].
+        noise: Noise to add [N, C, H, W].
+        mask: Factors of cutout [N, 1, H, W].
     """
 
     warp: Warp | None
     colour: Tensor | None
     taps: Tensor | None
     noise: Tensor | None
-    kept: Tensor | None
+    mask: Tensor | None
 
 
 class AugmentPipe(nn.Module):
     """Augmentations, each applied to each image with probability p times its multiplier (ADA, appendix B).
 
     Presets are blit (flips, quarter turns, shifts by whole pixels), geom, color, filter, noise, cutout; their unions
-    bg, bgc, bgcf, bgcfn and bgcfnc; stain, which is bg with brightness, contrast and saturation but without turned
-    hues and flipped luma, as no staining makes those; and each single transform.
+    bg, bgc, bgcf, bgcfn and bgcfnc; stain, which is bg with brightness, contrast and saturation but without rotated
+    hues and flipped luma, which no staining produces; and each single transform.
 
     Attributes:
-        p: Overall probability, a scalar buffer; beyond 1 it does no more than at 1.
+        p: Overall probability, a scalar buffer; values above 1 act as 1.
         Hz_geom: Low-pass filter of the warp [12].
         Hz_fbank: Band-pass filters [4, 43].
     """
@@ -70,14 +70,14 @@ class AugmentPipe(nn.Module):
         strengths: Mapping[str, float] | None = None,
         margin_multiple: int = 1,
     ) -> None:
-        """Makes a pipe with p = 0.
+        """Builds a pipe with p = 0.
 
         Args:
-            preset: What is on.
-            multipliers: Of p, by transform; they switch transforms on, and with 0 off, beside the preset.
-            strengths: By transform, see `transforms.STRENGTHS`; {"hue": 0.05} turns hues by 9° at most.
-            margin_multiple: The warp continues images by a multiple of so many pixels. The result is the same but for
-                rounding; a GPU's allocator and compiled code gain from meeting few different sizes.
+            preset: Name of a set of transforms, or of a single one.
+            multipliers: Multiplier of p by transform, at least 0, in addition to the preset; 0 = off.
+            strengths: Strength by transform, see `transforms.STRENGTHS`; {"hue": 0.05} rotates hues by 9° at most.
+            margin_multiple: Multiple of pixels by which the warp extends images. It changes nothing but rounding; a
+                GPU's allocator and compiled code gain from few different sizes.
 
         Raises:
             ConfigError: An unknown name, or a number out of range.
@@ -99,27 +99,27 @@ class AugmentPipe(nn.Module):
         """Augments images; differentiable in them twice.
 
         Args:
-            img: [N, C, H, W] in [-1, 1], float32 or float64. The result is of that shape and not clamped.
-            debug_percentile: In (0, 1): apply everything, every draw at this percentile.
-            rng: A generator on the CPU, wherever the images are: parameters are drawn there, so that no device is
-                waited for. None = PyTorch's own.
+            img: Images [N, C, H, W] in [-1, 1], float32 or float64; the result has the same shape and is not clamped.
+            debug_percentile: Percentile of every draw, between 0 and 1, with all transforms applied; None = random.
+            rng: Generator on the CPU, where parameters are drawn so that no device is waited for; None = PyTorch's
+                own.
 
         Raises:
-            DataError: Images that what is on cannot take.
+            DataError: Images that a transform does not support.
         """
         source = Random(rng) if debug_percentile is None else Percentile(debug_percentile)
         return self.augment(img, self.draw(img, source))
 
     def draw(self, img: Tensor, source: Source) -> Augmentation:
-        """Parameters for images like these, in the order in which they are applied.
+        """Draws parameters for images of this shape, in the order in which they are applied.
 
         Raises:
-            DataError: Images that what is on cannot take.
+            DataError: Images that a transform does not support.
         """
         n, channels, height, width = img.shape
-        self._refuse_unfit(channels, height, width)
+        self._check_images(channels, height, width)
         draws = Draws(source, n, self._probabilities())
-        plan = colour = taps = noise = kept = None
+        plan = colour = taps = noise = mask = None
         if self._has(*GEOMETRY):
             linear, offset = inverse_map(draws, self.strengths, height, width)
             plan = plan_warp(linear, offset, height, width, multiple=self.margin_multiple).to(img)
@@ -131,11 +131,11 @@ class AugmentPipe(nn.Module):
         if self._has(NOISE):
             noise = noise_field(draws, self.strengths[NOISE], img)
         if self._has(CUTOUT):
-            kept = kept_pixels(draws, self.strengths[CUTOUT], height, width).to(img, non_blocking=True)
-        return Augmentation(plan, colour, taps, noise, kept)
+            mask = cutout_mask(draws, self.strengths[CUTOUT], height, width).to(img, non_blocking=True)
+        return Augmentation(plan, colour, taps, noise, mask)
 
     def augment(self, img: Tensor, how: Augmentation) -> Tensor:
-        """Applies drawn parameters: a pure function of the tensors in both."""
+        """Applies parameters to images: a pure function of the tensors in both."""
         if how.warp is not None:
             img = warp(img, how.warp, self.Hz_geom, self._sample)
         if how.colour is not None:
@@ -144,7 +144,7 @@ class AugmentPipe(nn.Module):
             img = apply_filter(img, how.taps)
         if how.noise is not None:
             img = img + how.noise
-        return img if how.kept is None else img * how.kept
+        return img if how.mask is None else img * how.mask
 
     def _has(self, *names: str) -> bool:
         return any(name in self.multipliers for name in names)
@@ -158,20 +158,20 @@ class AugmentPipe(nn.Module):
         return probabilities
 
     def _p_on_host(self) -> float:
-        """p as a number. Its device is waited for only after p has changed, which is seldom."""
+        """p as a number. It waits for the device only after p has changed, which is rare."""
         if self._p_read is None or self._p_read[0] is not self.p or self._p_read[1] != self.p._version:
             self._p_read = self.p, self.p._version, float(self.p)
         return self._p_read[2]
 
-    def _refuse_unfit(self, channels: int, height: int, width: int) -> None:
+    def _check_images(self, channels: int, height: int, width: int) -> None:
         if self._has(*COLOUR) and channels not in (1, 3):
             raise DataError(
-                f"The images have {channels} channels: augmentation {self.preset!r} moves colours, which takes 1 or 3, "
-                "so train on grey or RGB images, or with the preset 'bg'."
+                f"The images have {channels} channels: augmentation {self.preset!r} changes colours, which needs 1 "
+                "or 3; train on grey or RGB images, or with the preset 'bg'."
             )
         half = self.Hz_fbank.shape[1] // 2
         if self._has(FILTER) and min(height, width) <= half:
             raise DataError(
-                f"The images are {width} x {height} px: augmentation {self.preset!r} filters them, which takes more "
-                f"than {half} px a side, so train on larger images, or with the preset 'bgc'."
+                f"The images are {width} x {height} px: augmentation {self.preset!r} filters them, which needs "
+                f"more than {half} px a side; train on larger images, or with the preset 'bgc'."
             )

@@ -1,4 +1,4 @@
-"""Which transforms there are, how strong they are, and what presets are made of (ADA, appendix B)."""
+"""The transforms, their strengths, and the presets (ADA, appendix B)."""
 
 import math
 from collections.abc import Mapping
@@ -43,30 +43,30 @@ STRENGTHS: Mapping[str, float] = {
 
 
 def resolve_multipliers(preset: str, changes: Mapping[str, float]) -> dict[str, float]:
-    """Multiplier of p by name, of transforms that are on; `preset` may name a single transform.
+    """Multiplier of p of every transform that is on, by name; `preset` may name a single transform.
 
     Raises:
         ConfigError: An unknown name, or a multiplier that is negative or not finite.
     """
     if preset not in PRESETS and preset not in ALL:
         raise ConfigError(
-            f"The augmentation preset {preset!r} is none of {', '.join(PRESETS)}; to train without augmentation, "
-            "make no pipe."
+            f"The augmentation preset {preset!r} is not one of {', '.join(PRESETS)}; to train without "
+            "augmentation, build no pipe."
         )
-    multipliers = dict.fromkeys(PRESETS.get(preset, (preset,)), 1.0) | _checked(changes, ALL, "multiplier")
+    multipliers = dict.fromkeys(PRESETS.get(preset, (preset,)), 1.0) | _check_changes(changes, ALL, "multiplier")
     return {name: multipliers[name] for name in ALL if multipliers.get(name)}
 
 
 def resolve_strengths(changes: Mapping[str, float]) -> dict[str, float]:
-    """Strength by name.
+    """Strength of every transform, by name.
 
     Raises:
         ConfigError: An unknown name, or a strength that is negative or not finite.
     """
-    return dict(STRENGTHS) | _checked(changes, tuple(STRENGTHS), "strength")
+    return dict(STRENGTHS) | _check_changes(changes, tuple(STRENGTHS), "strength")
 
 
-def _checked(changes: Mapping[str, float], known: tuple[str, ...], what: str) -> dict[str, float]:
+def _check_changes(changes: Mapping[str, float], known: tuple[str, ...], what: str) -> dict[str, float]:
     for name, value in changes.items():
         if name not in known:
             raise ConfigError(f"No augmentation {name!r} has a {what}: give one of {', '.join(known)}.")

@@ -1,7 +1,7 @@
-"""Moving pixels without aliasing: enlarge twofold, sample, shrink (ADA, appendix B.2).
+"""Geometric transforms without aliasing: upsample by 2, sample, downsample (ADA, appendix B.2).
 
-Images are continued by reflection. How far they must be is known from the maps before any pixel is touched, on the
-CPU, so no device is waited for.
+Images are extended by reflection. The margins follow from the maps on the CPU, before any pixel is read, so that no
+device is waited for.
 """
 
 from collections.abc import Callable
@@ -28,37 +28,45 @@ SYM6 = (
     0.0017677118642428036,
     -0.007800708325034148,
 )
-_PAD = len(SYM6) // 4  # pixels around the result that shrinking reads
+_PAD = len(SYM6) // 4  # pixels around the result that downsampling reads
 
 Margins = tuple[int, int, int, int]  # pixels: x before, x after, y before, y after
 
 
 @dataclass(frozen=True)
 class Warp:
-    """A batch's maps, ready to be executed.
+    """The maps of one batch.
 
     Attributes:
-        theta: From doubled pixels of the result, the origin in the centre, to `sample`'s units; [N, 2, 3].
-        margins: What images are continued by, one set for the batch.
+        theta: Maps [N, 2, 3] from upsampled pixels of the result, with the origin in the centre, to `sample`'s units.
+        margins: Pixels by which all images are extended.
     """
 
     theta: Tensor
     margins: Margins
 
     def to(self, img: Tensor) -> "Warp":
-        """On the device and in the dtype of `img`, without waiting."""
+        """The warp on the device and in the dtype of `img`, without waiting."""
         return replace(self, theta=self.theta.to(img, non_blocking=True))
 
 
 def plan_warp(linear: Tensor, offset: Tensor, height: int, width: int, *, multiple: int = 1) -> Warp:
-    """What a map of pixels [N, 2, 2] with shift [N, 2] takes, `multiple` as in `AugmentPipe`."""
+    """The warp for maps of pixels.
+
+    Args:
+        linear: Linear parts [N, 2, 2].
+        offset: Shifts [N, 2], pixels.
+        height: Height of the images, pixels.
+        width: Width of the images, pixels.
+        multiple: Multiple of the margins, pixels.
+    """
     sizes = torch.tensor([width, height], dtype=linear.dtype)
     corner = (sizes - 1) / 2
-    reach = linear.abs() @ corner  # [N, 2]: how far any corner gets from the centre
+    reach = linear.abs() @ corner  # [N, 2]: largest distance of a corner from the centre
     needed = torch.stack([(reach - offset).amax(dim=0), (reach + offset).amax(dim=0)], dim=1)  # [2, 2]: axis, side
     needed = ((needed + (2 * _PAD - corner)[:, None]) / multiple).ceil() * multiple
-    margins = needed.clamp(min=0).minimum(sizes[:, None] - 1)  # a reflection has no more pixels
-    scale = 1 / (sizes + margins.sum(dim=1))  # [2]: of doubled pixels into units in which the continued image spans 2
+    margins = needed.clamp(min=0).minimum(sizes[:, None] - 1)  # a reflection cannot be larger
+    scale = 1 / (sizes + margins.sum(dim=1))  # [2]: from upsampled pixels to units in which the extended image spans 2
     centre = offset + (margins[:, 0] - margins[:, 1]) / 2
     theta = torch.cat([linear, (2 * centre - 0.5)[:, :, None]], dim=2) * scale[:, None]
     (x0, x1), (y0, y1) = margins.int().tolist()
@@ -66,7 +74,7 @@ def plan_warp(linear: Tensor, offset: Tensor, height: int, width: int, *, multip
 
 
 def warp(img: Tensor, plan: Warp, kernel: Tensor, sample: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Executes a plan on images [N, C, H, W], with a `sample` from `bilinear`."""
+    """Applies a warp to images [N, C, H, W], with a `sample` function of `bilinear`."""
     height, width = img.shape[2:]
     enlarge, shrink = (_enlarge_dense, _shrink_dense) if img.device.type == "cpu" else (_enlarge, _shrink)
     img = enlarge(img, plan.margins, kernel.to(img.dtype))
@@ -75,17 +83,17 @@ def warp(img: Tensor, plan: Warp, kernel: Tensor, sample: Callable[[Tensor, Tens
 
 
 def _grid(theta: Tensor, height: int, width: int) -> Tensor:
-    """[N, 2 H + 10, 2 W + 10, 2]: the doubled result and what shrinking reads around it.
+    """Sampling positions [N, 2 H + 10, 2 W + 10, 2] of the upsampled result and what downsampling reads around it.
 
-    Written out because a matrix product may run in TF32, whose error at 512 px is half a pixel.
+    Not a matrix product, because that may run in TF32, whose error at 512 px is half a pixel.
     """
-    x, y = (_doubled_pixels(size, theta) for size in (width, height))
+    x, y = (_upsampled_pixels(size, theta) for size in (width, height))
     along_x = theta[:, None, None, :, 0] * x[:, None]  # [N, 1, W', 2]
     along_y = theta[:, None, None, :, 1] * y[:, None, None] + theta[:, None, None, :, 2]  # [N, H', 1, 2]
     return along_x + along_y
 
 
-def _doubled_pixels(size: int, like: Tensor) -> Tensor:
+def _upsampled_pixels(size: int, like: Tensor) -> Tensor:
     reach = size + 2 * _PAD - 1
     return torch.arange(-reach, reach, device=like.device, dtype=like.dtype) + 1
 
@@ -97,12 +105,12 @@ def _enlarge(img: Tensor, margins: Margins, kernel: Tensor) -> Tensor:
 
 
 def _enlarge_rows(img: Tensor, margins: tuple[int, int], kernel: Tensor) -> Tensor:
-    img = F.pad(img, [*margins, 0, 0], mode="reflect")  # one axis at a time: the other is not yet long
+    img = F.pad(img, [*margins, 0, 0], mode="reflect")  # one axis at a time, while the other is still short
     return upfirdn2d(img, kernel[None] * 2, up=(2, 1), padding=(*_around(kernel), 0, 0))
 
 
 def _around(kernel: Tensor) -> tuple[int, int]:
-    """What `resample.upsample2d` pads by."""
+    """The padding of `resample.upsample2d`."""
     return len(kernel) // 2, len(kernel) // 2 - 1
 
 
@@ -115,7 +123,7 @@ def _shrink_rows(img: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _enlarge_dense(img: Tensor, margins: Margins, kernel: Tensor) -> Tensor:
-    """`_enlarge` as matrix products: mostly zeros, yet 1.5 to 3 times as fast on a CPU from 64 to 512 px."""
+    """`_enlarge` as matrix products: mostly zeros, but 1.5 to 3 times as fast on a CPU from 64 to 512 px."""
     return _along_axes(
         img,
         lambda row: _enlarge_rows(row, margins[:2], kernel),
@@ -128,7 +136,7 @@ def _shrink_dense(img: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _along_axes(img: Tensor, along_x: Callable[[Tensor], Tensor], along_y: Callable[[Tensor], Tensor]) -> Tensor:
-    """Applies two linear operations on rows, the second one on columns, as their matrices."""
+    """Applies two linear operations as matrices: one to the rows, the other to the columns."""
     x, y = (
         operation(torch.eye(size, dtype=img.dtype).view(size, 1, 1, size)).view(size, -1)
         for operation, size in ((along_x, img.shape[3]), (along_y, img.shape[2]))
