@@ -30,12 +30,12 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, ImageArchive
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.file_names import CLASSES, LINEAGE, RECORDS
 from components.core.features.extract import Features, features_of
 from components.core.features.extractors import load_extractor
 from components.core.fidelity.fid import frechet_distance
 from components.core.io.atomic_files import read_json
-from components.core.records.stage_record import RECORDS
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
 

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter
+from components.core.data.archive import ArchiveWriter
+from components.core.data.file_names import CLASSES, LINEAGE, RECORDS
 from components.core.io.atomic_files import write_json
 from components.core.options.parse import parse
 from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage
-from components.core.records.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import save_snapshot

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from components.core.data.archive import CLASSES, LINEAGE
+from components.core.data.file_names import CLASSES, LINEAGE, RECORDS
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.features.extractors import load_extractor
 from components.core.io.atomic_files import file_sha256, write_json
-from components.core.records.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.snapshot import load_generator, save_snapshot
 

@@ -12,10 +12,10 @@ from PIL import Image
 from tile_folder import ROWS, make_folder, tile, write_csv, write_image, write_json
 
 from components.core.data.archive import ImageArchive
+from components.core.data.file_names import RECORDS
 from components.core.data.manifest import read_manifest
 from components.core.errors import ThyganError
 from components.core.protocol.lineage import identity, key_id, study_key
-from components.core.records.stage_record import RECORDS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from components.core.data.archive import LINEAGE
+from components.core.data.file_names import LINEAGE
 from components.core.errors import DataError
 from components.core.protocol.lineage import Lineage
 from components.core.stylegan2.discriminator import Discriminator
