@@ -1,11 +1,9 @@
 """The groups of options, and which stage has which: the one table behind profiles, the shell and the pipeline.
 
-Imports the light `options.py` of every stage and nothing of KFP or torch. Editors complete profiles from a schema:
-`python -m components.groups > components/core/profiles/schema.json`.
+Imports the light `options.py` of every stage and nothing of KFP or torch.
 """
 
 import importlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,7 +135,3 @@ def groups_schema() -> dict[str, Any]:
     }
     schema["properties"] = {MPP: mpp, **schema["properties"]}
     return schema
-
-
-if __name__ == "__main__":
-    print(json.dumps(groups_schema(), indent=1, ensure_ascii=False))
