@@ -23,7 +23,7 @@ from components.core.store import open_store
 from components.core.store.base import validate_name
 from components.core.store.retry import wait_for_store
 
-State = dict[str, Any]
+TrainingState = dict[str, Any]
 _CPU = torch.device("cpu")
 _OLD_FORM = re.compile(r"[0-9a-f]{12}/[^/]+-seed\d+\.safetensors")  # of versions whose files had no epoch in the name
 
@@ -79,7 +79,7 @@ class TrainingCheckpoints:
             except StoreError as error:
                 log(f"{error} This training has no checkpoints.", "warning")
 
-    def latest(self) -> State | None:
+    def latest(self) -> TrainingState | None:
         """The training's last state; None where there is none, a torn one, or a store that does not answer."""
         if self._store is None:
             return None
@@ -90,7 +90,7 @@ class TrainingCheckpoints:
             return None
         return checkpoint.state if checkpoint else None
 
-    def save_if_due(self, state: Callable[[], State], epoch: int, is_last: bool) -> None:
+    def save_if_due(self, state: Callable[[], TrainingState], epoch: int, is_last: bool) -> None:
         """Saves the state where the interval has passed, and after the last epoch.
 
         Args:
@@ -102,7 +102,7 @@ class TrainingCheckpoints:
             self.save(state(), epoch)
             self._last_s = time.monotonic()
 
-    def save(self, state: State, epoch: int) -> None:
+    def save(self, state: TrainingState, epoch: int) -> None:
         """Saves the state after an epoch in place of the one before, if the store accepts it."""
         if self._store is None:
             return

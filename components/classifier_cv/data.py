@@ -7,14 +7,14 @@ import pandas as pd
 import torch
 
 from components.classifier_cv.field_reconstruction import (
-    Field,
+    FieldImage,
     cut_squares,
     field_rows,
     fixed_squares,
     reconstruct_fields,
 )
 from components.classifier_cv.training_sets import ArmAdditions
-from components.core.classifier.tiles import read_tiles, study_mpp
+from components.core.classifier.tiles import load_tiles, study_mpp
 from components.core.data.archive import ImageArchive
 from components.core.data.file_names import RECORDS
 from components.core.errors import DataError
@@ -53,7 +53,7 @@ class TrainingTiles:
     labels: torch.Tensor
     real: int
     images: torch.Tensor
-    fields: tuple[Field, ...] = ()
+    fields: tuple[FieldImage, ...] = ()
     side: int = 0
 
     def epoch_images(self, draws: torch.Tensor) -> torch.Tensor:
@@ -140,7 +140,7 @@ class ArmTiles:
     unstained: int
 
 
-def read_fold(
+def read_fold_tiles(
     real: ImageArchive, synthetic: ImageArchive, plan: SplitPlan, fold: str, published: bool = False
 ) -> FoldTiles:
     """Reads every tile of a fold once.
@@ -175,13 +175,13 @@ def read_fold(
         {
             part: FoldPart(
                 table,
-                read_tiles(real, table, resolution, f"{part} tiles"),
+                load_tiles(real, table, resolution, f"{part} tiles"),
                 field_rows(table) if published else table,
             )
             for part, table in tables.items()
         },
         synthetic.manifest,
-        read_tiles(synthetic, synthetic.manifest, resolution, "synthetic tiles"),
+        load_tiles(synthetic, synthetic.manifest, resolution, "synthetic tiles"),
         resolution,
         study_mpp(tables["train"]),
         field_tile_px,

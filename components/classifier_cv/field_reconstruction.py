@@ -13,7 +13,7 @@ import torch
 
 from components.core.errors import DataError
 
-Field = torch.Tensor  # [3, H, W] uint8, H and W at least a tile's side
+FieldImage = torch.Tensor  # [3, H, W] uint8, H and W at least a tile's side
 
 
 def field_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def field_rows(table: pd.DataFrame) -> pd.DataFrame:
     return first.assign(file=first["source"])
 
 
-def reconstruct_fields(table: pd.DataFrame, tiles: torch.Tensor, tile_px: int) -> Iterator[Field]:
+def reconstruct_fields(table: pd.DataFrame, tiles: torch.Tensor, tile_px: int) -> Iterator[FieldImage]:
     """The fields of `field_rows`, composed of their tiles by x and y.
 
     The tile stage leaves out strips narrower than half a tile (of 1053 px rows 512 to 540): they are filled by the
@@ -61,7 +61,7 @@ def _mirror_index(edges: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int
     return np.where(lines <= before, lines, beyond)
 
 
-def cut_squares(fields: Sequence[Field], draws: torch.Tensor, side: int) -> torch.Tensor:
+def cut_squares(fields: Sequence[FieldImage], draws: torch.Tensor, side: int) -> torch.Tensor:
     """One square of each field.
 
     Args:
@@ -79,7 +79,7 @@ def cut_squares(fields: Sequence[Field], draws: torch.Tensor, side: int) -> torc
     return squares
 
 
-def fixed_squares(fields: Sequence[Field], seed: int, side: int) -> torch.Tensor:
+def fixed_squares(fields: Sequence[FieldImage], seed: int, side: int) -> torch.Tensor:
     """One square of each field, the same ones for the same seed."""
     draws = np.random.default_rng(seed).random((len(fields), 2), dtype=np.float32)
     return cut_squares(fields, torch.from_numpy(draws), side)

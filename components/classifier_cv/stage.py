@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from components.classifier_cv.checkpoints import checkpoint_folder
-from components.classifier_cv.data import FoldTiles, read_fold
+from components.classifier_cv.data import FoldTiles, read_fold_tiles
 from components.classifier_cv.metrics import count_trainings
 from components.classifier_cv.multi_gpu import train_on_devices
 from components.classifier_cv.options import GROUP, ClassifierOptions
@@ -89,7 +89,7 @@ def run(
         WeightsError: No weights for the backbone.
         TrainingError: The loss of a training is not finite.
     """
-    check_options(options, GROUP)
+    options, shared = check_options(options, GROUP), check_options(shared, "shared")
     check_input_px(options.input_px)
     devices, names = pick_devices(shared.device), list(arms)
     split_plan, study_plan = SplitPlan.read(plan), StudyPlan.read(study)
@@ -100,7 +100,7 @@ def run(
         with StageRecord(classifier_record, "classifier_cv", upstream=upstream, fold=fold, scheme=scheme) as record:
             origin = synthetic_lineage(generated)
             mark = leakage_mark(origin, split_plan, fold, scheme, shared.allow_leakage, shared.trust_origin)
-            fold_tiles = read_fold(real, generated, split_plan, fold, shared.published)
+            fold_tiles = read_fold_tiles(real, generated, split_plan, fold, shared.published)
             train_table = fold_tiles.parts["train"].table
             additions = {name: select_additions(name, train_table, generated, scheme, seed) for name in names}
             config = {

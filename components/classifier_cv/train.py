@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
 from components.classifier_cv.augmentation import SQUARE, augment, augmentation_draws, tile_order
-from components.classifier_cv.checkpoints import State, TrainingCheckpoints
+from components.classifier_cv.checkpoints import TrainingCheckpoints, TrainingState
 from components.classifier_cv.data import ArmTiles
 from components.classifier_cv.options import ClassifierOptions
 from components.core.classifier.predictions import logits, positive_probability
@@ -45,7 +45,7 @@ class TrainingResult:
     threshold: float
 
 
-def train(
+def train_classifier(
     backbone: Backbone,
     data: ArmTiles,
     options: ClassifierOptions,
@@ -94,7 +94,7 @@ def train_epochs(
     checkpoints: TrainingCheckpoints,
     log_epoch: Callable[[dict[str, Any]], None] | None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """The epochs of `train`, which describes the arguments; it draws from the global generator.
+    """The epochs of `train_classifier`, which describes the arguments; it draws from the global generator.
 
     Returns:
         The history, and the epoch whose weights stayed.
@@ -113,7 +113,7 @@ def train_epochs(
         plateau.load_state_dict(state["plateau"])
         history, best, best_epoch, best_weights = (state[key] for key in ("history", "best", "best_epoch", "weights"))
 
-    def training_state() -> State:
+    def training_state() -> TrainingState:
         return {
             "module": module.state_dict(),
             "optimiser": optimizer.state_dict(),

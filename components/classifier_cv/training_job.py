@@ -10,7 +10,7 @@ from components.classifier_cv.checkpoints import CheckpointFolder, TrainingCheck
 from components.classifier_cv.data import ArmTiles, FoldTiles, arm_tiles
 from components.classifier_cv.metrics import EpochLogger
 from components.classifier_cv.options import ClassifierOptions
-from components.classifier_cv.train import TrainingResult, train
+from components.classifier_cv.train import TrainingResult, train_classifier
 from components.classifier_cv.training_sets import ArmAdditions
 from components.core.classifier.frozen import FrozenClassifier, save_weights
 from components.core.classifier.predictions import logits, positive_probability, prediction_rows
@@ -95,7 +95,7 @@ class ClassifierTrainer:
         network.check_input_px(options.input_px)
         network.module.to(self._device)
         with TrainingCheckpoints(job.checkpoints, f"{arm}-seed{seed}", self._device) as checkpoints:
-            training = train(
+            training = train_classifier(
                 network,
                 data,
                 options,

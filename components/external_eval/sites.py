@@ -12,7 +12,7 @@ from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.protocol.lineage import Lineage, key_of
 from components.core.protocol.study_plan import StudyPlan
 
-UNKNOWN = "unknown"
+UNKNOWN_PATIENT = "unknown"
 _SHOWN = 5
 
 
@@ -52,7 +52,9 @@ def admit_sites(table: pd.DataFrame, study: StudyPlan) -> pd.DataFrame:
         )
     for _, of_site in table[~by_tile].groupby("site"):  # two hospitals may both have a case 1
         check_cases(of_site)
-    return table.assign(patient=table["patient"].mask(by_tile, UNKNOWN), case=table["case"].mask(by_tile, UNKNOWN))
+    return table.assign(
+        patient=table["patient"].mask(by_tile, UNKNOWN_PATIENT), case=table["case"].mask(by_tile, UNKNOWN_PATIENT)
+    )
 
 
 def refuse_seen(table: pd.DataFrame, lineage: Lineage, folder: str | Path) -> None:

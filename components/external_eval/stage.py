@@ -13,7 +13,7 @@ from components.core.classifier.predictions import (
     prediction_rows,
     write_predictions,
 )
-from components.core.classifier.tiles import read_tiles, site_mpp
+from components.core.classifier.tiles import load_tiles, site_mpp
 from components.core.data.archive import ImageArchive
 from components.core.data.file_names import LINEAGE, RECORDS
 from components.core.data.labels import join_labels
@@ -71,7 +71,7 @@ def run(
         LeakageError: A classifier has seen an external patient, or the opposite cannot be proven.
         WeightsError: Weights that are not the frozen ones.
     """
-    check_options(options, GROUP)
+    options, shared = check_options(options, GROUP), check_options(shared, "shared")
     plan, device = StudyPlan.read(study), pick_device(shared.device)
     entries = [(folder, classifier) for folder in classifiers for classifier in read_classifiers(folder)]
     frozen = [classifier for _, classifier in entries]
@@ -88,7 +88,7 @@ def run(
         predictions: list[pd.DataFrame] = []
         if len(table):
             refuse_unfit(table, archive.resolution, frozen)
-            images = read_tiles(archive, table, archive.resolution, "external tiles")
+            images = load_tiles(archive, table, archive.resolution, "external tiles")
             predictions = _predict(entries, table, images, options.batch, device)
         else:
             log("There are no external tiles: the predictions are empty.")

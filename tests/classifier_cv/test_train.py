@@ -6,7 +6,7 @@ import torch
 
 from components.classifier_cv.data import ArmTiles, LabelledTiles, TrainingTiles
 from components.classifier_cv.options import ClassifierOptions
-from components.classifier_cv.train import choose_threshold, train
+from components.classifier_cv.train import choose_threshold, train_classifier
 from components.core.errors import ConfigError, TrainingError
 from components.core.features.backbones import build_backbone
 
@@ -41,7 +41,7 @@ def arm(training: int) -> ArmTiles:
 def test_large_networks_take_a_step(name):
     network = build_backbone(name, num_classes=2, pretrained=False)
     before = network.module.layer4[0].conv1.weight.detach().clone()
-    result = train(network, arm(4), settings(1, 1, 4, 1e-3, 1e-6), 0, "0.5", name)
+    result = train_classifier(network, arm(4), settings(1, 1, 4, 1e-3, 1e-6), 0, "0.5", name)
     assert len(result.history) == 1 and np.isfinite(result.history[0]["train_loss"])
     assert not torch.equal(before, network.module.layer4[0].conv1.weight)
 
@@ -53,13 +53,13 @@ def test_a_last_batch_of_one_tile_is_shared_out():
     network.module.register_forward_pre_hook(
         lambda module, inputs: sizes.append(len(inputs[0])) if module.training else None
     )
-    train(network, arm(17), settings(1, 1, 16, 1e-3, 0.0), 0, "0.5", "17 tiles")
+    train_classifier(network, arm(17), settings(1, 1, 16, 1e-3, 0.0), 0, "0.5", "17 tiles")
     assert sorted(sizes) == [8, 9]
 
 
 def test_stops_without_progress():
     network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
-    result = train(network, arm(8), settings(60, 2, 8, 0.01, 0.0), 0, "0.5", "patience")
+    result = train_classifier(network, arm(8), settings(60, 2, 8, 0.01, 0.0), 0, "0.5", "patience")
     losses = [row["val_loss"] for row in result.history]
     assert len(losses) < 60 and len(losses) == result.best_epoch + 2
     assert losses[result.best_epoch - 1] == min(losses)
@@ -70,7 +70,7 @@ def test_leaves_the_global_generator_alone():
     expected = torch.rand(3)
     torch.manual_seed(5)
     network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
-    train(network, arm(4), settings(1, 1, 4, 1e-3, 0.0), 0, "0.5", "global")
+    train_classifier(network, arm(4), settings(1, 1, 4, 1e-3, 0.0), 0, "0.5", "global")
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -81,7 +81,7 @@ def test_published_way_trains_in_evaluation_mode_after_the_first_step():
         network.module.register_forward_pre_hook(
             lambda module, inputs: seen.append((torch.is_grad_enabled(), module.training))
         )
-        train(network, arm(12), settings(2, 2, 4, 1e-3, 0.0), 0, "0.5", "published", published=published)
+        train_classifier(network, arm(12), settings(2, 2, 4, 1e-3, 0.0), 0, "0.5", "published", published=published)
         return [training for learning, training in seen if learning]
 
     assert modes(True) == [True, False, False] * 2
@@ -91,7 +91,7 @@ def test_published_way_trains_in_evaluation_mode_after_the_first_step():
 def test_a_diverging_training_says_so():
     network = build_backbone("shufflenet_v2_x0_5", num_classes=2, pretrained=False)
     with pytest.raises(TrainingError, match="lower learning rate"):
-        train(network, arm(8), settings(9, 9, 4, 1e30, 0.0), 0, "0.5", "wild")
+        train_classifier(network, arm(8), settings(9, 9, 4, 1e30, 0.0), 0, "0.5", "wild")
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_fold import rewrite, write_synthetic, write_tiles
 
-from components.classifier_cv.data import arm_tiles, read_fold
+from components.classifier_cv.data import arm_tiles, read_fold_tiles
 from components.classifier_cv.training_sets import select_additions
 from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def fold(toy):
     with ImageArchive(toy.tiles) as real, ImageArchive(toy.synthetic) as synthetic:
-        return read_fold(real, synthetic, toy.split, "0")
+        return read_fold_tiles(real, synthetic, toy.split, "0")
 
 
 def test_generator_arm_takes_the_first_of_each_class(toy, fold):
@@ -87,7 +87,7 @@ def test_a_fold_without_validation_tiles_is_refused(toy, tmp_path):
         ImageArchive(toy.synthetic) as synthetic,
         pytest.raises(DataError, match="no val tiles"),
     ):
-        read_fold(real, synthetic, toy.split, "0")
+        read_fold_tiles(real, synthetic, toy.split, "0")
 
 
 def test_tiles_of_two_sizes_are_refused(toy, tmp_path):
@@ -97,4 +97,4 @@ def test_tiles_of_two_sizes_are_refused(toy, tmp_path):
         ImageArchive(toy.synthetic) as synthetic,
         pytest.raises(DataError, match="16x16"),
     ):
-        read_fold(real, synthetic, toy.split, "0")
+        read_fold_tiles(real, synthetic, toy.split, "0")
