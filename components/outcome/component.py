@@ -1,4 +1,4 @@
-"""How a run ended, as a KFP component: the exit task of a study on a cluster."""
+"""The outcome of a run as a KFP component: the exit task of a study on a cluster."""
 
 from kfp import dsl
 
@@ -7,14 +7,14 @@ from components.kfp_component import image
 
 @dsl.component(base_image=image("split"), install_kfp_package=False)
 def outcome(status: dsl.PipelineTaskFinalStatus, pipeline: str, run: str, created: str) -> None:
-    """Says how the run ended, and tells the Pushgateway.
+    """Logs how the run ended, and pushes it to the Pushgateway.
 
     Args:
-        status: Of everything before it.
-        pipeline: The pipeline's name.
-        run: The run's id.
-        created: When the run was created, ISO 8601.
+        status: Final status of the tasks before it.
+        pipeline: Name of the pipeline.
+        run: Id of the run.
+        created: Time of the run's creation, ISO 8601.
     """
-    from components.outcome.stage import tell
+    from components.outcome.stage import report_outcome
 
-    tell(status.state, status.error_message, pipeline=pipeline, run=run, created=created)
+    report_outcome(status.state, status.error_message, pipeline=pipeline, run=run, created=created)

@@ -30,7 +30,7 @@ _PACKAGES = ("thygan", "numpy", "pandas", "scipy", "scikit-learn", "statsmodels"
 _BAR_PX = 260  # of the longest stage
 
 # use, network, sha256, whether its weights are trained
-Weights = tuple[str, str, str, bool]
+_NetworkWeights = tuple[str, str, str, bool]
 
 
 def provenance_section(inputs: ReportInputs) -> dict[str, Any]:
@@ -74,13 +74,13 @@ def untrained_networks(inputs: ReportInputs) -> list[str]:
     return sorted({name for _, name, _, is_trained in _weights(inputs) if not is_trained})
 
 
-def _weights(inputs: ReportInputs) -> list[Weights]:
+def _weights(inputs: ReportInputs) -> list[_NetworkWeights]:
     """Each pretrained network of the study, once."""
-    used: list[Weights] = []
+    used: list[_NetworkWeights] = []
     for records in inputs.folds:
-        if one := records.selection:
-            name = network_name(one.extractor, one.extractor_px)
-            used.append(("FID and KID", name, one.extractor_sha256, one.extractor_trained))
+        if selection := records.selection:
+            name = network_name(selection.extractor, selection.extractor_px)
+            used.append(("FID and KID", name, selection.extractor_sha256, selection.extractor_trained))
     for records in inputs.folds:
         classifier = records.classifier
         name = network_name(classifier.backbone, classifier.input_px)

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from components.core.fidelity.fid import frechet_distance
 
-Array = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 TileCounts = npt.NDArray[np.int64]
 DomainDistance = Callable[[TileCounts, TileCounts], float]
 
@@ -42,8 +42,8 @@ class DomainFeatures:
         groups: What is resampled and held out together: a patient, or one tile, [n].
     """
 
-    features: Array
-    reduced: Array
+    features: FloatArray
+    reduced: FloatArray
     groups: npt.NDArray[np.object_]
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ def kernel(a: DomainFeatures, b: DomainFeatures) -> DomainDistance:
     within_a, within_b = _cubic(a.features, a.features), _cubic(b.features, b.features)
     across = _cubic(a.features, b.features)
 
-    def within(gram: Array, weights: TileCounts) -> float:
+    def within(gram: FloatArray, weights: TileCounts) -> float:
         squares = weights**2
         return float((weights @ gram @ weights - squares @ gram.diagonal()) / (weights.sum() ** 2 - squares.sum()))
 
@@ -137,6 +137,6 @@ def separability(a: DomainFeatures, b: DomainFeatures, seed: int) -> DomainDista
     return value
 
 
-def _cubic(a: Array, b: Array) -> Array:
-    gram: Array = (a @ b.T / a.shape[1] + 1) ** 3
+def _cubic(a: FloatArray, b: FloatArray) -> FloatArray:
+    gram: FloatArray = (a @ b.T / a.shape[1] + 1) ** 3
     return gram

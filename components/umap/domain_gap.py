@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.core.runtime.progress import track
-from components.umap.domain_distances import SCALES, Array, DomainFeatures, TileCounts, domain_distances
+from components.umap.domain_distances import SCALES, FloatArray, DomainFeatures, TileCounts, domain_distances
 from components.umap.map_tiles import EXTERNAL, SOURCE, MapTiles
 
 REPLICATES = 200
@@ -76,7 +76,7 @@ def domain_gap(tiles: MapTiles, features: npt.NDArray[np.float32], neighbors: in
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def reduce_features(features: npt.NDArray[np.float32], fitted: npt.NDArray[np.bool_], sides: list[Any]) -> Array:
+def reduce_features(features: npt.NDArray[np.float32], fitted: npt.NDArray[np.bool_], sides: list[Any]) -> FloatArray:
     """Features on the leading principal components of the real tiles, [n, k].
 
     k is at most 64 and at most half of the tiles of the smallest domain: a covariance needs more tiles than
@@ -86,7 +86,7 @@ def reduce_features(features: npt.NDArray[np.float32], fitted: npt.NDArray[np.bo
     real = features[fitted].astype(np.float64)
     centre = real.mean(axis=0)
     axes = np.linalg.svd(real - centre, full_matrices=False)[2][:most]
-    reduced: Array = (features - centre) @ axes.T
+    reduced: FloatArray = (features - centre) @ axes.T
     return reduced
 
 

@@ -5,15 +5,15 @@ import numpy.typing as npt
 
 from components.core.runtime.threads import cpu_threads
 
-Array = npt.NDArray[np.float32]
+_Array = npt.NDArray[np.float32]
 
 # Below this many tiles a neighbourhood graph says nothing; the map then shows the first principal components.
 FEWEST = 10
 
 
 def project(
-    fitted: Array, others: Array, components: int, neighbors: int, min_dist: float, seed: int
-) -> tuple[Array, Array]:
+    fitted: _Array, others: _Array, components: int, neighbors: int, min_dist: float, seed: int
+) -> tuple[_Array, _Array]:
     """Fits UMAP on some tiles, and projects others on the same map.
 
     Args:
@@ -46,7 +46,7 @@ def project(
         return coordinates, umap.transform(others) if len(others) else others[:, :components]
 
 
-def _principal_components(fitted: Array, others: Array, components: int) -> tuple[Array, Array]:
+def _principal_components(fitted: _Array, others: _Array, components: int) -> tuple[_Array, _Array]:
     centre = fitted.mean(axis=0)
     axes = np.linalg.svd(fitted - centre, full_matrices=False)[2][:components]
     axes = np.pad(axes, ((0, components - len(axes)), (0, 0)))

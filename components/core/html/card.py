@@ -43,7 +43,7 @@ def _text(name: str, value: Any) -> str | Markup:
     if isinstance(value, int | float):
         return integer(value) if isinstance(value, int) and "seed" not in name else f"{value:.5g}"
     if isinstance(value, list | tuple):
-        return Markup("<br>").join(_text(name, one) for one in value)
+        return Markup("<br>").join(_text(name, item) for item in value)
     if name.endswith("sha256"):
         return Markup('<code title="{}">{}…</code>').format(value, str(value)[:_DIGEST_CHARACTERS])
     return str(value)

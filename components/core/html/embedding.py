@@ -63,10 +63,10 @@ def _file(name: str) -> Markup:
 
 def _colouring(points: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
     names = sorted({point[key] for point in points if point[key]})
-    chosen = colours(names)
-    places = {name: place for place, name in enumerate(names)}
+    colour_of = colours(names)
+    index = {name: number for number, name in enumerate(names)}
     return {
         "names": names,
-        "colours": [chosen[name] for name in names],
-        "index": [places.get(point[key], -1) for point in points],
+        "colours": [colour_of[name] for name in names],
+        "index": [index.get(point[key], -1) for point in points],
     }

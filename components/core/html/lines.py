@@ -15,14 +15,14 @@ Line = Sequence[tuple[float, float | None]]
 
 
 def line_chart(title: str, lines: Mapping[str, Line], unit: str, *, chosen: float | None = None) -> Markup:
-    """Values in the order of a training, one line per name; both axes hold zero and have round numbers.
+    """Values over a training, a line per name; both axes contain zero and have round numbers.
 
     Args:
-        title: What is drawn.
+        title: Caption of the chart.
         lines: Name -> points (x, value); points without a value are left out, and still count for the length of x,
             so that charts of one training share it.
-        unit: Of x.
-        chosen: Where a dashed vertical stands.
+        unit: Unit of x.
+        chosen: Position of a dashed vertical line on x; None = no line.
     """
     known = {name: [(x, y) for x, y in line if y is not None] for name, line in lines.items()}
     values = [y for line in known.values() for _, y in line]
@@ -60,4 +60,4 @@ def _axis(low: float, high: float) -> list[float]:
     span = (high - low) or 1.0
     power = 10 ** math.floor(math.log10(span / (_STEPS - 1)))
     step = next(factor * power for factor in _ROUND if factor * power * _STEPS >= span)
-    return [step * place for place in range(math.floor(low / step), max(math.ceil(high / step), 1) + 1)]
+    return [step * number for number in range(math.floor(low / step), max(math.ceil(high / step), 1) + 1)]

@@ -1,7 +1,7 @@
-"""Numbers as people read them: nothing rounds to what it is not."""
+"""Numbers in words and digits for people: a value never rounds to 0 or 1 unless it is 0 or 1."""
 
 _EXACT = 9  # decimals, and significant digits
-_WIDE = 1.0  # of an AUROC difference's interval: half of all that is possible
+_WIDE = 1.0  # width of an AUROC difference's interval: half of all that is possible
 
 
 def fraction(value: float | None, digits: int = 3) -> str:
@@ -52,7 +52,7 @@ def p_clause(p: float) -> str:
 
 
 def difference(value: float | None, low: float | None, high: float | None) -> str:
-    """A difference in -1..1 with its interval, which is called what it is where it excludes next to nothing."""
+    """A difference in -1..1 with its interval, with a remark where it excludes next to nothing."""
     if value is None or low is None or high is None:
         return "not measured"
     if low <= -1 and high >= 1:
@@ -67,10 +67,10 @@ def relative(arm: float | None, baseline: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without signs that a terminal would obey."""
+    """Text without the control characters of a terminal."""
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 
 def percent(share: float | None) -> str:
-    """A gain as a share of what is gained on."""
+    """A relative gain in per cent, with its sign; a dash where it is undefined."""
     return "–" if share is None else f"{100 * share:+.1f} %"

@@ -13,9 +13,9 @@ def colours(names: list[str]) -> dict[str, str]:
     """
     if len(names) <= len(_OKABE_ITO):
         return dict(zip(names, _OKABE_ITO, strict=False))
-    return {name: _spread(place) for place, name in enumerate(names)}
+    return {name: _golden_hue(index) for index, name in enumerate(names)}
 
 
-def _spread(place: int) -> str:
-    channels = colorsys.hls_to_rgb(place * 0.618034 % 1.0, (0.42, 0.56)[place % 2], 0.62)
+def _golden_hue(index: int) -> str:
+    channels = colorsys.hls_to_rgb(index * 0.618034 % 1.0, (0.42, 0.56)[index % 2], 0.62)
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)

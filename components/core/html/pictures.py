@@ -16,10 +16,10 @@ def image_grid(images: Sequence[Pixels], columns: int, gap_px: int = 2, side_px:
     """Square images side by side on white, row by row.
 
     Args:
-        images: Each [H, W, 3] uint8; at least one.
+        images: At least one image, each [H, W, 3] uint8.
         columns: Images per row; fewer where there are fewer images.
-        gap_px: White between two images.
-        side_px: Side of each image; 0 = that of the first.
+        gap_px: White space between two images, pixels.
+        side_px: Side of each image, pixels; 0 = that of the first.
 
     Returns:
         One image [H, W, 3] uint8.
@@ -29,8 +29,8 @@ def image_grid(images: Sequence[Pixels], columns: int, gap_px: int = 2, side_px:
     rows = -(-len(images) // columns)
     step = side + gap_px
     grid = np.full((rows * step - gap_px, columns * step - gap_px, 3), 255, np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // columns * step, place % columns * step
+    for index, image in enumerate(images):
+        top, left = index // columns * step, index % columns * step
         grid[top : top + side, left : left + side] = resize(image, side)
     return grid
 

@@ -47,20 +47,20 @@ def pair_shares(scores: Floats, positive: Flags, groups: Groups, weights: Floats
     Returns:
         [b, n]; NaN in a resample without a within-group pair.
     """
-    placed = np.zeros_like(weights)
+    shares = np.zeros_like(weights)
     pairs = np.zeros(len(weights))
     for group in np.unique(groups):
         inside = groups == group
-        own, truth = weights[:, inside], positive[inside]
-        placed[:, inside] = placements(scores[inside], truth, own)
-        pairs += (own * truth).sum(axis=1) * (own * ~truth).sum(axis=1)
-    return placed / np.where(pairs > 0, pairs, np.nan)[:, None]
+        drawn, truth = weights[:, inside], positive[inside]
+        shares[:, inside] = placements(scores[inside], truth, drawn)
+        pairs += (drawn * truth).sum(axis=1) * (drawn * ~truth).sum(axis=1)
+    return shares / np.where(pairs > 0, pairs, np.nan)[:, None]
 
 
 def within_auroc(scores: Floats, positive: Flags, groups: Groups, weights: Floats) -> Floats:
     """AUROC over within-group pairs, every pair alike, [b]; NaN without any. Arguments as in `pair_shares`.
 
-    A pooled AUROC also ranks one site's cases against another's, and so rewards telling the sites apart.
+    A pooled AUROC also ranks one site's cases against another's, and so rewards separating the sites.
     """
     if not positive.any() or positive.all():
         return np.full(len(weights), np.nan)

@@ -67,7 +67,7 @@ class VotedArms:
 
     def __init__(self, table: pd.DataFrame, vote: str, *, resamples: int, seed: int) -> None:
         self._all = _by_arm(table, vote)
-        self._seeds = {str(one): _by_arm(rows, vote) for one, rows in table.groupby("seed")}
+        self._seeds = {str(value): _by_arm(rows, vote) for value, rows in table.groupby("seed")}
         self._resamples, self._seed = resamples, seed
         self._bootstraps: dict[bytes, Bootstrap] = {}
 
@@ -80,12 +80,12 @@ class VotedArms:
 
     def common(self, baseline: str, arm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Two arms' cases, those of both in one order; class, patient and fold are the baseline's."""
-        return _aligned(self._all[baseline], self._all[arm])
+        return _align(self._all[baseline], self._all[arm])
 
     def common_by_seed(self, baseline: str, arm: str) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
         """The same for every seed that both arms have."""
         return {
-            seed: _aligned(arms[baseline], arms[arm])
+            seed: _align(arms[baseline], arms[arm])
             for seed, arms in self._seeds.items()
             if baseline in arms and arm in arms
         }
@@ -95,12 +95,12 @@ def contrast(arms: VotedArms, baseline: str, arm: str, *, family: int) -> Contra
     """The endpoint for one arm, its p not yet adjusted; minimal detectable difference at alpha 0.05 / family."""
     first, second = arms.common(baseline, arm)
     sites = qualifying_sites(first)
-    first, second = _at(sites, first), _at(sites, second)
+    first, second = _at_sites(sites, first), _at_sites(sites, second)
     if first.empty:
         return Contrast(baseline, arm, [], 0)
     differences = {
-        one: _auroc(_at(sites, pair[1])) - _auroc(_at(sites, pair[0]))
-        for one, pair in arms.common_by_seed(baseline, arm).items()
+        value: _auroc(_at_sites(sites, pair[1])) - _auroc(_at_sites(sites, pair[0]))
+        for value, pair in arms.common_by_seed(baseline, arm).items()
     }
     return Contrast(
         baseline,
@@ -115,20 +115,22 @@ def contrast(arms: VotedArms, baseline: str, arm: str, *, family: int) -> Contra
 
 
 def adjust_p_values(contrasts: Sequence[Contrast], floors: Sequence[Contrast] = ()) -> list[Contrast]:
-    """The contrasts with Holm-adjusted p-values; one without a test counts in the family as p = 1.
+    """Adjusts the p-values of a family of contrasts by Holm; one without a test counts in the family as p = 1.
 
     Args:
         contrasts: The family.
         floors: A second contrast for each: the claim needs both, so its p is the larger one (intersection-union test).
     """
-    p_values = [_p(one) for one in contrasts]
+    p_values = [_p(pair) for pair in contrasts]
     if floors:
         p_values = [max(p, _p(floor)) for p, floor in zip(p_values, floors, strict=True)]
-    return [replace(one, p_adjusted=p if one.test else None) for one, p in zip(contrasts, holm(p_values), strict=True)]
+    return [
+        replace(pair, p_adjusted=p if pair.test else None) for pair, p in zip(contrasts, holm(p_values), strict=True)
+    ]
 
 
-def _p(one: Contrast) -> float:
-    return one.test.p if one.test else 1.0
+def _p(pair: Contrast) -> float:
+    return pair.test.p if pair.test else 1.0
 
 
 def _by_arm(table: pd.DataFrame, vote: str) -> dict[str, pd.DataFrame]:
@@ -136,7 +138,7 @@ def _by_arm(table: pd.DataFrame, vote: str) -> dict[str, pd.DataFrame]:
     return {str(arm): rows.reset_index(drop=True) for arm, rows in cases.groupby("arm")}
 
 
-def _aligned(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _align(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     keys = ["site", "case"]
     if not first[keys].equals(second[keys]):
         both = first[keys].merge(second[keys])  # in the order of `first`
@@ -144,7 +146,7 @@ def _aligned(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, p
     return first, second.assign(**{column: first[column] for column in ("class", "patient", "fold")})
 
 
-def _at(sites: list[str], cases: pd.DataFrame) -> pd.DataFrame:
+def _at_sites(sites: list[str], cases: pd.DataFrame) -> pd.DataFrame:
     return cases[cases["site"].isin(sites)].reset_index(drop=True)
 
 

@@ -60,8 +60,8 @@ def weighted_metrics(cases: pd.DataFrame, weights: Floats) -> dict[str, Floats]:
     """`METRICS` for every row of case weights.
 
     Args:
-        cases: As in `patient_metrics`.
-        weights: [b, n].
+        cases: Cases, as in `patient_metrics`.
+        weights: Case weights, [b, n].
 
     Returns:
         Name -> [b], NaN where undefined.
@@ -77,8 +77,8 @@ def weighted_metrics(cases: pd.DataFrame, weights: Floats) -> dict[str, Floats]:
     chance = ((tp + fn) * (tp + fp) + (tn + fp) * (tn + fn)) / total**2
     error = scores - truth
     bins = np.eye(_BINS)[np.minimum((scores * _BINS).astype(int), _BINS - 1)]  # [n, bins]
-    one, sites, folds = (_codes(cases, column) for column in ("", "site", "fold"))
-    auroc = within_auroc(scores, truth, one, weights)
+    together, sites, folds = (_codes(cases, column) for column in ("", "site", "fold"))
+    auroc = within_auroc(scores, truth, together, weights)
     return {
         "accuracy": accuracy,
         "balanced_accuracy": (sensitivity + specificity) / 2,

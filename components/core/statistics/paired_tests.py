@@ -61,7 +61,7 @@ class AurocDifference:
 def mcnemar(first: pd.DataFrame, second: pd.DataFrame) -> McNemar:
     """Exact McNemar test of two aligned tables of cases: discordant pairs against Binomial(n, 1/2)."""
     truth = first["class"].to_numpy()
-    right_first, right_second = (one["pred_class"].to_numpy() == truth for one in (first, second))
+    right_first, right_second = (cases["pred_class"].to_numpy() == truth for cases in (first, second))
     gained, lost = int((right_second & ~right_first).sum()), int((right_first & ~right_second).sum())
     p = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
     return McNemar(gained, lost, float(p))
@@ -84,9 +84,9 @@ def delong(first: pd.DataFrame, second: pd.DataFrame) -> DeLong | None:
         return None
     everyone = np.arange(len(first))
     alone = np.ones((1, len(first)))
-    scores = [one["prob_positive"].to_numpy(dtype=float) for one in (first, second)]
-    shares = [pair_shares(one, positive, np.zeros_like(everyone), alone) for one in scores]
-    areas = [float(one[0, positive].sum()) for one in shares]
+    scores = [cases["prob_positive"].to_numpy(dtype=float) for cases in (first, second)]
+    shares = [pair_shares(of_arm, positive, np.zeros_like(everyone), alone) for of_arm in scores]
+    areas = [float(of_arm[0, positive].sum()) for of_arm in shares]
     _, error = _estimate(shares[1] - shares[0], positive, positive.astype(int), everyone, alone)
     difference, standard_error = areas[1] - areas[0], float(error[0])
     p = 1.0 if abs(difference) < 1e-12 else None
@@ -120,16 +120,18 @@ def auroc_difference(
         Difference, interval, p and minimal detectable difference.
     """
     positive, weights = bootstrap.positive, bootstrap.weights
-    one, two = bootstrap.shares(first), bootstrap.shares(second)
-    values, errors = _estimate(two - one, positive, 2 * bootstrap.sites + positive, bootstrap.patients, weights)
+    first_shares, second_shares = bootstrap.shares(first), bootstrap.shares(second)
+    values, errors = _estimate(
+        second_shares - first_shares, positive, 2 * bootstrap.sites + positive, bootstrap.patients, weights
+    )
     difference, standard_error = float(values[0]), float(errors[0])
     statistic = _studentise(values[1:] - difference, errors[1:])  # [resamples]
     observed = _studentise(values[:1], errors[:1])[0]
     p = (1 + (statistic >= observed * (1 - 1e-9)).sum()) / len(weights)
     margin, needed = (_times(np.quantile(statistic, q, method="higher"), standard_error) for q in (level, 1 - alpha))
     return AurocDifference(
-        first=float(one[0, positive].sum()),
-        second=float(two[0, positive].sum()),
+        first=float(first_shares[0, positive].sum()),
+        second=float(second_shares[0, positive].sum()),
         difference=difference,
         low=max(difference - margin, -1.0),
         high=min(difference + margin, 1.0),
@@ -159,10 +161,10 @@ def _estimate(
     residuals = np.zeros_like(shares)
     for stratum in np.unique(strata):
         inside = strata == stratum
-        own, share = weights[:, inside], shares[:, inside]
+        drawn, share = weights[:, inside], shares[:, inside]
         people = np.unique(patients[inside], return_index=True)[1]
-        count = own[:, people].sum(axis=1, keepdims=True)  # patients drawn
-        mean = (own * share).sum(axis=1, keepdims=True) / np.maximum(own.sum(axis=1, keepdims=True), 1)
+        count = drawn[:, people].sum(axis=1, keepdims=True)  # patients drawn
+        mean = (drawn * share).sum(axis=1, keepdims=True) / np.maximum(drawn.sum(axis=1, keepdims=True), 1)
         residuals[:, inside] = (share - mean) * np.sqrt(count / np.maximum(count - 1, 1))
     order = np.argsort(patients, kind="stable")
     starts = np.unique(patients[order], return_index=True)[1]

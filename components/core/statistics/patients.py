@@ -106,8 +106,8 @@ def _check_single(counts: pd.Series, what: str) -> None:
     several = counts[counts > 1]
     if len(several):
         arm, site, case = several.index[0]
-        place = "".join(f", {kind} {value!r}" for kind, value in (("site", site), ("arm", arm)) if value)
+        group = "".join(f", {kind} {value!r}" for kind, value in (("site", site), ("arm", arm)) if value)
         raise DataError(
-            f"Case {case!r}{place} has {several.iloc[0]} {what}: a case has one patient and one class; correct the "
+            f"Case {case!r}{group} has {several.iloc[0]} {what}: a case has one patient and one class; correct the "
             "rows, or give the cases different names in the `case` column."
         )

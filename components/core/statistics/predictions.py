@@ -85,10 +85,10 @@ def as_predictions(table: pd.DataFrame, where: str = "the table") -> pd.DataFram
     named = result[result["tile"] != ""]
     twice = named[named.duplicated(["arm", "fold", "seed", "site", "case", "tile"])]
     if len(twice):
-        one = twice.iloc[0]
+        row = twice.iloc[0]
         raise DataError(
-            f"{where} has tile {one_line(repr(one['tile']))} twice for arm {one['arm']!r}, fold {one['fold']!r}, "
-            f"seed {one['seed']!r}: each network predicts a tile once; remove the repeated rows."
+            f"{where} has tile {one_line(repr(row['tile']))} twice for arm {row['arm']!r}, fold {row['fold']!r}, "
+            f"seed {row['seed']!r}: each network predicts a tile once; remove the repeated rows."
         )
     return result
 

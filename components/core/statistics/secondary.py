@@ -48,9 +48,9 @@ class Secondary:
         return row
 
 
-def secondary(arms: VotedArms, one: Contrast) -> Secondary:
+def secondary(arms: VotedArms, endpoint: Contrast) -> Secondary:
     """The secondary differences of the two arms of a contrast."""
-    first, second = arms.common(one.baseline, one.arm)
+    first, second = arms.common(endpoint.baseline, endpoint.arm)
     if first.empty:
         unknown = Interval(None, None, None)
         return Secondary(0, dict.fromkeys(_METRICS, unknown), dict.fromkeys(_RELATIVE), 0, 0, None, None, False)
@@ -60,7 +60,7 @@ def secondary(arms: VotedArms, one: Contrast) -> Secondary:
     votes, areas = mcnemar(first, second), delong(first, second)
     return Secondary(
         cases=len(first),
-        differences={name: percentile_interval(one[0], one[1:]) for name, one in differences.items()},
+        differences={name: percentile_interval(drawn[0], drawn[1:]) for name, drawn in differences.items()},
         relative={name: _share(differences[name][0], base[name][0]) for name in _RELATIVE},
         mcnemar_gained=votes.gained,
         mcnemar_lost=votes.lost,

@@ -104,17 +104,17 @@ def compare_arms(
         table, baseline=baseline, arms=arms, sites=sites, vote=vote, resamples=resamples, seed=seed
     )
     comparisons = []
-    for one in pairs:
-        control = controls.get(one.arm)
+    for endpoint in pairs:
+        control = controls.get(endpoint.arm)
         comparisons.append(
             ArmComparison(
-                verdict=verdict_of(one, relevant_difference),
-                endpoint=one,
+                verdict=verdict_of(endpoint, relevant_difference),
+                endpoint=endpoint,
                 relevant_difference=relevant_difference,
                 family=len(pairs),
-                secondary=secondary(voted, one),
+                secondary=secondary(voted, endpoint),
                 control=control,
-                gan_tiles_help=tiles_help(one, control) if control else None,
+                gan_tiles_help=tiles_help(endpoint, control) if control else None,
             )
         )
     return comparisons
@@ -145,50 +145,50 @@ def endpoints(
         raise DataError(f"There is no arm to compare with {baseline!r}: the table has no other arm.")
     voted = VotedArms(table[table["arm"].isin([baseline, *arms])], vote, resamples=resamples, seed=seed)
     pairs = [contrast(voted, baseline, arm, family=len(arms)) for arm in arms]
-    controlled = [one for one in pairs if one.arm + CONTROL in arms]
-    against = [contrast(voted, one.arm + CONTROL, one.arm, family=len(controlled)) for one in controlled]
+    controlled = [pair for pair in pairs if pair.arm + CONTROL in arms]
+    against = [contrast(voted, pair.arm + CONTROL, pair.arm, family=len(controlled)) for pair in controlled]
     controls = adjust_p_values(against, floors=controlled)
-    return voted, adjust_p_values(pairs), {one.arm: one for one in controls}
+    return voted, adjust_p_values(pairs), {control.arm: control for control in controls}
 
 
-def tiles_help(one: Contrast, control: Contrast) -> bool:
+def tiles_help(endpoint: Contrast, control: Contrast) -> bool:
     """True where the arm is better than the baseline and than its control."""
-    return one.shows(1) and control.shows(1)
+    return endpoint.shows(1) and control.shows(1)
 
 
-def verdict_of(one: Contrast, relevant_difference: float = 0.10) -> str:
+def verdict_of(endpoint: Contrast, relevant_difference: float = 0.10) -> str:
     """The verdict by the rules of `compare_arms`."""
-    if one.shows(1):
+    if endpoint.shows(1):
         return BETTER
-    if one.shows(-1):
+    if endpoint.shows(-1):
         return WORSE
-    if one.test is None or one.test.minimal_detectable > relevant_difference:
+    if endpoint.test is None or endpoint.test.minimal_detectable > relevant_difference:
         return UNDERPOWERED
     return NOT_SHOWN
 
 
-def _flat(one: Contrast, prefix: str) -> dict[str, Any]:
-    test = one.test
+def _flat(endpoint: Contrast, prefix: str) -> dict[str, Any]:
+    test = endpoint.test
     values = {
-        "sites": one.sites,
-        "patients": one.patients,
+        "sites": endpoint.sites,
+        "patients": endpoint.patients,
         "auroc": test.second if test else None,
         "baseline_auroc": test.first if test else None,
         "difference": test.difference if test else None,
         "low": test.low if test else None,
         "high": test.high if test else None,
         "p": test.p if test else None,
-        "p_adjusted": one.p_adjusted,
+        "p_adjusted": endpoint.p_adjusted,
         "minimal_detectable": test.minimal_detectable if test else None,
-        "seed_differences": one.seed_differences,
-        "balanced_accuracy": one.balanced_accuracy,
-        "baseline_balanced_accuracy": one.baseline_balanced_accuracy,
+        "seed_differences": endpoint.seed_differences,
+        "balanced_accuracy": endpoint.balanced_accuracy,
+        "baseline_balanced_accuracy": endpoint.baseline_balanced_accuracy,
     }
     return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
 def _check_present(kind: str, names: Sequence[str], column: pd.Series) -> None:
-    present = [str(one) for one in column.unique()]
-    for one in names:
-        if one not in present:
-            raise ConfigError(f"There are no predictions of {kind} {one!r}; there are {', '.join(present)}.")
+    present = [str(name) for name in column.unique()]
+    for name in names:
+        if name not in present:
+            raise ConfigError(f"There are no predictions of {kind} {name!r}; there are {', '.join(present)}.")

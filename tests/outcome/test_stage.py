@@ -8,29 +8,29 @@ import pytest
 from kfp import dsl, local
 
 from components.outcome.component import outcome
-from components.outcome.stage import tell
+from components.outcome.stage import report_outcome
 
 CREATED = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
 def gateway(monkeypatch):
-    """What a Pushgateway was told: path -> body."""
-    told = {}
+    """What a Pushgateway was pushed: path -> body."""
+    pushed = {}
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_):
             pass
 
         def do_POST(self):
-            told[self.path] = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            pushed[self.path] = self.rfile.read(int(self.headers["Content-Length"])).decode()
             self.send_response(200)
             self.end_headers()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("THYGAN_PUSHGATEWAY", f"http://127.0.0.1:{server.server_address[1]}")
-    yield told
+    yield pushed
     server.shutdown()
     server.server_close()
 
@@ -63,13 +63,13 @@ def test_the_end_of_a_run_is_pushed(fails, gateway, tmp_path):
     [("COMPLETE", 1.0), ("CACHED", 1.0), ("SUCCEEDED", 1.0), ("FAILED", 0.0), ("CANCELLED", 0.0)],
 )
 def test_a_clusters_words_for_success_are_successes(state, succeeded, gateway):
-    tell(state, "", pipeline="p", run="r", created=CREATED)
+    report_outcome(state, "", pipeline="p", run="r", created=CREATED)
     (body,) = gateway.values()
     assert re.search(rf"_succeeded {succeeded}$", body, re.MULTILINE), body
 
 
-def test_a_server_that_does_not_say_when_a_run_began_keeps_no_end_from_being_told(gateway, capsys):
-    tell("SUCCEEDED", "", pipeline="p", run="r", created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER)
+def test_a_server_that_does_not_say_when_a_run_began_keeps_no_end_from_being_pushed(gateway, capsys):
+    report_outcome("SUCCEEDED", "", pipeline="p", run="r", created=dsl.PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER)
     (body,) = gateway.values()
     assert "NaN" in body
     assert capsys.readouterr().out.startswith("p, run r: SUCCEEDED\n")
