@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.core.runtime.progress import track
-from components.umap.domain_distances import SCALES, FloatArray, DomainFeatures, TileCounts, domain_distances
+from components.umap.domain_distances import SCALES, DomainFeatures, FloatArray, TileCounts, domain_distances
 from components.umap.map_tiles import EXTERNAL, SOURCE, MapTiles
 
 REPLICATES = 200
