@@ -105,7 +105,7 @@ def _run(
     """Runs the study and puts what people read into `out`; returns the report."""
     from components.core.protocol.lineage import KEY_FILE_VARIABLE, KEY_VARIABLE
     from pipelines.cli.run_inputs import local_arguments
-    from pipelines.local.runner import run_here
+    from pipelines.local.runner import run_locally
 
     out = out.resolve()
     arguments = local_arguments(values, out)
@@ -119,7 +119,7 @@ def _run(
         from pipelines.local.docker import Containers
 
         containers = Containers(pipeline, arguments, out, network)
-    finished = run_here(pipeline, arguments, out, workers=workers, caching=not store, containers=containers)
+    finished = run_locally(pipeline, arguments, out, workers=workers, caching=not store, containers=containers)
     for name, file in _FILES.items():
         shutil.copyfile(finished.outputs[name].path, out / file)
     shutil.copytree(finished.outputs["gap"].path, out / "domain-gap", dirs_exist_ok=True)

@@ -41,7 +41,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docker")
     write_study(folder / "data", seed=3, patients=20, images_per_patient=1, size_px=96, external_patients=12)
     sources = ["--source", folder / "data" / "hospital-a", "--external", folder / "data" / "hospital-b"]
-    done = thygan_run(*sources, "--out", folder / "out", "--arms", *ARMS, *small_options(120), "--json")
+    done = thygan_run(*sources, "--out", folder / "out", "--split.arms", *ARMS, *small_options(120), "--json")
     assert done.returncode == 0, done.stdout
     return folder / "out", done.stdout
 

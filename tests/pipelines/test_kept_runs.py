@@ -24,7 +24,7 @@ from tests.pipelines.small_study import small_options
 
 pytest_plugins = ["tests.core.real_s3"]
 KEY = "a study key for tests only"
-OPTIONS = [*small_options(60), "--arms", "none", "bi100"]
+OPTIONS = [*small_options(60), "--split.arms", "none", "bi100"]
 COSTLY = ("pack", "gan_train", "fid_select", "generate", "classifier_cv", "external_eval", "umap")
 FOLDS = ("0", "1", "all")
 

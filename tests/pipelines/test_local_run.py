@@ -47,7 +47,7 @@ def runs(fields, tmp_path_factory):
     """The same command twice: killed in the middle of the folds, then left alone."""
     out = tmp_path_factory.mktemp("runs") / "study"
     command = ["run", "--source", fields / "hospital-a", "--external", fields / "hospital-b", "--out", out]
-    command += ["--arms", *ARMS, *OPTIONS, "--json"]
+    command += ["--split.arms", *ARMS, *OPTIONS, "--json"]
     first = thygan(*command)
     seen = []
     for line in first.stdout:
@@ -98,7 +98,7 @@ def test_report_is_one_file_and_says_where_it_lies(runs):
 def test_a_finished_study_costs_nothing_again(runs, fields):
     out, _, _ = runs
     command = ["run", "--source", fields / "hospital-a", "--external", fields / "hospital-b", "--out", out]
-    code, output = finished(thygan(*command, "--arms", *ARMS, *OPTIONS))
+    code, output = finished(thygan(*command, "--split.arms", *ARMS, *OPTIONS))
     assert code == 0
     assert started(output) == []
 
@@ -109,7 +109,7 @@ def test_changed_data_are_not_taken_from_the_cache(runs, fields):
     table = fields / "hospital-a" / "meta.csv"
     before = table.stat().st_mtime_ns
     os.utime(table, ns=(before, before + 1_000_000))
-    process = thygan(*command, "--arms", *ARMS, *OPTIONS)
+    process = thygan(*command, "--split.arms", *ARMS, *OPTIONS)
     first = next(line for line in process.stdout if line.rstrip().endswith(": started"))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
