@@ -16,6 +16,7 @@ from kfp import dsl
 from components.artifacts import Generator, Predictions, Record
 from components.kfp_component import component_in
 from components.pack.component import pack
+from pipelines.study import parameters
 from pipelines.study.evaluation import INPUTS, Evaluation, reading_tasks
 from pipelines.study.fold import (
     ARTIFACTS,
@@ -32,7 +33,7 @@ from pipelines.study.tracing import define_pipeline, define_study
 
 NAME = "thygan-published"
 HELP = "Thy-GAN's published protocol: one generator for all folds; every number of the cross-validation is leaked."
-PARAMETERS = parameters_with({"profile": "published"})
+PARAMETERS = parameters_with({"profile": "published"})  # of the pipeline that is uploaded
 
 
 class LeakedFold(NamedTuple):
@@ -164,4 +165,4 @@ def local_published() -> Any:
     folds = define_pipeline("leaked-folds", loop, _folds_inputs(), LeakedFolds)
     tasks = partial(evaluation_tasks, fold=fold_pipeline(), leaked_folds=folds)
     evaluation = define_pipeline("published-evaluation", tasks, INPUTS, Evaluation)
-    return define_study(NAME, lambda inputs: study_outputs(inputs, evaluation), PARAMETERS, HELP, Study)
+    return define_study(NAME, lambda inputs: study_outputs(inputs, evaluation), parameters.PARAMETERS, HELP, Study)

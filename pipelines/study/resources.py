@@ -1,6 +1,6 @@
-"""Where each stage runs on a cluster: one table, applied through kfp-kubernetes. On one machine nothing of it holds.
+"""The resources of each stage on a cluster: one table, applied through kfp-kubernetes; kfp.local ignores all of it.
 
-What a pod finds in its environment comes from the namespace, under these names:
+A pod's environment comes from the namespace, under these names:
 
     ConfigMap thygan             AWS_ENDPOINT_URL, AWS_REGION, THYGAN_STORE, THYGAN_ARCHIVES,
                                  THYGAN_PUSHGATEWAY, THYGAN_WEIGHTS_MIRROR
@@ -39,16 +39,16 @@ LONGEST_RUN_S, KEPT_AFTER_S = 30 * 24 * HOUR, 7 * 24 * HOUR  # of a whole run; o
 
 @dataclass(frozen=True)
 class Resources:
-    """What a stage asks of a node.
+    """Requests and limits of a stage's pod.
 
     Attributes:
-        cpu: Cores that are reserved; twice as many are the limit.
-        memory: GiB that are reserved and the limit, shared memory included.
-        gpus: Parameter that says how many GPUs; '' = none.
-        shm: GiB of /dev/shm, where loaders hand tiles on; 0 = the runtime's 64 MiB.
-        hours: After which an attempt is ended.
+        cpu: Requested cores; the limit is twice as many.
+        memory: Requested GiB and the limit, shared memory included.
+        gpus: Parameter with the number of GPUs; '' = none.
+        shm: GiB of /dev/shm, through which data loaders pass tiles; 0 = the runtime's 64 MiB.
+        hours: Longest time of an attempt.
         retries: Further attempts after a failure, a minute and more apart.
-        spot: Whether it may run on nodes that can be taken away: it is short, or goes on from its checkpoint.
+        spot: Whether it tolerates nodes that can be taken away: it is short, or resumes from its checkpoint.
     """
 
     cpu: int
@@ -74,47 +74,52 @@ RESOURCES = {
     "outcome": Resources(cpu=1, memory=1, hours=0.2, spot=False),
 }
 
-HANDING_ON = Resources(cpu=1, memory=2, hours=1)  # a task that is no stage
+OTHER_TASK = Resources(cpu=1, memory=2, hours=1)  # of a task that is not a stage
 
 
-def schedule(options: Mapping[str, Any], *tasks: dsl.PipelineTask) -> None:
-    """Gives tasks their stages' needs; the pools are the pipeline's own parameters, in `options`."""
+def schedule(inputs: Mapping[str, Any], *tasks: dsl.PipelineTask) -> None:
+    """Gives tasks the resources of their stages.
+
+    Args:
+        inputs: The pipeline's channels by name, those of the pools among them.
+        tasks: Tasks of the same pipeline.
+    """
     for task in tasks:
-        _schedule(options, task, task.component_spec.name.replace("-", "_"))
+        _schedule(inputs, task, task.component_spec.name.replace("-", "_"))
 
 
-def _schedule(options: Mapping[str, Any], task: dsl.PipelineTask, stage: str) -> None:
-    needs = RESOURCES.get(stage, HANDING_ON)
-    task.set_cpu_request(str(needs.cpu)).set_cpu_limit(str(2 * needs.cpu))
-    task.set_memory_request(f"{needs.memory}Gi").set_memory_limit(f"{needs.memory}Gi")
-    if needs.gpus:
-        task.set_accelerator_type(options["gpu_type"]).set_accelerator_limit(options[needs.gpus])
-        kubernetes.add_node_selector_json(task, options["gpu_node_selector"])
-        kubernetes.add_node_affinity_json(task, options["gpu_affinity"])
+def _schedule(inputs: Mapping[str, Any], task: dsl.PipelineTask, stage: str) -> None:
+    resources = RESOURCES.get(stage, OTHER_TASK)
+    task.set_cpu_request(str(resources.cpu)).set_cpu_limit(str(2 * resources.cpu))
+    task.set_memory_request(f"{resources.memory}Gi").set_memory_limit(f"{resources.memory}Gi")
+    if resources.gpus:
+        task.set_accelerator_type(inputs["gpu_type"]).set_accelerator_limit(inputs[resources.gpus])
+        kubernetes.add_node_selector_json(task, inputs["gpu_node_selector"])
+        kubernetes.add_node_affinity_json(task, inputs["gpu_affinity"])
         kubernetes.add_toleration(task, key="nvidia.com/gpu", operator="Exists", effect="NoSchedule")
-        kubernetes.add_toleration_json(task, options["gpu_tolerations"])
+        kubernetes.add_toleration_json(task, inputs["gpu_tolerations"])
     else:
-        kubernetes.add_node_selector_json(task, options["cpu_node_selector"])
-    if needs.spot:
-        kubernetes.add_toleration_json(task, options["spot_tolerations"])
-    if needs.shm:
-        kubernetes.empty_dir_mount(task, "dshm", SHARED_MEMORY, medium="Memory", size_limit=f"{needs.shm}Gi")
-    kubernetes.set_timeout(task, int(needs.hours * HOUR))
+        kubernetes.add_node_selector_json(task, inputs["cpu_node_selector"])
+    if resources.spot:
+        kubernetes.add_toleration_json(task, inputs["spot_tolerations"])
+    if resources.shm:
+        kubernetes.empty_dir_mount(task, "dshm", SHARED_MEMORY, medium="Memory", size_limit=f"{resources.shm}Gi")
+    kubernetes.set_timeout(task, int(resources.hours * HOUR))
     kubernetes.set_image_pull_policy(task, "IfNotPresent")
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     task.set_retry(
-        num_retries=needs.retries,
+        num_retries=resources.retries,
         backoff_duration="60s",
         backoff_factor=2,
         # Argo counts this from the first attempt's start, its work included: anything shorter than the run's own limit
         # would leave a stage that dies late, a training above all, without another attempt.
         backoff_max_duration=f"{LONGEST_RUN_S}s",
     )
-    _give_environment(task, stage)
-    _label(task, stage, needs)
+    _set_environment(task, stage)
+    _label(task, stage, resources)
 
 
-def _give_environment(task: dsl.PipelineTask, stage: str) -> None:
+def _set_environment(task: dsl.PipelineTask, stage: str) -> None:
     task.set_env_variable(TAG_VARIABLE, code_tag())  # part of the key of kept results
     if stage == "gan_train":
         task.set_env_variable("THYGAN_IMAGE", image(stage))  # for the nodes of a TrainJob
@@ -124,13 +129,15 @@ def _give_environment(task: dsl.PipelineTask, stage: str) -> None:
     kubernetes.use_secret_as_env(task, secret, {name: name for name in KEYS}, optional=True)  # or the pod's own role
     kubernetes.use_field_path_as_env(task, RUN_VARIABLE, "metadata.labels['pipeline/runid']")
     if stage == "tile":
-        kubernetes.use_secret_as_env(task, STUDY_KEY, {KEY_VARIABLE: KEY_VARIABLE}, optional=True)  # the stage says it
+        kubernetes.use_secret_as_env(
+            task, STUDY_KEY, {KEY_VARIABLE: KEY_VARIABLE}, optional=True
+        )  # the stage says what it lacks
 
 
-def _label(task: dsl.PipelineTask, stage: str, needs: Resources) -> None:
-    """Labels for policies, quotas, queues and metrics; only a long stage lives to be scraped."""
+def _label(task: dsl.PipelineTask, stage: str, resources: Resources) -> None:
+    """Sets labels for policies, quotas, queues and metrics; only a long stage lives to be scraped."""
     kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "thygan")
     kubernetes.add_pod_label(task, "app.kubernetes.io/component", stage.replace("_", "-"))
-    kubernetes.add_pod_label(task, "thygan/pool", "gpu" if needs.gpus else "cpu")
+    kubernetes.add_pod_label(task, "thygan/pool", "gpu" if resources.gpus else "cpu")
     if stage == "gan_train":
         kubernetes.add_pod_annotation(task, "prometheus.io/scrape", "true")

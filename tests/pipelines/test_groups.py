@@ -1,9 +1,8 @@
-"""Profiles and groups: shipped profiles are whole, and a wrong option is named with its group."""
+"""Groups of options: a wrong option is named with its group, stated ones are laid over a profile."""
 
 import pytest
 
 from components.core.errors import ConfigError
-from components.core.options.profiles import PROFILES, profile_names, read_profile
 from components.groups import (
     GROUPS,
     STAGE_GROUP,
@@ -13,18 +12,6 @@ from components.groups import (
     resolve_groups,
     shared_fields,
 )
-from pipelines.study.parameters import uses_one_generator
-
-
-@pytest.mark.parametrize("name", profile_names())
-def test_shipped_profiles_name_their_command_and_fit_the_groups(name):
-    text = (PROFILES / f"{name}.yaml").read_text(encoding="utf-8")
-    command = text.splitlines()[1]
-    assert text.startswith("# yaml-language-server: $schema=schema.json\n")
-    assert command.startswith(f"# thygan run --profile {name} ")
-    values = read_profile(name)
-    assert check_profile(values, name) == values
-    assert uses_one_generator(resolve_groups(name, {})["shared"]) is (name == "published")
 
 
 @pytest.mark.parametrize(

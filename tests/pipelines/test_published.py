@@ -8,9 +8,10 @@ import sys
 import pandas as pd
 import pytest
 
-from pipelines.cli.parameters import PROFILES, read_profile
+from components.core.options.profiles import PROFILES
+from components.groups import resolve_groups
 from pipelines.demo import write_study
-from pipelines.study.published import one_generator
+from pipelines.study.parameters import uses_one_generator
 from tests.pipelines.small_study import small_options
 
 
@@ -19,8 +20,8 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     write_study(folder / "data", seed=3, patients=16, images_per_patient=1, size_px=96, external_patients=12)
     command = ["run", "--source", folder / "data/hospital-a", "--external", folder / "data/hospital-b"]
-    command += ["--out", folder / "out", "--published", "--allow-leakage", "--arms", "none", "bi100", "mc100"]
-    command += small_options(60)
+    command += ["--out", folder / "out", "--split.arms", "none", "bi100", "mc100"]
+    command += ["--shared.published", "--shared.allow-leakage", *small_options(60)]
     done = subprocess.run(
         [sys.executable, "-m", "pipelines", *map(str, command)], text=True, capture_output=True, timeout=1500
     )
@@ -62,5 +63,5 @@ def test_one_prediction_a_field(out):
 
 def test_profiles_open_with_their_command_and_say_what_the_pipeline_takes():
     for path in PROFILES.glob("*.yaml"):
-        assert path.read_text().startswith(f"# thygan run --profile {path.stem} ")
-        assert one_generator(read_profile(path.stem)) is (path.stem == "published")
+        assert path.read_text().splitlines()[1].startswith(f"# thygan run --profile {path.stem} ")
+        assert uses_one_generator(resolve_groups(path.stem, {})["shared"]) is (path.stem == "published")
