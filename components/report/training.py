@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from components.core.html.number_format import significant
 from components.core.html.palette import colours
-from components.core.html.plots import figure_html, plain, style_figure
+from components.core.html.plots import escape_label, figure_html, style_figure
 from components.core.html.table import Cell
 from components.core.records.fid_select import SelectionRecord, SnapshotRow
 from components.report.inputs import ReportInputs
@@ -75,7 +75,7 @@ def _extractor(selection: SelectionRecord) -> str:
 
 
 def _curves(scheme: str, selections: Sequence[tuple[str, SelectionRecord]]) -> Markup:
-    extractor = plain(_extractor(selections[0][1]))
+    extractor = escape_label(_extractor(selections[0][1]))
     figure = make_subplots(1, 2, subplot_titles=[f"FID ({extractor})", f"KID ({extractor})"], horizontal_spacing=0.1)
     colour_of = colours([fold for fold, _ in selections])
     for fold, selection in selections:
@@ -85,12 +85,12 @@ def _curves(scheme: str, selections: Sequence[tuple[str, SelectionRecord]]) -> M
                 x=[row.kimg for row in snapshots],
                 y=values,
                 mode="lines+markers",
-                name=f"fold {plain(fold)}",
+                name=f"fold {escape_label(fold)}",
                 legendgroup=fold,
                 showlegend=column == 1,
                 line={"color": colour_of[fold], "width": 1.5},
                 marker=_markers(snapshots, colour_of[fold]),
-                hovertemplate="%{x} kimg: %{y:.4g}<extra>fold " + plain(fold) + "</extra>",
+                hovertemplate="%{x} kimg: %{y:.4g}<extra>fold " + escape_label(fold) + "</extra>",
                 row=1,
                 col=column,
             )

@@ -15,8 +15,8 @@ def plotly_script() -> Markup:
     return Markup(f"<script>{get_plotlyjs()}</script>")  # noqa: S704 - the library's own text
 
 
-def plain(text: object) -> str:
-    """Text that plotly shows as it stands; labels may hold markup that someone else wrote."""
+def escape_label(text: object) -> str:
+    """Text that plotly shows unchanged, although it takes markup in labels."""
     return html.escape(str(text), quote=False)
 
 

@@ -3,7 +3,7 @@ import plotly.graph_objects as go
 
 from components.core.html.gap_table import gap_table
 from components.core.html.number_format import significant
-from components.core.html.plots import figure_html, plain, style_figure
+from components.core.html.plots import escape_label, figure_html, style_figure
 
 
 def row(**changes):
@@ -52,7 +52,7 @@ def test_no_sites_no_table():
 
 
 def test_figures_are_repeatable_fragments():
-    figure = style_figure(go.Figure(go.Scatter(x=[1], y=[2], name=plain("<i>"))), 200)
+    figure = style_figure(go.Figure(go.Scatter(x=[1], y=[2], name=escape_label("<i>"))), 200)
     first, second = figure_html(figure, "f"), figure_html(figure, "f")
     assert first == second and 'id="f"' in first and "<i>" not in first
     assert "cdn" not in first
