@@ -29,7 +29,7 @@ lint: $(READY)          ## style, types, import rule
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-compile: $(READY)       ## refresh the IR in pipelines/compiled
+compile: $(READY)       ## refresh the IR in pipelines/compiled and the JSON schema of profiles
 	@$(BIN)/thygan compile
 
 lock:                   ## refresh the hashed requirements: of the development environment, then of each image (needs uv)

@@ -47,8 +47,8 @@ def read_docstring(path: str) -> str:
     """The docstring of MODULE:FUNCTION of this package, read without importing the module."""
     module, _, function = path.partition(":")
     source = Path(__file__).with_name(f"{module.rpartition('.')[2]}.py").read_text(encoding="utf-8")
-    found = (one for one in ast.parse(source).body if isinstance(one, ast.FunctionDef) and one.name == function)
-    return ast.get_docstring(next(found)) or ""
+    definitions = (one for one in ast.parse(source).body if isinstance(one, ast.FunctionDef) and one.name == function)
+    return ast.get_docstring(next(definitions)) or ""
 
 
 def build_app() -> cyclopts.App:

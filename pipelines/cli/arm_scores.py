@@ -134,10 +134,10 @@ def _parse_argument(argument: str) -> tuple[str, list[str]]:
 def _pool(files: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Files as one arm: a fold each where they name none; no case may be in two of them with one seed."""
     parts = []
-    for place, (file, table) in enumerate(zip(files, tables, strict=True)):
+    for number, (file, table) in enumerate(zip(files, tables, strict=True)):
         if table["arm"].nunique() > 1:
             raise ConfigError(f"{file} has the arms {', '.join(table['arm'].unique())}: name it alone, without NAME=.")
-        fold = table["fold"].where(table["fold"] != "", str(place) if len(files) > 1 else "")
+        fold = table["fold"].where(table["fold"] != "", str(number) if len(files) > 1 else "")
         parts.append(table.assign(fold=fold, file=file))
     pooled = pd.concat(parts, ignore_index=True)
     sources = pooled.groupby(["site", "case", "seed"])["file"].unique()

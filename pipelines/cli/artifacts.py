@@ -70,10 +70,10 @@ def show_artifact(address: str, store: str = "") -> None:
         address: Address of the artifact, or the beginning of its content digest, as `list` prints them.
         store: s3://bucket/prefix or folder; empty = THYGAN_STORE.
     """
-    found = _find_artifact(store, address)
-    result = asdict(found.result)
+    stored = _find_artifact(store, address)
+    result = asdict(stored.result)
     result.pop("artifacts")
-    print(json.dumps({"artifact": found.name, **asdict(found.artifact), "made_by": result}, indent=1))
+    print(json.dumps({"artifact": stored.name, **asdict(stored.artifact), "made_by": result}, indent=1))
 
 
 def pull_artifact(address: str, out: Path, store: str = "") -> None:
@@ -89,12 +89,12 @@ def pull_artifact(address: str, out: Path, store: str = "") -> None:
 
     if out.exists():
         raise ConfigError(f"{out} exists: name a file or folder that does not.")
-    found = _find_artifact(store, address)
+    stored = _find_artifact(store, address)
     with atomic_write(out) as beside:
-        fetch_artifact(found.artifact, beside)
+        fetch_artifact(stored.artifact, beside)
         if reference := read_reference(beside):
             download(reference, beside)
-    log(f"{found.artifact.type} of {found.result.stage}, {found.artifact.size_bytes / 1e6:.2f} MB: {out}")
+    log(f"{stored.artifact.type} of {stored.result.stage}, {stored.artifact.size_bytes / 1e6:.2f} MB: {out}")
 
 
 def find_artifacts(store: str, run: str = "", stage: str = "", type_name: str = "") -> Iterator[StoredArtifact]:

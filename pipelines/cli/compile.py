@@ -1,4 +1,4 @@
-"""`thygan compile`: what is generated from the code and kept in git."""
+"""`thygan compile`: files in git that are generated from the code."""
 
 import json
 from pathlib import Path

@@ -30,7 +30,7 @@ class Finding:
     Attributes:
         what: Name of the check.
         is_well: Its outcome; None = it was not asked for.
-        details: What was found, in a few words.
+        details: Outcome in a few words.
     """
 
     what: str

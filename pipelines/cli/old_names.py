@@ -55,5 +55,5 @@ def refuse_old_keys(values: Iterable[Any], where: str) -> None:
     """
     for name in values:
         if new := NEW_NAMES.get(str(name)):
-            group, _, own = new.partition(".")
-            raise ConfigError(f"{where}: {name} now stands in the group {group}: write `{group}: {{{own}: …}}`.")
+            group, _, option = new.partition(".")
+            raise ConfigError(f"{where}: {name} now stands in the group {group}: write `{group}: {{{option}: …}}`.")

@@ -18,7 +18,7 @@ _PATHS = (
     ("shared", "weights_dir"),
     ("shared", "checkpoint_uri"),
     ("selection", "cache_uri"),
-)  # options whose stages run in folders of their own
+)  # options that name folders and files
 _MADE = ("checkpoint_uri", "cache_uri")  # folders that a stage makes
 
 

@@ -34,7 +34,7 @@ _STUDY = [one for one in PARAMETERS if one.name not in GROUPS and one.name != PR
 
 
 def study_command(hidden: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Makes a command of a function that takes its own options and `stated`, the study's parameters as a mapping.
+    """Makes a command of a function that takes options and `stated`, the study's parameters as a mapping.
 
     Args:
         hidden: Parameters, and options as "gan.train_job", that the command does not offer.
@@ -46,8 +46,8 @@ def study_command(hidden: Collection[str] = ()) -> Callable[[Callable[..., None]
         @functools.wraps(function)
         def command(**values: Any) -> None:
             _refuse_old_options(values)
-            own = {one.name: values[one.name] for one in direct if one.name in values}
-            function(**own, stated=collect_stated(values))
+            arguments = {one.name: values[one.name] for one in direct if one.name in values}
+            function(**arguments, stated=collect_stated(values))
 
         options = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in direct]
         options += [_parameter(one) for one in _STUDY if one.name not in hidden]
@@ -84,9 +84,9 @@ def _parameter(one: Parameter) -> inspect.Parameter:
 
 
 def _group_parameters(hidden: Collection[str]) -> Iterator[inspect.Parameter]:
-    for place, (group, kind) in enumerate(GROUPS.items(), start=2):
+    for position, (group, kind) in enumerate(GROUPS.items(), start=2):
         infos = [info for info in describe_options(kind) if f"{group}.{info.name}" not in hidden]
-        panel = cyclopts.Group(f"{_PANELS[group]} (--{group}.…)", sort_key=place)
+        panel = cyclopts.Group(f"{_PANELS[group]} (--{group}.…)", sort_key=position)
         yield from option_parameters(infos, panel, f"{group}.")
 
 

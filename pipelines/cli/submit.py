@@ -38,7 +38,7 @@ def submit(
 ) -> None:
     """Starts the study on a cluster and prints its page.
 
-    First it checks the options and that images, buckets and server are there, and prints what the study costs and what
+    First it checks the options and that images, buckets and server exist, and prints what the study costs and what
     is already stored. Nothing is uploaded before all of that holds.
 
     Args:
@@ -48,7 +48,7 @@ def submit(
         namespace: Namespace on a server with several users.
         experiment: Experiment that the run belongs to.
         name: Name of the run; empty = the version's with the time.
-        store: Where results are stored, to print what is there already, s3://bucket/prefix; empty = nothing is printed.
+        store: Where results are stored, to print what it has already, s3://bucket/prefix; empty = nothing is printed.
         wait: Stay until the run has ended, and print the states of its tasks; the exit status is the run's.
         check_images: Look into the registry for every image.
         dry_run: Stop after the checks.
@@ -127,13 +127,13 @@ def _addresses(values: StudyValues) -> Iterator[tuple[str, str]]:
 def _check_address(name: str, address: str) -> None:
     if not is_bucket(address):
         raise ConfigError(
-            f"{name} is {address!r}, which no pod can read: put it into a bucket and write s3://bucket/prefix."
+            f"{name} is {address!r}, which no pod can read: copy it into a bucket and write s3://bucket/prefix."
         )
     folder, _, file = address.rpartition("/")
     if name in ("labels", "external_labels") and not open_store(folder).exists(file):
-        raise ConfigError(f"{name} is {address}: there is no such object. Correct the address, or upload the file.")
+        raise ConfigError(f"{name} is {address}: the object does not exist. Correct the address, or upload the file.")
     if name in ("source", "external") and not open_store(address).list():
-        raise ConfigError(f"{name} is {address}: there is nothing below it. Correct the address, or upload the images.")
+        raise ConfigError(f"{name} is {address}: it is empty. Correct the address, or upload the images.")
 
 
 def _check_size(arguments: Mapping[str, Any]) -> None:

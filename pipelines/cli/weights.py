@@ -25,7 +25,7 @@ def list_weights(*, weights_dir: str = "", as_json: Json = False) -> None:
         weights_dir: Folder to look in first; empty = THYGAN_WEIGHTS.
         as_json: Print them as JSON.
     """
-    rows = [_row(one, weights_dir) for one in _registered(())]
+    rows = [_row(one, weights_dir) for one in _registry_entries(())]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -47,7 +47,7 @@ def fetch_weights(*names: str, weights_dir: str = "", out: str = "", as_json: Js
     from components.core.features.weights import locate
 
     rows = []
-    for weights in _registered(names):
+    for weights in _registry_entries(names):
         path = locate(weights, weights_dir)
         address = _copy(path, weights.file, out) if out else str(path)
         rows.append({"name": weights.name, "path": address, "sha256": file_sha256(path)})
@@ -63,9 +63,9 @@ def verify_weights(*names: str, weights_dir: str = "", as_json: Json = False) ->
     Args:
         names: Names from `thygan weights list`; none = all that this machine has.
         weights_dir: Folder to look in first; empty = THYGAN_WEIGHTS.
-        as_json: Print what was found as JSON.
+        as_json: Print the outcome as JSON.
     """
-    rows = [_row(one, weights_dir) for one in _registered(names)]
+    rows = [_row(one, weights_dir) for one in _registry_entries(names)]
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -86,7 +86,7 @@ def _is_missing(row: dict[str, Any], names: tuple[str, ...]) -> bool:
     return row["name"] in names and not (row["path"] or row["problem"])
 
 
-def _registered(names: tuple[str, ...]) -> "list[Weights]":
+def _registry_entries(names: tuple[str, ...]) -> "list[Weights]":
     from components.core.features.registry import REGISTRY
     from components.core.features.weights import registry_entry
 

@@ -57,7 +57,7 @@ class Cluster:
         token = os.environ.get(TOKEN_VARIABLE, "")
         is_multi_user = _is_multi_user(self.endpoint, token)
         self._account = os.environ.get(ACCOUNT_VARIABLE) or None
-        with warnings.catch_warnings(), self._describe_errors():
+        with warnings.catch_warnings(), self._translate_errors():
             warnings.simplefilter("ignore")
             from kfp import Client
 
@@ -71,9 +71,9 @@ class Cluster:
     def ensure_uploaded(self) -> tuple[str, str, str]:
         """Uploads what is missing; returns the ids of the pipeline and of this code's version, and its name."""
         name = version_name()
-        with self._describe_errors(), tempfile.TemporaryDirectory() as folder:
-            pipeline = self._pipeline()
-            if pipeline and (version := self._version(pipeline, name)):
+        with self._translate_errors(), tempfile.TemporaryDirectory() as folder:
+            pipeline = self._pipeline_id()
+            if pipeline and (version := self._version_id(pipeline, name)):
                 return pipeline, version, name
             path = Path(folder) / "study.yaml"
             path.write_text(study_yaml(), encoding="utf-8")
@@ -85,16 +85,16 @@ class Cluster:
 
     def is_uploaded(self) -> bool:
         """Whether the server has this code's version."""
-        with self._describe_errors():
-            pipeline = self._pipeline()
-            return bool(pipeline and self._version(pipeline, version_name()))
+        with self._translate_errors():
+            pipeline = self._pipeline_id()
+            return bool(pipeline and self._version_id(pipeline, version_name()))
 
     def start_run(self, name: str, experiment: str, parameters: dict[str, Any]) -> tuple[str, str]:
         """Starts a run of this code; returns its id and its page."""
         pipeline, version, _ = self.ensure_uploaded()
-        with self._describe_errors():
+        with self._translate_errors():
             run = self._client.run_pipeline(
-                self._experiment(experiment),
+                self._create_experiment(experiment),
                 name,
                 params=parameters,
                 pipeline_id=pipeline,
@@ -105,14 +105,14 @@ class Cluster:
 
     def get_run(self, run_id: str) -> Any:
         """A run and the states of its tasks."""
-        with self._describe_errors():
+        with self._translate_errors():
             return self._client.get_run(run_id)
 
     def list_recurring_runs(self) -> list[Any]:
         """All recurring runs."""
         runs: list[Any] = []
         page = ""
-        with self._describe_errors():
+        with self._translate_errors():
             while True:
                 answer = self._client.list_recurring_runs(
                     page_token=page, page_size=_PAGE, namespace=self._namespace or None
@@ -124,9 +124,9 @@ class Cluster:
     def create_recurring_run(self, name: str, description: str, experiment: str, **settings: Any) -> str:
         """Creates a recurring run of this code; returns its id."""
         pipeline, version, _ = self.ensure_uploaded()
-        with self._describe_errors():
+        with self._translate_errors():
             run = self._client.create_recurring_run(
-                self._experiment(experiment),
+                self._create_experiment(experiment),
                 name,
                 description=description,
                 pipeline_id=pipeline,
@@ -138,25 +138,25 @@ class Cluster:
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:
         """Deletes a recurring run; runs that it has started continue."""
-        with self._describe_errors():
+        with self._translate_errors():
             self._client.delete_recurring_run(recurring_run_id)
 
-    def _experiment(self, name: str) -> str:
+    def _create_experiment(self, name: str) -> str:
         return str(self._client.create_experiment(name, namespace=self._namespace or None).experiment_id)
 
-    def _pipeline(self) -> str:
+    def _pipeline_id(self) -> str:
         """Id of the namespace's own pipeline, '' = none; `Client.get_pipeline_id` finds shared ones only."""
         answer = self._client.list_pipelines(filter=_name_filter(NAME), namespace=self._namespace or None)
         pipelines = [one for one in answer.pipelines or [] if one.display_name == NAME]
         return str(pipelines[0].pipeline_id) if pipelines else ""
 
-    def _version(self, pipeline: str, name: str) -> str:
+    def _version_id(self, pipeline: str, name: str) -> str:
         answer = self._client.list_pipeline_versions(pipeline, filter=_name_filter(name))
         versions = [one for one in answer.pipeline_versions or [] if one.display_name == name]
         return str(versions[0].pipeline_version_id) if versions else ""
 
     @contextlib.contextmanager
-    def _describe_errors(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Silences the client and turns its exceptions into one sentence without a token in it."""
         import kfp_server_api
 
@@ -171,7 +171,7 @@ class Cluster:
                 f"The KFP server at {self.endpoint} does not answer properly ({type(error).__name__}): check the "
                 "server, the network and --endpoint."
             ) from None
-        except ValueError as error:  # the client's own words
+        except ValueError as error:  # the client's wording
             raise ClusterError(f"The KFP server at {self.endpoint}: {str(error).rstrip('.')}.") from None
         finally:
             logging.disable(logging.NOTSET)

@@ -94,7 +94,7 @@ class _Factors:
     side_px: int
 
     @property
-    def chains(self) -> int:
+    def folds(self) -> int:
         """Folds, the one of all patients included."""
         return int(self.groups["split"].folds) + 1
 
@@ -110,7 +110,7 @@ class _Factors:
         return 1 + (round(self.kimg / distance) if distance else _SNAPSHOTS)
 
     @property
-    def generated(self) -> dict[str, float]:
+    def generated_tiles(self) -> dict[str, float]:
         """Scheme -> generated tiles of a fold."""
         specs = [ARM_SPECS[arm] for arm in self.arms if arm in ARM_SPECS]
         return {
@@ -177,8 +177,8 @@ def _gpu_hours(factors: _Factors) -> dict[str, float]:
     seconds = {
         "gan_train": trainings * factors.kimg * factors.pace,
         "fid_select": trainings * factors.snapshots * factors.groups["selection"].images * draw_s,
-        "generate": factors.chains * sum(factors.generated.values()) * draw_s,
-        "classifier_cv": factors.chains * seeds * epoch_tiles * classifier.epochs * step_s,
+        "generate": factors.folds * sum(factors.generated_tiles.values()) * draw_s,
+        "classifier_cv": factors.folds * seeds * epoch_tiles * classifier.epochs * step_s,
         "external_eval": factors.classifiers * factors.tiles / FEATURES_PER_S,
         "umap": 2 * factors.tiles / FEATURES_PER_S,
     }
@@ -193,15 +193,15 @@ def _stored_bytes(factors: _Factors) -> dict[str, float]:
         "pack": factors.tasks["pack"] * set_bytes,
         "gan_train": trainings * factors.snapshots * GENERATOR_BYTES,
         "fid_select": trainings * GENERATOR_BYTES,
-        "generate": factors.chains * sum(factors.generated.values()) * factors.tile_bytes,
-        "classifier_cv": factors.chains * factors.classifiers * factors.classifier_bytes,
+        "generate": factors.folds * sum(factors.generated_tiles.values()) * factors.tile_bytes,
+        "classifier_cv": factors.folds * factors.classifiers * factors.classifier_bytes,
     }
 
 
 def _disk_bytes(factors: _Factors) -> dict[str, float]:
     """Stage -> bytes of one task's inputs and outputs on its node."""
     set_bytes = factors.tiles * factors.tile_bytes
-    generated_bytes = {scheme: count * factors.tile_bytes for scheme, count in factors.generated.items()}
+    generated_bytes = {scheme: count * factors.tile_bytes for scheme, count in factors.generated_tiles.items()}
     largest, every = max(generated_bytes.values()), sum(generated_bytes.values())
     classifiers = factors.classifiers * factors.classifier_bytes
     return {

@@ -71,7 +71,7 @@ class State:
 
 
 class TakenError(Exception):
-    """A name that is there already."""
+    """A name that exists already."""
 
 
 class Handler(BaseHTTPRequestHandler):
