@@ -1,14 +1,14 @@
 """Trains on real tiles with several seeds, and measures whether the generator learns as the original does.
 
     python bench/learning.py TILES OUT --reference learning-torino64.json       64 px, 12 kimg, as the original's curve
-    python bench/learning.py TILES OUT --resolution 32 --kimg 60 --every 6 --no-easy     smaller, to see more
+    python bench/learning.py TILES OUT --resolution 32 --kimg 60 --every 6 --no-easy     smaller, for longer trainings
 
-TILES is a folder of images/ and labels.json (two classes). OUT keeps the trainings: started again, the command goes on
-where it ended, for longer where --kimg says so. The settings are those of the original's curve; distances are Fréchet's
-on EfficientNet-Lite0, 1000 generated tiles against all real ones. A logistic regression on features of the real tiles
-says whether the classes of the generated ones are told apart: by AUROC, as its threshold means nothing for tiles that
-lie beside the real ones; the accuracy at that threshold is shown, too. Widths and gamma of another size follow from
-those at 64 px. A last training, on 100 tiles with a quick ADA, shows whether r_t is held at 0.6.
+TILES is a folder of images/ and labels.json (two classes). OUT holds the trainings: the same command resumes them, and
+extends them where --kimg is larger. The options are those of the original's curve; distances are Fréchet distances on
+EfficientNet-Lite0, 1000 generated tiles against all real ones. A logistic regression on features of the real tiles
+measures whether the classes of the generated ones are separable: by AUROC, because its threshold means nothing for
+tiles that lie beside the real ones; the accuracy at that threshold is shown, too. Widths and gamma of another size
+follow from those at 64 px. A last training, on 100 tiles with a fast ADA, shows whether r_t stays at 0.6.
 """
 
 import json
@@ -40,7 +40,7 @@ from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
 
 RESOLUTION, FAKES, EASY_TILES, KIMG, EVERY_KIMG = 64, 1000, 100, 12.0, 3.0
-TARGET, TOLERANCE = 0.6, 0.1  # of ADA's r_t
+TARGET, TOLERANCE = 0.6, 0.1  # for ADA's r_t
 TRAINING = {
     "kimg": KIMG,
     "snapshot-kimg": EVERY_KIMG,
@@ -55,24 +55,24 @@ TRAINING = {
     "precision": "fp32",
     "checkpoint-minutes": 5,
 }
-EASY = {"kimg": KIMG, "ada-kimg": 5, "snapshot-kimg": 0.5, "stop-on-collapse": False}  # r_t is watched to the end
+EASY = {"kimg": KIMG, "ada-kimg": 5, "snapshot-kimg": 0.5, "stop-on-collapse": False}  # r_t is measured to the end
 
 
-def settings_at(resolution: int) -> dict[str, Any]:
-    """Those of the original's curve, as wide and as strongly regularised as the size asks."""
+def options_at(resolution: int) -> dict[str, Any]:
+    """Options of the original's curve, with width and regularisation for a resolution."""
     share = resolution / RESOLUTION
     width, gamma = int(TRAINING["channel-base"] * share), TRAINING["gamma"] * share**2
     return {**TRAINING, "channel-base": width, "gamma": gamma}
 
 
-def pack(tiles: Path, target: Path, resolution: int, least_of_each: int = 0) -> None:
-    """Writes a GanDataset of all tiles, or of so many of each class."""
+def pack(tiles: Path, target: Path, resolution: int, limit: int = 0) -> None:
+    """Writes a GanDataset of all tiles, or of `limit` of each class."""
     labels = dict(read_json(tiles / "labels.json")["labels"])
     seen = dict.fromkeys(labels.values(), 0)
     with ArchiveWriter(target) as archive:
         for name, label in sorted(labels.items()):
             seen[label] += 1
-            if least_of_each and seen[label] > least_of_each:
+            if limit and seen[label] > limit:
                 continue
             image = Image.open(tiles / "images" / name).convert("RGB")
             pixels = np.asarray(image.resize((resolution, resolution), Image.Resampling.LANCZOS))
@@ -84,15 +84,16 @@ def pack(tiles: Path, target: Path, resolution: int, least_of_each: int = 0) -> 
         archive.attach(RECORDS, [{"stage": "pack", "tiles": len(labels)}])
 
 
-def train(dataset: Path, folder: Path, settings: dict[str, Any], seed: int, threads: int) -> Path:
-    """The snapshots of a training, which is a process of its own and goes on where it was cut off."""
+def train(dataset: Path, folder: Path, options: dict[str, Any], seed: int, threads: int) -> Path:
+    """Trains in a separate process, which resumes where it was interrupted; returns the folder of snapshots."""
     snapshots = folder / "snapshots"
-    if not (snapshots.exists() and _length(snapshots) >= settings["kimg"]):
-        shutil.rmtree(snapshots, ignore_errors=True)  # the checkpoints have what it held
+    if not (snapshots.exists() and _length(snapshots) >= options["kimg"]):
+        shutil.rmtree(snapshots, ignore_errors=True)  # the checkpoints hold its content
         folder.mkdir(parents=True, exist_ok=True)
         outputs = {"snapshots": snapshots, "gan-page": folder / "page.html", "gan-record": folder / "record.json"}
-        given = {"dataset": dataset, **outputs, "checkpoint-uri": folder / "checkpoints", **settings, "seed": seed}
-        words = [word for name, value in (given | {"threads": threads}).items() for word in _option(name, value)]
+        places = {"dataset": dataset, **outputs, "checkpoint-uri": folder / "checkpoints"}
+        values = places | options | {"seed": seed, "threads": threads}
+        words = [word for name, value in values.items() for word in _option(name, value)]
         with (folder / "log.txt").open("a") as log:
             command = [sys.executable, "-m", "components.gan_train", *words]
             subprocess.run(command, check=True, stdout=log, stderr=log)
@@ -108,55 +109,53 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 def curve_of(snapshots: Path, real: Features, labels: Sequence[int], judge: Any, extractor: Any) -> list[dict]:
-    """Distance, and what real tiles' classifier makes of generated ones, at each snapshot."""
+    """Fréchet distance, and the scores of the real tiles' classifier for generated tiles, at each snapshot."""
     classes = np.random.default_rng(0).choice(np.asarray(labels), FAKES)
     rows = []
     for file in sorted(snapshots.glob("*.safetensors")):
         images = generate_images(load_generator(file), range(FAKES), classes.tolist())
         fake = features_of(extractor, images, 32, f"{snapshots.parent.name} {file.stem[-10:]}", FAKES)
         scores = judge.decision_function(fake)
-        right = (scores > 0) == classes
+        is_correct = (scores > 0) == classes
         rows.append(
             {
                 "kimg": read_json(file.with_suffix(".json"))["kimg"],
                 "distance": frechet_distance(fake, real),
                 "auroc": float(roc_auc_score(classes, scores)),
-                "accuracy": float(np.mean([right[classes == kind].mean() for kind in set(classes.tolist())])),
+                "accuracy": float(np.mean([is_correct[classes == kind].mean() for kind in set(classes.tolist())])),
             }
         )
     return rows
 
 
 def show_curves(curves: dict[int, list[dict]], real_accuracy: float, reference: dict[str, Any] | None) -> None:
-    """Markdown: distances by seed, their mean, and the original's."""
-    theirs = [point["fd"] for point in reference["curve"]] if reference else []
+    """Prints a Markdown table: distances by seed, their mean, and the original's."""
+    original = [point["fd"] for point in reference["curve"]] if reference else []
     heads = [*(f"seed {seed}" for seed in curves), "mean", "original", "ratio", "AUROC", "accuracy"]
     print(f"\n| kimg | {' | '.join(heads)} |\n|{' --- |' * (len(heads) + 1)}")
     for index, points in enumerate(zip(*curves.values(), strict=True)):
         mean = float(np.mean([point["distance"] for point in points]))
         cells = [f"{points[0]['kimg']:.0f}", *(f"{point['distance']:.0f}" for point in points), f"{mean:.0f}"]
-        cells += [f"{theirs[index]:.0f}", f"**{mean / theirs[index]:.2f}**"] if index < len(theirs) else ["", ""]
+        cells += [f"{original[index]:.0f}", f"**{mean / original[index]:.2f}**"] if index < len(original) else ["", ""]
         cells.append(", ".join(f"{point['auroc']:.2f}" for point in points))
         print("| " + " | ".join([*cells, ", ".join(f"{point['accuracy']:.0%}" for point in points)]) + " |")
-    if theirs:
-        places = range(len(theirs))[-3:]
+    if original:
+        places = range(len(original))[-3:]
         last = [np.mean([curve[place]["distance"] for curve in curves.values()]) for place in places]
-        print(f"\nlast three points: {np.mean(last) / np.mean(theirs[-3:]):.3f} times the original's")
-    chance = 0.5 + 1.96 / (6 * FAKES / (FAKES + 1) * FAKES / 2) ** 0.5  # of a rank test on two halves
-    print(
-        f"real tiles themselves, cross-validated: {real_accuracy:.1%}; chance comes to an AUROC of {chance:.3f} at most"
-    )
+        print(f"\nlast three points: {np.mean(last) / np.mean(original[-3:]):.3f} times the original's")
+    chance = 0.5 + 1.96 / (6 * FAKES / (FAKES + 1) * FAKES / 2) ** 0.5  # a rank test on two halves
+    print(f"real tiles themselves, cross-validated: {real_accuracy:.1%}; an AUROC up to {chance:.3f} is chance")
 
 
 def show_ada(snapshots: Path) -> None:
-    """r_t of the easy set: when it crossed its target, and where it stayed."""
+    """Prints r_t of the easy set: when it crossed its target, and where it stayed."""
     rows = [json.loads(line) for line in (snapshots / "stats.jsonl").read_text().splitlines()]
     crossed = next((row["kimg"] for row in rows if row["sign_real"] >= TARGET), None)
     last = [row for row in rows if row["kimg"] > KIMG * 2 / 3]
     thirds = [float(np.mean([row["sign_real"] for row in part])) for part in np.array_split(np.array(last), 3)]
-    held = all(abs(r_t - TARGET) <= TOLERANCE for r_t in thirds)
+    is_stable = all(abs(r_t - TARGET) <= TOLERANCE for r_t in thirds)
     signs = [row["sign_real"] for row in last]
-    means, verdict = ", ".join(f"{one:.2f}" for one in thirds), "within" if held else "NOT within"
+    means, verdict = ", ".join(f"{r_t:.2f}" for r_t in thirds), "within" if is_stable else "NOT within"
     print(
         f"\n{EASY_TILES} tiles, ADA in 5 kimg: r_t reached {TARGET} at {crossed} kimg; over the last third its "
         "means over\n"
@@ -185,25 +184,25 @@ def main(
     Args:
         tiles: Folder of images/ and labels.json.
         out: Folder of the trainings.
-        reference: The original's curve.
-        seeds: One training each.
-        jobs: Trainings at once.
-        threads: CPU threads of each.
-        kimg: Length of the trainings; the original's curve ends at 12.
-        every: kimg between snapshots.
-        resolution: In pixels.
-        easy: Train on the easy tiles, too.
-        weights: Folder of the extractor's weights; empty = where thygan looks for them.
+        reference: File of the original's curve.
+        seeds: Seed of each training.
+        jobs: Number of trainings at once.
+        threads: CPU threads of each training.
+        kimg: Length of the trainings, kimg; the original's curve ends at 12.
+        every: Distance between snapshots, kimg.
+        resolution: Side of the tiles, pixels.
+        easy: True = train on the easy tiles, too.
+        weights: Folder of the extractor's weights; empty = thygan's usual places.
     """
     out.mkdir(parents=True, exist_ok=True)
     datasets = {"all": out / "tiles.zip", "easy": out / "easy.zip"}
     for name, path in datasets.items():
         if not path.exists():
-            pack(tiles, path, resolution, least_of_each=EASY_TILES // 2 if name == "easy" else 0)
-    settings = settings_at(resolution) | {"snapshot-kimg": every}
-    runs = [(datasets["all"], out / f"seed{seed}", settings | {"kimg": kimg}, seed, threads) for seed in seeds]
+            pack(tiles, path, resolution, limit=EASY_TILES // 2 if name == "easy" else 0)
+    options = options_at(resolution) | {"snapshot-kimg": every}
+    runs = [(datasets["all"], out / f"seed{seed}", options | {"kimg": kimg}, seed, threads) for seed in seeds]
     if easy:
-        runs.append((datasets["easy"], out / "easy", settings | EASY, 0, threads))
+        runs.append((datasets["easy"], out / "easy", options | EASY, 0, threads))
     with ThreadPoolExecutor(jobs) as pool:
         trained = list(pool.map(lambda run: train(*run), runs))
 

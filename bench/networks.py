@@ -4,10 +4,10 @@
     python bench/networks.py --reference FOLDER --resolution 512 --batch 8 --channel-base 32768 --precision float16 \\
         --ways ours --ways compiled                                                           on a GPU
 
-Without a clone the peer is the networks' description executed step by step, in float32. An iteration is the four phases
+Without a clone the peer is the networks' description, executed step by step in float32. An iteration is the four phases
 with augmentation, path length every 4th and R1 every 16th time, without the optimizer. Times are the best, ratios
-medians over interleaved rounds. On a machine with other work `--clock cpu` and one thread (OMP_NUM_THREADS=1) count
-what a core did, not what it waited for.
+medians over interleaved rounds. On a machine with other work, `--clock cpu` and one thread (OMP_NUM_THREADS=1) count
+the work of a core without its waiting.
 """
 
 import json
@@ -39,7 +39,7 @@ Times = dict[str, dict[str, list[float]]]  # task, way: seconds in each round
 
 @contextmanager
 def reference_process(folder: Path, case: Case) -> Iterator[Callable[[str], float]]:
-    """What a clone answers, which runs in a process of its own: seconds of a task, or its peak of memory."""
+    """A function that asks the clone, in a separate process, for the seconds of a task or its peak memory."""
     words = [sys.executable, str(Path(__file__).with_name("reference_networks.py")), str(folder)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
         requests, answers = process.stdin, process.stdout
@@ -60,7 +60,7 @@ def reference_process(folder: Path, case: Case) -> Iterator[Callable[[str], floa
 def measure(
     case: Case, names: Sequence[str], ways: Sequence[str], reference: Path | None, rounds: int
 ) -> tuple[Times, dict[str, float]]:
-    """Seconds of tasks in each way, the peer's first, without the first round; and each process's peak in GiB."""
+    """Seconds of tasks in each way, the peer's first, without the first round; and each process's peak memory, GiB."""
     G, D = networks_of(case)
     with reference_process(reference, case) if reference else nullcontext() as ask:
         runs: dict[str, dict[str, Callable[[], float]]] = {}
@@ -81,25 +81,25 @@ def measure(
 
 
 def show(times: Times, number: Callable[[float], str]) -> None:
-    """A Markdown table: a row for each task, with the peer's time over each way's."""
+    """Prints a Markdown table: a row for each task, with the ratio of the peer's time to each way's."""
     peer, *others = next(iter(times.values()))
     headings = ["", peer, *(title for way in others for title in (way, "ratio"))]
     print("\n| " + " | ".join(headings) + " |\n|" + " --- |" * len(headings))
     for task, seconds in times.items():
         cells = [task, number(min(seconds[peer]))]
         for way in others:
-            ratio = statistics.median(theirs / own for theirs, own in zip(seconds[peer], seconds[way], strict=True))
+            ratio = statistics.median(slow / fast for slow, fast in zip(seconds[peer], seconds[way], strict=True))
             cells += [number(min(seconds[way])), f"**{ratio:.2f}**"]
         print("| " + " | ".join(cells) + " |")
 
 
 def gflop(case: Case) -> float:
-    """What drawing takes."""
+    """GFLOP of one image."""
     G, _ = networks_of(case)
     z, c = torch.zeros(1, G.z_dim, device=case.device), torch.zeros(1, G.c_dim, device=case.device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counted:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         G.eval()(z, c)
-    return counted.get_total_flops() / 1e9
+    return counter.get_total_flops() / 1e9
 
 
 def main(
@@ -121,42 +121,42 @@ def main(
 
     Args:
         reference: Folder of a clone of the original; without it the peer is the description.
-        resolution: Side of the images in training.
-        batch: Images in training.
+        resolution: Side of the images in training, pixels.
+        batch: Number of images at once in training.
         channel_base: Width of the networks in training.
-        precision: Of the four highest resolutions; a clone takes float16 for bfloat16.
+        precision: Precision of the four highest resolutions; a clone uses float16 for bfloat16.
         p: Probability of each augmentation in training.
         drawn: Sides of generated images, each with the width of its network.
-        drawn_batch: Images generated at once; once more one by one.
-        ways: In which ours are executed.
-        rounds: How often everything is measured.
+        drawn_batch: Number of images generated at once; they are generated one by one, too.
+        ways: Ways to execute thygan's networks.
+        rounds: Number of measurements.
         clock: wall, or cpu = seconds of CPU time.
         device: cpu, cuda or auto.
     """
-    where = pick_device(device)
+    target = pick_device(device)
     torch.manual_seed(0)
-    own = list(ways) if reference else [DESCRIBED, *ways]
-    machine = torch.cuda.get_device_name() if where.type == "cuda" else f"{torch.get_num_threads()} CPU thread(s)"
+    executed = list(ways) if reference else [DESCRIBED, *ways]
+    machine = torch.cuda.get_device_name() if target.type == "cuda" else f"{torch.get_num_threads()} CPU thread(s)"
     print(f"torch {torch.__version__}, {machine}, {precision}, {rounds} rounds, clock: {clock}")
 
     def case(side: int, size: int, width: int, strength: float) -> Case:
-        return Case(side, size, width, precision, strength, where.type, clock)
+        return Case(side, size, width, precision, strength, target.type, clock)
 
-    times, peaks = measure(case(resolution, batch, channel_base, p), list(SHARES), own, reference, rounds)
+    times, peaks = measure(case(resolution, batch, channel_base, p), list(SHARES), executed, reference, rounds)
     times[ITERATION] = {
         way: [sum(SHARES[name] * times[name][way][index] for name in SHARES) for index in range(rounds)]
         for way in times[R1]
     }
     show(times, lambda seconds: f"{seconds:.3f} s")
-    kind = "GPU memory" if where.type == "cuda" else "memory of the process"
+    kind = "GPU memory" if target.type == "cuda" else "memory of the process"
     print(f"\npeak of {kind}: " + ", ".join(f"{name} {peak:.2f} GiB" for name, peak in peaks.items()))
 
     times = {}
     for side, width in drawn:
         for size in (drawn_batch, 1):
-            found, _ = measure(case(side, size, width, 0), [DRAW], own, reference, rounds)
+            seconds, _ = measure(case(side, size, width, 0), [DRAW], executed, reference, rounds)
             times[f"{side} px, {size} at once"] = {
-                way: [one / size for one in seconds] for way, seconds in found[DRAW].items()
+                way: [second / size for second in each] for way, each in seconds[DRAW].items()
             }
     show(times, lambda seconds: f"{1 / seconds:.1f} images/s")
     work = [f"{side} px {gflop(case(side, 1, width, 0)):.2f}" for side, width in drawn]

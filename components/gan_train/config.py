@@ -162,7 +162,7 @@ def with_micro_batch(
         limit: Largest micro-batch to choose, unless even the smallest is larger; None = the configuration's own.
 
     Raises:
-        ConfigError: There is no such micro-batch.
+        ConfigError: The batch cannot be divided like that.
     """
     batch, group = config.batch, config.mbstd_group
     if batch % group:
@@ -186,7 +186,7 @@ def with_micro_batch(
 
 
 def resume_identity(options: GanOptions, seed: int) -> dict[str, Any]:
-    """Options that must stay the same for a training to resume; its length and its way of computing may change."""
+    """Options that must stay the same for a training to resume; its length and its micro-batch may change."""
     values = result_values(options)
     return {**{name: value for name, value in values.items() if name not in _MAY_CHANGE}, "seed": seed}
 

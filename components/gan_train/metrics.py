@@ -1,4 +1,4 @@
-"""A running training as somebody sees it: progress bar and Prometheus series."""
+"""Progress bar and Prometheus series of a running training."""
 
 from components.core.checkpoint.checkpoint_store import CheckpointStore
 from components.core.records.gan_train import TickRow
@@ -12,7 +12,7 @@ _GIB = 2**30
 
 
 class Monitor:
-    """What somebody sees of a running training: the progress bar and the Prometheus series."""
+    """Everything that is shown of a running training: the progress bar and the Prometheus series."""
 
     def __init__(self, name: str, trainer: GanTrainer, store: CheckpointStore | None) -> None:
         self._name, self._trainer = name, trainer

@@ -85,7 +85,7 @@ class Outputs:
             stats.write(json.dumps(asdict(row)) + "\n")
 
     def stop_reason(self) -> str:
-        """Reason for which the training should end here, a sentence; '' = it should go on."""
+        """Reason for which the training should end here, a sentence; '' = it should continue."""
         if not self._stop_on_collapse or not self.rows:
             return ""
         return collapse_reason(self.rows, self._trainer.config.ada_kimg)

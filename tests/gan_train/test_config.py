@@ -74,7 +74,6 @@ def test_the_choices_are_those_of_the_modules_that_act_on_them():
     infos = {info.name: info for info in describe_options(GanOptions)}
     assert infos["symmetry"].choices == tuple(ORIENTATIONS)
     assert infos["augment"].choices == ada.MODES
-    assert infos["ada_target"].default == ada.TARGET
 
 
 def test_a_transfer_moves_ada_faster_and_has_no_ramp(options):

@@ -1,7 +1,7 @@
 """Checkpoints of one training: its newest states in a folder or a bucket, from which the same command resumes.
 
-The files are `NAME-STEP.safetensors`. The configuration is no part of that name: it is written in each checkpoint and
-compared, so that another one is refused by name instead of starting anew beside it.
+The files are `NAME-STEP.safetensors`. The configuration is not part of that name: it is written in each checkpoint and
+compared, so that a training with other options is refused and does not start beside the old one.
 """
 
 import json
@@ -147,7 +147,7 @@ class CheckpointStore:
         return None
 
     def save(self, state: Mapping[str, Any], step: int) -> Path:
-        """Writes a checkpoint to this disk; its upload to a bucket goes on in a thread.
+        """Writes a checkpoint to this disk; its upload to a bucket continues in a thread.
 
         Checkpoints of later steps, torn ones that `latest` skipped, are removed.
 

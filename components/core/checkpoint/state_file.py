@@ -44,7 +44,7 @@ def write_state(path: Path, state: Mapping[str, Any], meta: Mapping[str, Any]) -
     Args:
         path: File to write.
         state: Nested dicts (keys: texts or whole numbers), lists and tuples of tensors, numbers, texts, None. Type,
-            shape, memory layout and every bit of a tensor are kept; what an optimizer's `state_dict()` gives is one.
+            shape, memory layout and every bit of a tensor survive. An optimizer's `state_dict()` is such a state.
         meta: JSON values.
 
     Raises:
@@ -56,7 +56,7 @@ def write_state(path: Path, state: Mapping[str, Any], meta: Mapping[str, Any]) -
     try:
         with atomic_write(path) as beside:
             save_file(tensors, beside, {_HEADER: json.dumps(header)})
-            _verify_size(beside, sum(one.nbytes for one in tensors.values()))
+            _verify_size(beside, sum(tensor.nbytes for tensor in tensors.values()))
             sync(beside)
         sync(path.parent)
     except (OSError, SafetensorError) as error:
@@ -145,5 +145,5 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 def _verify_size(path: Path, tensor_bytes: int) -> None:
     with path.open("rb") as file:
         expected = _LENGTH_BYTES + int.from_bytes(file.read(_LENGTH_BYTES), "little") + tensor_bytes
-    if (found := path.stat().st_size) != expected:
-        raise OSError(f"{found} of {expected} bytes arrived")
+    if (size := path.stat().st_size) != expected:
+        raise OSError(f"{size} of {expected} bytes arrived")

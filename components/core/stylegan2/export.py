@@ -114,8 +114,8 @@ def export_onnx(path: str | Path, network: Exported) -> float:
         session = onnxruntime.InferenceSession(str(beside))
 
         def run(inputs: dict[str, Tensor]) -> Tensor:
-            given = {name: value.numpy() for name, value in inputs.items()}
-            return torch.from_numpy(session.run(["images"], given)[0])
+            feeds = {name: value.numpy() for name, value in inputs.items()}
+            return torch.from_numpy(session.run(["images"], feeds)[0])
 
         return _difference(path, network, run)
 

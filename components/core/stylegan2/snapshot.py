@@ -68,7 +68,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(
-            f"{path} is torn or is no safetensors file ({one_line(error)}): copy or train it again."
+            f"{path} is torn, or not a safetensors file ({one_line(error)}): copy or train it again."
         ) from None
     try:
         G = _build(description["arguments"], tensors)
@@ -115,8 +115,8 @@ def _build(arguments: dict[str, Any], tensors: dict[str, Tensor]) -> Generator:
         ):
             raise ValueError(f"{name} {value}")
     with torch.device("meta"):
-        expected = {name: one.shape for name, one in Generator(**arguments).state_dict().items()}
-    if odd := sorted(expected.items() ^ {name: one.shape for name, one in tensors.items()}.items()):
+        expected = {name: value.shape for name, value in Generator(**arguments).state_dict().items()}
+    if odd := sorted(expected.items() ^ {name: value.shape for name, value in tensors.items()}.items()):
         raise ValueError(f"{odd[0][0]} of {list(odd[0][1])} has no counterpart")
     G = Generator(**arguments)
     G.load_state_dict(tensors)
