@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "images" / "requirements"
 STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/stage.py"))
 GUESTS = {"outcome": "split"}  # stages in the image of another
-SHARED = {"kfp_component", "kfp_runtime", "artifacts"}
+SHARED = {"kfp_component", "kfp_runtime", "artifacts", "groups"}
 ON_THE_COMPILER = {"kfp_component", "component"}  # never imported in an image: KFP brings a component's text there
 ON_REQUEST = {"torch_fidelity"}  # an extractor that says how to install it
 # Arguments: the top-level modules that are absent, the modules to import without them; JSON lists.
@@ -29,7 +29,12 @@ class Confined:
         self._finder = finder
 
     def find_spec(self, name, path=None, target=None):
-        return None if name in ABSENT else self._finder.find_spec(name, path, target)
+        return None if self._is_absent(name) else self._finder.find_spec(name, path, target)
+
+    def _is_absent(self, name):
+        # of another stage an image has its options alone
+        package, _, module = name.rpartition(".")
+        return name in ABSENT or f"{package}.*" in ABSENT and module != "options"
 
     def __getattr__(self, name):
         return getattr(self._finder, name)
@@ -112,7 +117,7 @@ def test_a_stages_modules_import_with_the_packages_of_its_lock(stage, distributi
     """Packages of other locks are hidden, other stages' modules too, as in the image of this one."""
     present = in_the_image(stage)
     absent = {module for module, names in distributions.items() if not names & {*present, "thygan"}}
-    absent |= {"pipelines", *(f"components.{one}" for one in STAGES if one != stage)}
+    absent |= {"pipelines", "thygan", *(f"components.{one}.*" for one in STAGES if one != stage)}
     modules = [f"components.{one}" for one in sorted(SHARED - ON_THE_COMPILER)]
     names = {path.stem for path in (ROOT / "components" / stage).glob("[!_]*.py")} - ON_THE_COMPILER
     modules += [f"components.{stage}.{name}" for name in sorted(names)]

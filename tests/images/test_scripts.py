@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 DOCKERFILE = (ROOT / "images" / "Dockerfile").read_text(encoding="utf-8")
-STAGES = sorted(path.parent.name.replace("_", "-") for path in ROOT.glob("components/*/__main__.py"))
+STAGES = sorted(
+    path.parent.name.replace("_", "-")
+    for path in ROOT.glob("components/*/stage.py")
+    if (path.parent / "__main__.py").exists()
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,13 @@ def test_every_stage_has_a_target_a_lock_and_a_place_in_the_bake_file():
         assert stage in targets
         assert (ROOT / "images" / "requirements" / f"{stage}.txt").is_file()
         assert f'"{stage}"' in bake
+
+
+def test_every_image_has_every_stages_options():
+    core = DOCKERFILE.partition("FROM scratch AS core")[2].partition("FROM ")[0]
+    for path in ROOT.glob("components/*/options.py"):
+        name = path.parent.name
+        assert f"COPY components/{name}/__init__.py components/{name}/options.py /components/{name}/" in core
 
 
 def test_the_base_is_pinned_and_every_image_is_run_by_a_number():
