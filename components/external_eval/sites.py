@@ -57,7 +57,7 @@ def admit_sites(table: pd.DataFrame, study: StudyPlan) -> pd.DataFrame:
     )
 
 
-def refuse_seen(table: pd.DataFrame, lineage: Lineage, folder: str | Path) -> None:
+def refuse_seen_patients(table: pd.DataFrame, lineage: Lineage, folder: str | Path) -> None:
     """Refuses classifiers that have seen an external patient, or for which the opposite cannot be proven.
 
     Args:

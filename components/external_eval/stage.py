@@ -31,7 +31,13 @@ from components.core.stain.normalization import NORMALISE, StainFit, normalise
 from components.core.telemetry.stage import instrumented
 from components.external_eval.metrics import roc_and_confusion, site_rows
 from components.external_eval.options import GROUP, EvaluationOptions
-from components.external_eval.sites import admit_sites, check_classes, refuse_other_plan, refuse_seen, refuse_unfit
+from components.external_eval.sites import (
+    admit_sites,
+    check_classes,
+    refuse_other_plan,
+    refuse_seen_patients,
+    refuse_unfit,
+)
 
 
 @instrumented
@@ -84,7 +90,7 @@ def run(
         check_classes(table)
         table = admit_sites(table, plan)
         for folder in classifiers:
-            refuse_seen(table, Lineage.read(f"{folder}/{LINEAGE}"), folder)
+            refuse_seen_patients(table, Lineage.read(f"{folder}/{LINEAGE}"), folder)
         predictions: list[pd.DataFrame] = []
         if len(table):
             refuse_unfit(table, archive.resolution, frozen)
