@@ -8,13 +8,13 @@ import torch
 
 from components.classifier_cv.field_reconstruction import (
     FieldImage,
+    cut_fixed_squares,
     cut_squares,
     field_rows,
-    fixed_squares,
     reconstruct_fields,
 )
 from components.classifier_cv.training_sets import ArmAdditions
-from components.core.classifier.tiles import load_tiles, study_mpp
+from components.core.classifier.tiles import load_classifier_tiles, study_mpp
 from components.core.data.archive import ImageArchive
 from components.core.data.file_names import RECORDS
 from components.core.errors import DataError
@@ -175,13 +175,13 @@ def read_fold_tiles(
         {
             part: FoldPart(
                 table,
-                load_tiles(real, table, resolution, f"{part} tiles"),
+                load_classifier_tiles(real, table, resolution, f"{part} tiles"),
                 field_rows(table) if published else table,
             )
             for part, table in tables.items()
         },
         synthetic.manifest,
-        load_tiles(synthetic, synthetic.manifest, resolution, "synthetic tiles"),
+        load_classifier_tiles(synthetic, synthetic.manifest, resolution, "synthetic tiles"),
         resolution,
         study_mpp(tables["train"]),
         field_tile_px,
@@ -239,4 +239,4 @@ def _field_tiles(
     real, side = fields["train"], fold.resolution
     added = [*fold.synthetic_images[additions.synthetic], *(real[row] for row in additions.redrawn)]
     training = TrainingTiles(labels, len(real), torch.empty(0), (*real, *added), side)
-    return training, {name: fixed_squares(fields[name], seed, side) for name in ("val", "test")}
+    return training, {name: cut_fixed_squares(fields[name], seed, side) for name in ("val", "test")}

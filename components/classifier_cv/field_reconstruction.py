@@ -79,7 +79,7 @@ def cut_squares(fields: Sequence[FieldImage], draws: torch.Tensor, side: int) ->
     return squares
 
 
-def fixed_squares(fields: Sequence[FieldImage], seed: int, side: int) -> torch.Tensor:
+def cut_fixed_squares(fields: Sequence[FieldImage], seed: int, side: int) -> torch.Tensor:
     """One square of each field, the same ones for the same seed."""
     draws = np.random.default_rng(seed).random((len(fields), 2), dtype=np.float32)
     return cut_squares(fields, torch.from_numpy(draws), side)

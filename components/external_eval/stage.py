@@ -13,7 +13,7 @@ from components.core.classifier.predictions import (
     prediction_rows,
     write_predictions,
 )
-from components.core.classifier.tiles import load_tiles, site_mpp
+from components.core.classifier.tiles import load_classifier_tiles, site_mpp
 from components.core.data.archive import ImageArchive
 from components.core.data.file_names import LINEAGE, RECORDS
 from components.core.data.labels import join_labels
@@ -94,7 +94,7 @@ def run(
         predictions: list[pd.DataFrame] = []
         if len(table):
             refuse_unfit(table, archive.resolution, frozen)
-            images = load_tiles(archive, table, archive.resolution, "external tiles")
+            images = load_classifier_tiles(archive, table, archive.resolution, "external tiles")
             predictions = _predict(entries, table, images, options.batch, device)
         else:
             log("There are no external tiles: the predictions are empty.")

@@ -9,20 +9,20 @@ from torch import Tensor, nn
 
 from components.core.runtime.progress import log
 from components.gan_train import losses
-from components.gan_train.random_inputs import Draws, MicroBatch
+from components.gan_train.random_inputs import MicroBatch, RandomInputs
 from components.gan_train.trainer import GanTrainer
 
 NAMES = ("generator_loss", "path_lengths", "fake_loss", "real_loss", "r1_penalty")
 _TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2, "bf16": 5e-2}  # relative, of the whole gradient
 
 
-def compile_losses(trainer: GanTrainer, draws: Draws, part: MicroBatch, backend: str = "inductor") -> Any:
+def compile_losses(trainer: GanTrainer, draws: RandomInputs, part: MicroBatch, backend: str = "inductor") -> Any:
     """The functions of `losses`, compiled by a backend of torch.compile if their gradients are right, else plain."""
     compiled = {name: torch.compile(getattr(losses, name), backend=backend) for name in NAMES}
     return select_losses(SimpleNamespace(**compiled), trainer, draws, part)
 
 
-def select_losses(compiled: Any, trainer: GanTrainer, draws: Draws, part: MicroBatch) -> Any:
+def select_losses(compiled: Any, trainer: GanTrainer, draws: RandomInputs, part: MicroBatch) -> Any:
     """The compiled functions if their gradients equal those of the plain ones, else the plain ones; logs which.
 
     Args:
@@ -53,7 +53,9 @@ def select_losses(compiled: Any, trainer: GanTrainer, draws: Draws, part: MicroB
     return compiled
 
 
-def _difference(trainer: GanTrainer, name: str, draws: Draws, part: MicroBatch, function: Callable[..., Any]) -> float:
+def _difference(
+    trainer: GanTrainer, name: str, draws: RandomInputs, part: MicroBatch, function: Callable[..., Any]
+) -> float:
     """Relative difference between the gradients of a compiled function and the plain one."""
     G, D = trainer.G, trainer.D
     network: nn.Module = G if name in ("generator_loss", "path_lengths") else D

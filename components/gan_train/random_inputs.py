@@ -41,7 +41,7 @@ class MicroBatch:
         return slice(self.index, None, self.count)
 
 
-class Draws(Protocol):
+class RandomInputs(Protocol):
     """The random inputs of one iteration, by phase and part of the batch."""
 
     def latents(self, phase: str, part: MicroBatch) -> Latents:

@@ -13,7 +13,7 @@ from components.gan_train.ada import AdaController
 from components.gan_train.config import TrainingConfig, networks
 from components.gan_train.dataset import InfiniteSampler, Tiles
 from components.gan_train.distributed import ProcessGroup
-from components.gan_train.random_inputs import Draws, IterationInputs, MicroBatch
+from components.gan_train.random_inputs import IterationInputs, MicroBatch, RandomInputs
 
 PHASES = ("g_main", "g_reg", "d_main", "d_reg")
 G_INTERVAL, D_INTERVAL = 4, 16  # iterations between regularisations
@@ -104,7 +104,7 @@ class GanTrainer:
             device=self.device,
         )
 
-    def step(self, draws: Draws) -> Scalars:
+    def step(self, draws: RandomInputs) -> Scalars:
         """One iteration; returns its losses and other scalars, without waiting for the device."""
         config, iteration = self.config, self.images_seen // self.config.batch
         scalars = self._phase("g_main", self.G, lambda part: self._g_main(draws, part))
@@ -141,13 +141,13 @@ class GanTrainer:
         self.images_seen = state["images_seen"]
         self._update_pipe()
 
-    def _g_main(self, draws: Draws, part: MicroBatch) -> Scalars:
+    def _g_main(self, draws: RandomInputs, part: MicroBatch) -> Scalars:
         latents, view = draws.latents("g_main", part), draws.view("g_main", part)
         loss, logits = self.losses.generator_loss(self.G, self.D, latents, view)
         self._backward(loss)
         return {"loss_g": loss.detach(), "score_fake": logits.mean()}
 
-    def _path_length(self, draws: Draws) -> Scalars:
+    def _path_length(self, draws: RandomInputs) -> Scalars:
         weight, before = self.config.pl_weight * G_INTERVAL, self.pl_mean
 
         def lengths_of(part: MicroBatch) -> Tensor:
@@ -173,7 +173,7 @@ class GanTrainer:
 
         return self._phase("g_reg", self.G, penalize)
 
-    def _d_main(self, draws: Draws, part: MicroBatch) -> Scalars:
+    def _d_main(self, draws: RandomInputs, part: MicroBatch) -> Scalars:
         latents, view = draws.latents("d_main", part), draws.view("fake", part)
         fake, _ = self.losses.fake_loss(self.G, self.D, latents, view)
         self._backward(fake)
@@ -182,7 +182,7 @@ class GanTrainer:
         self.ada.report(logits)
         return {"loss_d": (fake + real).detach(), "score_real": logits.mean(), "sign_real": logits.sign().mean()}
 
-    def _d_reg(self, draws: Draws, part: MicroBatch) -> Scalars:
+    def _d_reg(self, draws: RandomInputs, part: MicroBatch) -> Scalars:
         penalty, logits = self.losses.r1_penalty(self.D, *draws.real(part), draws.view("r1", part))
         self._backward(penalty.mean() * (self.config.gamma / 2 * D_INTERVAL))
         self.ada.report(logits)

@@ -43,7 +43,7 @@ def provenance_section(inputs: ReportInputs) -> dict[str, Any]:
         ],
         "generators": [_generator(records) for records in inputs.folds if records.has_own_generator],
         "classifiers": [row for records in inputs.folds for row in _classifiers(records)],
-        "arms": [[arm, arm_description(arm), _added(inputs, arm) or "–"] for arm in inputs.study.arms],
+        "arms": [[arm, arm_description(arm), _describe_additions(inputs, arm) or "–"] for arm in inputs.study.arms],
         "plan_digest": inputs.plan.digest,
         "study_digest": inputs.study.digest,
         "key_id": inputs.plan.key_id,
@@ -69,7 +69,7 @@ def times_section(inputs: ReportInputs) -> list[list[Any]]:
     ]
 
 
-def untrained_networks(inputs: ReportInputs) -> list[str]:
+def list_untrained_networks(inputs: ReportInputs) -> list[str]:
     """Networks of this study that started from random weights where trained ones are usual."""
     return sorted({name for _, name, _, is_trained in _weights(inputs) if not is_trained})
 
@@ -124,7 +124,7 @@ def _classifiers(records: FoldRecords) -> list[list[Any]]:
     ]
 
 
-def _added(inputs: ReportInputs, arm: str) -> str:
+def _describe_additions(inputs: ReportInputs, arm: str) -> str:
     """Generated tiles that the final classifiers of an arm are trained with, by class."""
     rows = [
         row

@@ -22,7 +22,7 @@ from components.report.performance import (
     cross_validation,
     external_sites,
 )
-from components.report.provenance import provenance_section, times_section, untrained_networks
+from components.report.provenance import list_untrained_networks, provenance_section, times_section
 from components.report.samples import samples_section
 from components.report.task_records import network_name
 from components.report.thygan_claims import claims_section
@@ -146,7 +146,7 @@ def _context(inputs: ReportInputs, comparisons: Comparisons, labels: Labels, tit
         "external_count": inputs.external["site"].nunique(),
         "leaked": bool(all_marks),
         "all_marks": all_marks,
-        "untrained": untrained_networks(inputs),
+        "untrained": list_untrained_networks(inputs),
         "verdict": verdict_section(comparisons, inputs, labels),
         "data": data_section(inputs, labels),
         "samples": samples_section(inputs, labels),

@@ -89,7 +89,7 @@ def read_map_tiles(tiles: str, external_tiles: str, external_labels: str, synthe
         parts.append(_real(labelled, EXTERNAL, names, set(sources["domain"])))
         archives.append(external)
     for archive in generated:
-        rows, counts = _generated(archive, names)
+        rows, counts = _read_synthetic(archive, names)
         added |= counts
         parts.append(rows)
         archives.append(archive)
@@ -122,7 +122,7 @@ def _real(
     )
 
 
-def _generated(archive: ImageArchive, names: dict[int, str]) -> tuple[pd.DataFrame, dict[str, int]]:
+def _read_synthetic(archive: ImageArchive, names: dict[int, str]) -> tuple[pd.DataFrame, dict[str, int]]:
     manifest = archive.manifest
     arms = {arm: counts for arm, counts in (archive.attachment(ARM_COUNTS) or {}).items() if not is_control(arm)}
     place = manifest.groupby("class").cumcount()

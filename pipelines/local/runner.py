@@ -33,7 +33,7 @@ class StageError(ThyganError):
 
 
 @contextlib.contextmanager
-def _patched_kfp(task_logs: TaskLogs, workers: int) -> Iterator[None]:
+def _patch_kfp(task_logs: TaskLogs, workers: int) -> Iterator[None]:
     """kfp.local with our process runner and number of workers, quiet; as it was afterwards."""
     parallel = enhanced_dag_orchestrator.ParallelExecutor
     stock = (subprocess_task_handler.run_local_subprocess, parallel.__init__)
@@ -108,7 +108,7 @@ def run_locally(
         task_logs = TaskLogs(log_folder, sys.stdout, workers)
     try:
         runner = containers.run_tasks(task_logs) if containers else contextlib.nullcontext()
-        with runner, _patched_kfp(task_logs, workers):
+        with runner, _patch_kfp(task_logs, workers):
             return _without_cluster_settings(pipeline)(**arguments)
     except RuntimeError as error:
         raise StageError(task_logs.failure or str(error)) from None

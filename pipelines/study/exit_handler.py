@@ -29,7 +29,9 @@ def study_on_cluster() -> Any:
 @cache
 def published_on_cluster() -> Any:
     """Thy-GAN's protocol."""
-    loops = partial(published.evaluation_tasks, fold=fold_pipeline(), leaked_fold=published.leaked_fold_pipeline())
+    loops = partial(
+        published.published_evaluation_tasks, fold=fold_pipeline(), leaked_fold=published.pipeline_of_leaked_fold()
+    )
     tasks = partial(study_tasks, evaluation=loops)
     return _on_cluster(published.NAME, tasks, published.PARAMETERS, published.HELP)
 

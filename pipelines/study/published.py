@@ -102,13 +102,13 @@ def pick_generator(scheme: str, joined: dsl.Input[dsl.Model], generator: dsl.Out
 
 
 @cache
-def leaked_fold_pipeline() -> Any:
+def pipeline_of_leaked_fold() -> Any:
     """The classifiers of one fold as a pipeline, which a loop calls for each scheme and fold."""
     types = {"joined": dsl.Input[dsl.Model], **parameter_types(CLASSIFYING)}
-    return define_pipeline("leaked-fold", _leaked_fold_tasks, ARTIFACTS | ITEM | types, LeakedFold)
+    return define_pipeline("leaked-fold", _tasks_of_leaked_fold, ARTIFACTS | ITEM | types, LeakedFold)
 
 
-def _leaked_fold_tasks(inputs: Mapping[str, Any]) -> LeakedFold:
+def _tasks_of_leaked_fold(inputs: Mapping[str, Any]) -> LeakedFold:
     """Classifiers of one fold, with tiles of the one generator of their scheme."""
     picked = pick_generator(scheme=inputs["scheme"], joined=inputs["joined"])
     packed = pack(tiles=inputs["tiles"], plan=inputs["plan"], fold=inputs["fold"], scheme=inputs["scheme"])
@@ -117,19 +117,19 @@ def _leaked_fold_tasks(inputs: Mapping[str, Any]) -> LeakedFold:
     return LeakedFold(classified.outputs["predictions"], classified.outputs["classifier_record"])
 
 
-def leaked_folds_tasks(inputs: Mapping[str, Any], leaked_fold: Any) -> LeakedFolds:
+def tasks_of_leaked_folds(inputs: Mapping[str, Any], leaked_fold: Any) -> LeakedFolds:
     """The classifiers of all folds.
 
     Args:
         inputs: Channels of `INPUTS` and `joined`, by name.
-        leaked_fold: `leaked_fold_pipeline`.
+        leaked_fold: `pipeline_of_leaked_fold`.
     """
     with dsl.ParallelFor(items=inputs["cross_validation"], name="cross-validation") as item:
         folds = leaked_fold(joined=inputs["joined"], **fold_arguments(inputs, item, CLASSIFYING))
     return LeakedFolds(dsl.Collected(folds.outputs["predictions"]), dsl.Collected(folds.outputs["record"]))
 
 
-def evaluation_tasks(
+def published_evaluation_tasks(
     inputs: Mapping[str, Any], fold: Any, leaked_fold: Any = None, leaked_folds: Any = None
 ) -> Evaluation:
     """Generators of all patients first, then the folds that use them.
@@ -137,7 +137,7 @@ def evaluation_tasks(
     Args:
         inputs: Channels of `INPUTS`, by name.
         fold: `fold_pipeline`.
-        leaked_fold: `leaked_fold_pipeline`, called in a loop of this DAG.
+        leaked_fold: `pipeline_of_leaked_fold`, called in a loop of this DAG.
         leaked_folds: In its place, the loop as a pipeline of its own.
     """
     with dsl.ParallelFor(items=inputs["final"], name="all-patients") as item:
@@ -149,7 +149,7 @@ def evaluation_tasks(
         outputs = leaked_folds(**{name: inputs[name] for name in _folds_inputs()}).outputs
         folds = LeakedFolds(outputs["predictions"], outputs["fold_records"])
     else:
-        folds = leaked_folds_tasks(inputs, leaked_fold)
+        folds = tasks_of_leaked_folds(inputs, leaked_fold)
     return reading_tasks(inputs, final, **folds._asdict())
 
 
@@ -161,8 +161,8 @@ def _folds_inputs() -> dict[str, Any]:
 @cache
 def local_published() -> Any:
     """The protocol for this machine, with outputs."""
-    loop = partial(leaked_folds_tasks, leaked_fold=leaked_fold_pipeline())
+    loop = partial(tasks_of_leaked_folds, leaked_fold=pipeline_of_leaked_fold())
     folds = define_pipeline("leaked-folds", loop, _folds_inputs(), LeakedFolds)
-    tasks = partial(evaluation_tasks, fold=fold_pipeline(), leaked_folds=folds)
+    tasks = partial(published_evaluation_tasks, fold=fold_pipeline(), leaked_folds=folds)
     evaluation = define_pipeline("published-evaluation", tasks, INPUTS, Evaluation)
     return define_study(NAME, lambda inputs: study_outputs(inputs, evaluation), parameters.PARAMETERS, HELP, Study)

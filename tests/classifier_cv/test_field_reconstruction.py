@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from components.classifier_cv.field_reconstruction import cut_squares, field_rows, fixed_squares, reconstruct_fields
+from components.classifier_cv.field_reconstruction import cut_fixed_squares, cut_squares, field_rows, reconstruct_fields
 from components.core.data.archive import ImageArchive
 from components.core.errors import DataError
 from components.tile.options import TileOptions
@@ -69,7 +69,7 @@ def test_squares_lie_where_they_are_drawn():
     cut = cut_squares(fields, torch.tensor([[0.0, 0.0], [0.9, 0.9]]), 8)
     assert torch.equal(cut[0], fields[0][:, :8, :8]) and torch.equal(cut[1], fields[1])
     assert torch.equal(cut_squares(fields[:1], torch.tensor([[0.9999, 0.9999]]), 8)[0], fields[0][:, 12:, 22:])
-    fixed = [fixed_squares(fields, seed, 8) for seed in (1, 1, 2)]
+    fixed = [cut_fixed_squares(fields, seed, 8) for seed in (1, 1, 2)]
     assert torch.equal(fixed[0], fixed[1]) and not torch.equal(fixed[0], fixed[2])
 
 

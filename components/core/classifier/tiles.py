@@ -8,7 +8,7 @@ from components.core.errors import DataError
 from components.core.runtime.progress import track
 
 
-def load_tiles(archive: ImageArchive, table: pd.DataFrame, resolution: int, what: str) -> torch.Tensor:
+def load_classifier_tiles(archive: ImageArchive, table: pd.DataFrame, resolution: int, what: str) -> torch.Tensor:
     """The table's tiles, [N, 3, resolution, resolution] uint8, in its order.
 
     Args:

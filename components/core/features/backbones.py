@@ -84,7 +84,7 @@ def build_backbone(name: str, *, num_classes: int, pretrained: bool, weights_dir
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = _untrained(name)
+        module = _build_untrained(name)
         sha256 = ""
         if pretrained:
             path = _weights_file(name, weights_dir)
@@ -110,7 +110,7 @@ def _weights_file(name: str, weights_dir: str) -> Path:
     return locate(torchvision_weights(name), weights_dir)
 
 
-def _untrained(name: str) -> nn.Module:
+def _build_untrained(name: str) -> nn.Module:
     if name == EFFICIENTNET_LITE0:
         return EfficientNet.from_name("efficientnet-lite0")
     import torchvision  # with torch's compiler, so it loads longer than all the rest: only for its own networks

@@ -42,7 +42,7 @@ class FeatureCache:
         name = f"{digest([source, count, self._extractor.record()])}.npy"
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "features.npy"
-            if (kept := self._kept(name, file, count)) is not None:
+            if (kept := self._read_cached(name, file, count)) is not None:
                 log(f"{what}: kept by an earlier run")
                 return kept
             features = make()
@@ -60,7 +60,7 @@ class FeatureCache:
             what,
         )
 
-    def _kept(self, name: str, file: Path, count: int) -> Features | None:
+    def _read_cached(self, name: str, file: Path, count: int) -> Features | None:
         try:
             if not self._store or not self._store.exists(name):
                 return None

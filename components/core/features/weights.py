@@ -53,11 +53,11 @@ def locate(weights: Weights, weights_dir: str = "") -> Path:
     """As `find_weights`, for one entry."""
     if found := find_local(weights, weights_dir):
         return found
-    cached = _cached(weights)
+    cached = _cache_path(weights)
     failures = [f"{path} does not exist" for path in _places(weights, weights_dir)]
     for source, fetch in _sources(weights, weights_dir):
         try:
-            return _fetched(weights, source, fetch, cached)
+            return _fetch_verified(weights, source, fetch, cached)
         except (RequestException, StoreError) as error:
             reason = f"{source} cannot be fetched ({type(error).__name__})"
             failures.append(str(error).rstrip(".") if isinstance(error, StoreError) else reason)
@@ -74,7 +74,7 @@ def find_local(weights: Weights, weights_dir: str = "") -> Path | None:
     for path in _places(weights, weights_dir):
         if path.exists():
             return verify(weights, path)
-    cached = _cached(weights)
+    cached = _cache_path(weights)
     return cached if cached.exists() and file_sha256(cached).startswith(weights.sha256) else None
 
 
@@ -133,7 +133,7 @@ def _bucket(weights_dir: str) -> str:
     return weights_dir if is_bucket(weights_dir) else os.environ.get(BUCKET_VARIABLE, "")
 
 
-def _cached(weights: Weights) -> Path:
+def _cache_path(weights: Weights) -> Path:
     return Path(pooch.os_cache("thygan")) / "weights" / weights.file
 
 
@@ -152,7 +152,7 @@ def _download(url: str, path: Path) -> None:
     pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS)(url, str(path), None)
 
 
-def _fetched(weights: Weights, source: str, fetch: Callable[[Path], None], cached: Path) -> Path:
+def _fetch_verified(weights: Weights, source: str, fetch: Callable[[Path], None], cached: Path) -> Path:
     log(f"Fetching {source} ({weights.size_bytes / 1e6:.0f} MB)")
     try:
         with atomic_write(cached) as beside:

@@ -60,7 +60,7 @@ def kernel_distance(
     size = min(subset_size, len(features_a), len(features_b))
     if size == len(features_a) == len(features_b):
         subsets = 1
-    draw = draw or _seeded(seed)
+    draw = draw or _draw_with_seed(seed)
     values, spread_a, spread_b = [], [], []
     for _ in range(subsets):
         b = features_b[draw(len(features_b), size)]
@@ -75,7 +75,7 @@ def kernel_distance(
     return KernelDistance(float(np.mean(values)), float(np.sqrt(sampling + real * share_a)), float(np.sqrt(sampling)))
 
 
-def _seeded(seed: int) -> Draw:
+def _draw_with_seed(seed: int) -> Draw:
     rng = np.random.default_rng(seed)
     return lambda population, size: rng.choice(population, size, replace=False)
 

@@ -77,11 +77,11 @@ def read_pickle(
                 return machine.pop()
             machine.step(opcode.name, argument)
     except MALFORMED as error:
-        raise malformed_error(what, error) from None
-    raise malformed_error(what, "it does not end")
+        raise pickle_error(what, error) from None
+    raise pickle_error(what, "it does not end")
 
 
-def malformed_error(what: str, reason: object) -> DataError:
+def pickle_error(what: str, reason: object) -> DataError:
     """The error about a file that is torn, or of another kind."""
     return DataError(f"{what} is torn, or not a network pickle ({one_line(reason)}): copy it again.")
 

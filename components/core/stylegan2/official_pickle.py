@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from components.core.errors import DataError
 from components.core.stylegan2.discriminator import Discriminator
 from components.core.stylegan2.generator import Generator
-from components.core.stylegan2.inert_pickle import MALFORMED, Builder, Shell, malformed_error, read_pickle, shell
+from components.core.stylegan2.inert_pickle import MALFORMED, Builder, Shell, pickle_error, read_pickle, shell
 
 Array = npt.NDArray[Any]
 Options = Mapping[str, Any]
@@ -105,7 +105,7 @@ def _content(path: Path) -> tuple[Any, int]:
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
     except (OSError, ValueError) as error:  # a folder, an empty file
-        raise malformed_error(str(path), error) from None
+        raise pickle_error(str(path), error) from None
 
 
 def _builders(what: str) -> dict[str, Builder]:
@@ -190,7 +190,7 @@ def _network(
         with torch.device("meta"):
             expected = {name: tuple(value.shape) for name, value in build(**arguments).state_dict().items()}
     except (*MALFORMED, AssertionError, ArithmeticError, RuntimeError) as error:
-        raise malformed_error(what, error) from None
+        raise pickle_error(what, error) from None
     shapes = {name: array.shape for name, array in arrays.items()}
     if odd := sorted(set(expected.items()) ^ set(shapes.items())):
         raise DataError(

@@ -15,7 +15,7 @@ from components.core.classifier.predictions import (
     prediction_rows,
     write_predictions,
 )
-from components.core.classifier.tiles import load_tiles, study_mpp
+from components.core.classifier.tiles import load_classifier_tiles, study_mpp
 from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.errors import DataError, WeightsError
 from components.core.features.backbones import build_backbone
@@ -105,10 +105,10 @@ def test_tiles_come_in_the_tables_order(tmp_path):
         for one in pixels:
             archive.add(one, {"label": 0})
     with ImageArchive(tmp_path / "tiles.zip") as archive:
-        tiles = load_tiles(archive, archive.manifest.iloc[[2, 0]], 8, "tiles")
+        tiles = load_classifier_tiles(archive, archive.manifest.iloc[[2, 0]], 8, "tiles")
         assert np.array_equal(tiles.permute(0, 2, 3, 1).numpy(), pixels[[2, 0]])
         with pytest.raises(DataError, match="8x8 pixels, expected 4x4"):
-            load_tiles(archive, archive.manifest, 4, "tiles")
+            load_classifier_tiles(archive, archive.manifest, 4, "tiles")
 
 
 def test_study_mpp():

@@ -77,7 +77,7 @@ def test_a_row_without_a_patient_cannot_be_voted_on():
 
 
 def test_an_unknown_vote_is_refused():
-    with pytest.raises(ConfigError, match="The vote .mean. is not known: give majority or probability"):
+    with pytest.raises(ConfigError, match=r"The vote .mean. is not known: give majority or probability"):
         patient_predictions(tiles_of([1], 0.5), "mean")
 
 

@@ -87,13 +87,13 @@ def _grid(theta: Tensor, height: int, width: int) -> Tensor:
 
     Not a matrix product, because that may run in TF32, whose error at 512 px is half a pixel.
     """
-    x, y = (_upsampled_pixels(size, theta) for size in (width, height))
+    x, y = (_pixels_after_upsampling(size, theta) for size in (width, height))
     along_x = theta[:, None, None, :, 0] * x[:, None]  # [N, 1, W', 2]
     along_y = theta[:, None, None, :, 1] * y[:, None, None] + theta[:, None, None, :, 2]  # [N, H', 1, 2]
     return along_x + along_y
 
 
-def _upsampled_pixels(size: int, like: Tensor) -> Tensor:
+def _pixels_after_upsampling(size: int, like: Tensor) -> Tensor:
     reach = size + 2 * _PAD - 1
     return torch.arange(-reach, reach, device=like.device, dtype=like.dtype) + 1
 
