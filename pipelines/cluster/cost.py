@@ -110,7 +110,7 @@ class _Factors:
         return 1 + (round(self.kimg / distance) if distance else _SNAPSHOTS)
 
     @property
-    def generated_tiles(self) -> dict[str, float]:
+    def synthetic_tiles(self) -> dict[str, float]:
         """Scheme -> generated tiles of a fold."""
         specs = [ARM_SPECS[arm] for arm in self.arms if arm in ARM_SPECS]
         return {
@@ -153,7 +153,7 @@ def study_cost(groups: Mapping[str, Any], tiles: int = 0, sec_per_kimg: float = 
         sec_per_kimg or _published_pace(side_px),
         side_px,
     )
-    hours, stored, disk = _gpu_hours(factors), _stored_bytes(factors), _disk_bytes(factors)
+    hours, stored, disk = _gpu_hours(factors), _store_bytes(factors), _disk_bytes(factors)
     headline = (
         f"{factors.tasks['gan_train']} generator trainings of {factors.kimg:,g} kimg at {side_px} px, "
         f"{factors.pace:.4g} GPU-seconds per kimg ({'as measured' if sec_per_kimg else 'A100, published'}); "
@@ -177,7 +177,7 @@ def _gpu_hours(factors: _Factors) -> dict[str, float]:
     seconds = {
         "gan_train": trainings * factors.kimg * factors.pace,
         "fid_select": trainings * factors.snapshots * factors.groups["selection"].images * draw_s,
-        "generate": factors.folds * sum(factors.generated_tiles.values()) * draw_s,
+        "generate": factors.folds * sum(factors.synthetic_tiles.values()) * draw_s,
         "classifier_cv": factors.folds * seeds * epoch_tiles * classifier.epochs * step_s,
         "external_eval": factors.classifiers * factors.tiles / FEATURES_PER_S,
         "umap": 2 * factors.tiles / FEATURES_PER_S,
@@ -185,7 +185,7 @@ def _gpu_hours(factors: _Factors) -> dict[str, float]:
     return {stage: value / 3600 for stage, value in seconds.items()}
 
 
-def _stored_bytes(factors: _Factors) -> dict[str, float]:
+def _store_bytes(factors: _Factors) -> dict[str, float]:
     """Stage -> bytes that stay in the store, of all its tasks."""
     set_bytes, trainings = factors.tiles * factors.tile_bytes, factors.tasks["gan_train"]
     return {
@@ -193,7 +193,7 @@ def _stored_bytes(factors: _Factors) -> dict[str, float]:
         "pack": factors.tasks["pack"] * set_bytes,
         "gan_train": trainings * factors.snapshots * GENERATOR_BYTES,
         "fid_select": trainings * GENERATOR_BYTES,
-        "generate": factors.folds * sum(factors.generated_tiles.values()) * factors.tile_bytes,
+        "generate": factors.folds * sum(factors.synthetic_tiles.values()) * factors.tile_bytes,
         "classifier_cv": factors.folds * factors.classifiers * factors.classifier_bytes,
     }
 
@@ -201,7 +201,7 @@ def _stored_bytes(factors: _Factors) -> dict[str, float]:
 def _disk_bytes(factors: _Factors) -> dict[str, float]:
     """Stage -> bytes of one task's inputs and outputs on its node."""
     set_bytes = factors.tiles * factors.tile_bytes
-    generated_bytes = {scheme: count * factors.tile_bytes for scheme, count in factors.generated_tiles.items()}
+    generated_bytes = {scheme: count * factors.tile_bytes for scheme, count in factors.synthetic_tiles.items()}
     largest, every = max(generated_bytes.values()), sum(generated_bytes.values())
     classifiers = factors.classifiers * factors.classifier_bytes
     return {
