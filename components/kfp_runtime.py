@@ -92,7 +92,9 @@ def run_stage(component: Any, arguments: Mapping[str, Any], module: str = "stage
         _show_numbers(outputs[name], values)
     references = {}
     for name, artifact in outputs.items():
-        if not is_bucket(artifact.uri):  # logs on this machine name the tasks that read it by these
+        if not isinstance(artifact, _SHOWN) and not is_bucket(
+            artifact.uri
+        ):  # logs on this machine name the tasks that read it by these
             artifact.metadata.update({key: values[key] for key in ("scheme", "fold") if key in values})
         if reference := (read_reference if cached else publish_or_fetch)(Path(artifact.path)):
             references[name] = reference
