@@ -16,7 +16,7 @@ from components.gan_train.trainer import D_INTERVAL
 CASES = ["rise_fall", "accum2", "start0.4_target0.5_int8", "zeros_logit"]
 
 
-def made_for(case, **options):
+def build_controller(case, **options):
     """A controller with a case's settings, and that case's outputs of D, iteration by iteration."""
     settings = {"target": case["ada_target"], "kimg": case["ada_kimg"], "interval": case["ada_interval"]}
     return AdaController(p=case.get("augment_p", 0.0), clamp=False, **settings, **options)
@@ -36,7 +36,7 @@ def by_iteration(rows, case):
 def test_trajectory_equals_the_original_to_the_last_bit(golden, name):
     data = golden("ada_trajectory")
     case = json.loads(str(data["manifest_json"]))[name]
-    ada, ps, rts = made_for(case), [], []
+    ada, ps, rts = build_controller(case), [], []
     for outputs in by_iteration(data[f"{name}/logits_by_call"], case):
         for logits in outputs:
             ada.report(logits[:, None])
@@ -50,12 +50,12 @@ def test_trajectory_equals_the_original_to_the_last_bit(golden, name):
 def test_goes_on_from_its_state(golden, stop):
     data = golden("ada_trajectory")
     case = json.loads(str(data["manifest_json"]))["rise_fall"]
-    ada, ps = made_for(case), []
+    ada, ps = build_controller(case), []
     for iteration, outputs in enumerate(by_iteration(data["rise_fall/logits_by_call"], case)):
         if iteration == stop:
             state = json.loads(json.dumps(ada.state_dict()))
             assert ada.state_dict() == state  # taking it changes nothing
-            other = made_for(case)
+            other = build_controller(case)
             other.load_state_dict(state)
             before, ada = ada, other
             assert (ada.p, ada.r_t) == (before.p, before.r_t)

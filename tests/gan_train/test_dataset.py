@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 LABELS = np.repeat([0, 1, 2], [1, 4, 9])
 
 
-def shown(order, start, n):
+def positions(order, start, n):
     return list(zip(*(one.tolist() for one in order.at(range(start, start + n))), strict=True))
 
 
@@ -21,7 +21,7 @@ def shown(order, start, n):
 def test_an_epoch_shows_everything_once(symmetry):
     order = InfiniteSampler(LABELS, 3, symmetry, False, seed=5)
     size = len(LABELS) * ORIENTATIONS[symmetry]
-    epochs = [shown(order, start, size) for start in (0, size, 2 * size)]
+    epochs = [positions(order, start, size) for start in (0, size, 2 * size)]
     everything = {(tile, turn) for tile in range(len(LABELS)) for turn in range(ORIENTATIONS[symmetry])}
     assert all(set(epoch) == everything for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
@@ -30,15 +30,15 @@ def test_an_epoch_shows_everything_once(symmetry):
 @pytest.mark.parametrize("balanced", [False, True])
 def test_a_place_does_not_depend_on_the_way_to_it(balanced):
     walked, jumped = (InfiniteSampler(LABELS, 3, "d4", balanced, seed=5) for _ in range(2))
-    way = shown(walked, 0, 500)
-    assert shown(jumped, 437, 20) == way[437:457]
-    assert shown(jumped, 3, 20) == way[3:23]
-    assert shown(InfiniteSampler(LABELS, 3, "d4", balanced, seed=6), 0, 500) != way
+    way = positions(walked, 0, 500)
+    assert positions(jumped, 437, 20) == way[437:457]
+    assert positions(jumped, 3, 20) == way[3:23]
+    assert positions(InfiniteSampler(LABELS, 3, "d4", balanced, seed=6), 0, 500) != way
 
 
 def test_balanced_classes_are_shown_equally_often_and_all_their_tiles():
     order = InfiniteSampler(LABELS, 3, "mirror", True, seed=0)
-    way = shown(order, 0, 3 * 18)  # a whole epoch of the largest class
+    way = positions(order, 0, 3 * 18)  # a whole epoch of the largest class
     assert Counter(LABELS[tile].item() for tile, _ in way) == {0: 18, 1: 18, 2: 18}
     assert all(len({LABELS[tile] for tile, _ in way[start : start + 3]}) == 3 for start in range(0, len(way), 3))
     assert len({one for one in way if LABELS[one[0]] == 2}) == 18
@@ -56,7 +56,7 @@ def test_labels_are_drawn_as_often_as_they_are():
 
 def test_without_classes_nothing_is_balanced():
     order = InfiniteSampler(np.zeros(6, dtype=np.int64), 0, "none", True, seed=0)
-    assert sorted(shown(order, 0, 6)) == [(tile, 0) for tile in range(6)]
+    assert sorted(positions(order, 0, 6)) == [(tile, 0) for tile in range(6)]
 
 
 def test_orientations_are_the_eight_of_the_square():

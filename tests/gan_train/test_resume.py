@@ -36,7 +36,7 @@ LONG = {
 OF_THE_CLOCK = ("sec_per_kimg", "memory_gb")
 
 
-def killed(dataset, folder, base, sign, after):
+def run_and_signal(dataset, folder, base, sign, after):
     """A training that gets a signal once a checkpoint of more than `after` images is there."""
     often = {"checkpoint_uri": str(base), "checkpoint_minutes": 0}
     process = Process(folder, *words(dataset, folder, **LONG, **often))
@@ -67,13 +67,13 @@ def test_killed_torn_terminated_and_finished(toy_archive, undisturbed, tmp_path)
     The checkpoint that the first one left is torn, which costs one interval.
     """
     base = tmp_path / "checkpoints"
-    code, _, _ = killed(toy_archive, tmp_path / "a", base, signal.SIGKILL, after=170)
+    code, _, _ = run_and_signal(toy_archive, tmp_path / "a", base, signal.SIGKILL, after=170)
     assert code == -signal.SIGKILL
     assert not (tmp_path / "a" / "snapshots").exists()
     *_, killed_at, torn_at = steps(base)
     (torn,) = base.rglob(f"checkpoint-{torn_at:012d}.safetensors")
     torn.write_bytes(torn.read_bytes()[:-100])
-    code, said, complained = killed(toy_archive, tmp_path / "b", base, signal.SIGTERM, after=killed_at + 50)
+    code, said, complained = run_and_signal(toy_archive, tmp_path / "b", base, signal.SIGTERM, after=killed_at + 50)
     assert code == 1
     assert "is torn" in said
     assert f"The training resumes at {killed_at / 1000:g} kimg." in said

@@ -114,7 +114,7 @@ def order_of(tiles, **options):
     return InfiniteSampler(tiles.labels, tiles.c_dim, **{"symmetry": "mirror", "balanced": False, "seed": 0, **options})
 
 
-def drawn(training, tiles, part=MicroBatch()):  # noqa: B008
+def draw_inputs(training, tiles, part=MicroBatch()):  # noqa: B008
     """Everything random in the next iteration of a part."""
     draws = training.draw(tiles, order_of(tiles))
     found = {"real": draws.real(part)[0], "pl_noise": draws.pl_noise(part)}
@@ -134,7 +134,11 @@ def test_randomness_is_a_function_of_seed_and_images_seen(tiles, small):
         walked.step(walked.draw(tiles, order_of(tiles)))
     jumped.images_seen = walked.images_seen
     jumped.pipe.p.copy_(walked.pipe.p)
-    first, second, other = drawn(walked, tiles), drawn(jumped, tiles), drawn(small(seed=1, augment_p=0.5), tiles)
+    first, second, other = (
+        draw_inputs(walked, tiles),
+        draw_inputs(jumped, tiles),
+        draw_inputs(small(seed=1, augment_p=0.5), tiles),
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not any(torch.equal(first[name], other[name]) for name in first if not name.endswith(".c"))
     assert not torch.equal(first["g_main.z"], first["d_main.z"])
@@ -143,7 +147,10 @@ def test_randomness_is_a_function_of_seed_and_images_seen(tiles, small):
 
 def test_parts_take_shares_of_what_the_batch_draws(tiles, small):
     training = small(augment_p=0.5)
-    whole, parts = drawn(training, tiles), [drawn(training, tiles, MicroBatch(index, 2)) for index in range(2)]
+    whole, parts = (
+        draw_inputs(training, tiles),
+        [draw_inputs(training, tiles, MicroBatch(index, 2)) for index in range(2)],
+    )
     for name, one in whole.items():
         if not name.endswith("theta"):  # whose scale follows from its part's margins
             assert torch.equal(one[0::2], parts[0][name]), name
