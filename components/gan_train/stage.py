@@ -121,8 +121,8 @@ def run(
 
 
 def _extend_lineage(lineage: dict[str, Any] | None, start: Start, trust_origin: str) -> dict[str, Any] | None:
-    own = Lineage.from_dict(lineage) if lineage else None
-    extended = extend_lineage(own, start.lineage, str(start.path), trust_origin)
+    previous = Lineage.from_dict(lineage) if lineage else None
+    extended = extend_lineage(previous, start.lineage, str(start.path), trust_origin)
     return extended.to_dict() if extended else None
 
 

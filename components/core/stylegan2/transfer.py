@@ -97,11 +97,11 @@ def transfer(state: State, network: Generator | Discriminator) -> Transferred:
         state: Tensors of the other network.
         network: New network, on any device.
     """
-    own = network.state_dict()
-    done = Transferred(left=sorted(state.keys() - own.keys()))
-    same_classes, z_dim = _classes(state) == _classes(own), _z_dim(own)
+    targets = network.state_dict()
+    done = Transferred(left=sorted(state.keys() - targets.keys()))
+    same_classes, z_dim = _classes(state) == _classes(targets), _z_dim(targets)
     same_latents = z_dim > 0 and z_dim == _z_dim(state)
-    for name, target in own.items():
+    for name, target in targets.items():
         source = state.get(name)
         if name == _FIRST and not same_classes and same_latents and source is not None and len(source) == len(target):
             target.zero_()
