@@ -1,10 +1,10 @@
-"""Plants altered copies of training tiles and looks which the near-copy gate catches, and which real tiles it drops.
+"""Share of planted altered copies that the near-copy gate catches, and of new real tiles that it drops.
 
     python bench/memorisation.py FIELDS TILES
 
 FIELDS and TILES are folders with `images/` and `meta.csv` (file, patient): whole fields, which are cut into covering
-tiles, and finished tiles. Of every round a part of the patients (of the tiles, where patients are unknown) is what the
-generator has seen, a part sets the gate's thresholds and a third part, which nothing has seen, must be kept.
+tiles, and finished tiles. In every round a part of the patients (of the tiles, where patients are unknown) is the
+training set, a part fits the gate's thresholds, and a third, new part must be kept.
 """
 
 import csv
@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 
 from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
-from components.core.features.extract import Features, features_of, to_batches
+from components.core.features.extract import Features, features_of, to_batches, unit_features
 from components.core.features.extractors import Extractor, load_extractor
 from components.generate.image_similarity import thumbnails
-from components.generate.memorisation import Training, make_gate, orientations, unit
+from components.generate.memorisation import TrainingIndex, fit_near_copy_gate, orientations
 
 TILE_PX, INPUT_PX, BATCH, ROUNDS, MOST_TILES = 256, 128, 32, 7, 420
 
@@ -33,81 +33,89 @@ def jpeg(image: Pixels) -> Pixels:
     return np.array(Image.open(buffer))
 
 
-def shifted(image: Pixels) -> Pixels:
+def shift(image: Pixels) -> Pixels:
     """8 px right and down; beyond the border stands the mirror image."""
     return np.pad(image, ((8, 0), (8, 0), (0, 0)), mode="reflect")[:-8, :-8]
 
 
-def tinted(image: Pixels) -> Pixels:
+def tint(image: Pixels) -> Pixels:
     return (image * np.array([1.05, 0.95, 1.05])).clip(0, 255).astype(np.uint8)
 
 
 ALTERED: dict[str, Callable[[Pixels], Pixels]] = {
     "exact": lambda image: image,
     "JPEG q75": jpeg,
-    "8 px shift": shifted,
-    "5 % colour": tinted,
+    "8 px shift": shift,
+    "5 % colour": tint,
 }
 
 
 @dataclass(frozen=True)
-class Looked:
-    """Tiles, what the gate sees of them, and of altered copies of them."""
+class TileSet:
+    """Tiles and altered copies of them, with their features and thumbnails."""
 
     name: str
     tiles: list[Pixels]
     patients: list[str]
     features: Features  # [n, 8, d]
-    pictures: torch.Tensor  # [n, 1, 32, 32]
+    thumbnails: torch.Tensor  # [n, 1, 32, 32]
     copies: dict[str, list[Pixels]]
     copies_features: dict[str, Features]
 
-    def training(self, places: np.ndarray) -> Training:
+    def index(self, places: np.ndarray) -> TrainingIndex:
         flat = self.features[places].reshape(-1, self.features.shape[2])
-        return Training(flat, self.pictures[places], [str(place) for place in places])
+        return TrainingIndex(flat, self.thumbnails[places], [str(place) for place in places])
 
 
-def look(name: str, tiles: list[Pixels], patients: list[str], network: Extractor) -> Looked:
-    turned = (one for tile in tiles for one in orientations(tile))
-    features = unit(features_of(network, turned, BATCH, f"{name}: tiles", 8 * len(tiles)))
-    pictures = torch.cat([thumbnails(stack) for stack in to_batches(tiles, BATCH)])
+def make_tile_set(name: str, tiles: list[Pixels], patients: list[str], network: Extractor) -> TileSet:
+    oriented = (view for tile in tiles for view in orientations(tile))
+    features = unit_features(features_of(network, oriented, BATCH, f"{name}: tiles", 8 * len(tiles)))
+    stacks = torch.cat([thumbnails(stack) for stack in to_batches(tiles, BATCH)])
     copies = {
         what: [alter(list(orientations(tile))[place % 8]) for place, tile in enumerate(tiles)]
         for what, alter in ALTERED.items()
     }
-    seen = {what: features_of(network, made, BATCH, f"{name}: {what}", len(made)) for what, made in copies.items()}
-    return Looked(name, tiles, patients, features.reshape(len(tiles), 8, -1), pictures, copies, seen)
+    copies_features = {
+        what: features_of(network, altered, BATCH, f"{name}: {what}", len(altered)) for what, altered in copies.items()
+    }
+    return TileSet(name, tiles, patients, features.reshape(len(tiles), 8, -1), stacks, copies, copies_features)
 
 
-def rounds(looked: Looked) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Places of seen, threshold and fresh tiles: 4, 2 and 1 of 7 parts, each part fresh once."""
-    names = sorted(set(looked.patients))
-    known = len(names) >= ROUNDS
-    of_tile = np.array([names.index(one) for one in looked.patients]) if known else np.arange(len(looked.tiles))
-    part = of_tile % ROUNDS if known else np.random.default_rng(0).permutation(of_tile) % ROUNDS
+def rounds(tile_set: TileSet) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Places of training, threshold and new tiles: 4, 2 and 1 of 7 parts, each part new once."""
+    names = sorted(set(tile_set.patients))
+    has_patients = len(names) >= ROUNDS
+    of_tile = (
+        np.array([names.index(one) for one in tile_set.patients]) if has_patients else np.arange(len(tile_set.tiles))
+    )
+    part = of_tile % ROUNDS if has_patients else np.random.default_rng(0).permutation(of_tile) % ROUNDS
     for turn in range(ROUNDS):
-        turned = (part - turn) % ROUNDS
-        yield np.flatnonzero(turned >= 3), np.flatnonzero((turned == 1) | (turned == 2)), np.flatnonzero(turned == 0)
+        shifted_part = (part - turn) % ROUNDS
+        yield (
+            np.flatnonzero(shifted_part >= 3),
+            np.flatnonzero((shifted_part == 1) | (shifted_part == 2)),
+            np.flatnonzero(shifted_part == 0),
+        )
 
 
-def measure(looked: Looked, network: Extractor, folder: Path) -> None:
+def measure(tile_set: TileSet, network: Extractor, folder: Path) -> None:
     caught: dict[str, list[bool]] = {what: [] for what in ALTERED}
     dropped: list[bool] = []
-    for seen, threshold, fresh in rounds(looked):
+    for train, threshold, new in rounds(tile_set):
         with ArchiveWriter(folder / "held.zip", compress_level=0) as archive:
             for place in threshold:
-                archive.add(looked.tiles[place], {"label": 0})
+                archive.add(tile_set.tiles[place], {"label": 0})
         with ImageArchive(folder / "held.zip") as held_out:
-            gate = make_gate(network, looked.training(seen), held_out, looked.features[threshold, 0], BATCH)
-        for what, copies in looked.copies.items():
-            chosen = seen[:100]
+            gate = fit_near_copy_gate(network, tile_set.index(train), held_out, tile_set.features[threshold, 0], BATCH)
+        for what, copies in tile_set.copies.items():
+            chosen = train[:100]
             images = next(to_batches([copies[place] for place in chosen], len(chosen)))
-            caught[what] += gate.is_copy(gate.training.nearest(images, looked.copies_features[what][chosen])).tolist()
-        images = next(to_batches([looked.tiles[place] for place in fresh], len(fresh)))
-        dropped += gate.is_copy(gate.training.nearest(images, looked.features[fresh, 0])).tolist()
+            caught[what] += gate.is_copy(gate.index.search(images, tile_set.copies_features[what][chosen])).tolist()
+        images = next(to_batches([tile_set.tiles[place] for place in new], len(new)))
+        dropped += gate.is_copy(gate.index.search(images, tile_set.features[new, 0])).tolist()
     row = [f"{100 * np.mean(one):.1f} % of {len(one)}" for one in caught.values()]
     row.append(f"{100 * np.mean(dropped):.2f} % of {len(dropped)}")
-    print(f"| {looked.name} | {' | '.join(row)} |", flush=True)
+    print(f"| {tile_set.name} | {' | '.join(row)} |", flush=True)
 
 
 def read(folder: Path) -> tuple[list[Pixels], list[str]]:
@@ -132,12 +140,12 @@ def main() -> None:
     import tempfile
 
     network = load_extractor("efficientnet_lite0", input_px=INPUT_PX)
-    print(f"| tiles | {' | '.join(ALTERED)} | fresh real tiles dropped |")
+    print(f"| tiles | {' | '.join(ALTERED)} | new real tiles dropped |")
     print(f"| --- |{' ---: |' * (len(ALTERED) + 1)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for path in map(Path, sys.argv[1:]):
             tiles, patients = read(path)
-            measure(look(path.name, tiles, patients, network), network, Path(folder))
+            measure(make_tile_set(path.name, tiles, patients, network), network, Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Coarse to fine against the full measure: the same snapshot, and what it costs.
+"""The selection with a first round on few images against the full one: the same snapshot, and its cost.
 
     python bench/selection.py DATASET SNAPSHOTS…
 
-DATASET is the GanDataset that the trainings saw, SNAPSHOTS their snapshots folders. The patients that the tiles show
-were seen, so the KID to the training tiles stands in for that to held-out ones, as the stage does it by itself. Every
-selection is a run of the stage in a process of its own; those of one training share their cache of features.
+DATASET is the GanDataset of the trainings, SNAPSHOTS are their snapshots folders. DATASET also stands for the held-out
+tiles; its patients were seen in training, so the stage compares with the training tiles instead. Every selection is a
+run of the stage in its own process; those of one training share a cache of features.
 """
 
 import json
@@ -23,10 +23,10 @@ def select(dataset: str, snapshots: str, rule: str, screening: int, cache: str) 
             "snapshots": snapshots, "dataset": dataset, "held-out": dataset, "rule": rule, "images": IMAGES,
             "screening-images": screening, "finalists": FINALISTS, "extractor-px": INPUT_PX, "cache-uri": cache,
         }  # fmt: skip
-        options |= {name: f"{folder}/{name}" for name in ("generator", "page", "metrics")}
+        options |= {name: f"{folder}/{name}" for name in ("generator", "selection-page", "selection-record")}
         command = [sys.executable, "-m", "components.fid_select"]
         subprocess.run([*command, *(f"--{name}={value}" for name, value in options.items())], check=True)
-        return json.loads(Path(folder, "metrics").read_text())
+        return json.loads(Path(folder, "selection-record").read_text())
 
 
 def _line(dataset: str, snapshots: str, place: int, name: str, cache: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.class_samples import sample_of_class
 from components.core.data.file_names import CARD, CLASSES, GENERATOR, LINEAGE, RECORDS, SELECTION
-from components.core.errors import DataError
+from components.core.errors import ConfigError, DataError
 from components.core.features.cache import feature_cache
 from components.core.features.extractors import Extractor, load_extractor
 from components.core.io.atomic_files import atomic_write, read_json, write_json, write_text
@@ -58,12 +59,14 @@ def run(
         shared: Options that several stages share; `extractor`, `extractor_px`, `weights_dir` and `device` are read.
 
     Raises:
-        ConfigError: An option out of its range, or too few images to measure every class.
+        ConfigError: An option or the seed out of its range, or too few images to measure every class.
         DataError: No snapshot, or one of other classes or another side than the data's.
         WeightsError: The extractor's weights are missing, or are not those that were registered.
         StoreError: The cache cannot be reached.
     """
     options = check_options(options, "selection")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}: give a seed of at least 0.")
     folder = Path(snapshots)
     candidates = find_snapshots(folder)
     lineage = Lineage.read(folder / LINEAGE)
@@ -102,7 +105,7 @@ def run(
             f"Measured in features of {network.title} (weights {network.weights_sha256[:12] or 'none'}, "
             f"{network.resize}), seed {seed}, stored noise. {result.cost}"
         )
-        reals = {entry["name"]: _spread_tiles(real, entry["index"]) for entry in classes}
+        reals = {entry["name"]: sample_of_class(real, entry["index"], _IMAGES_PER_CLASS) for entry in classes}
         fakes = {
             index: _class_images(candidates[index], plan, classes, real.resolution, options.batch, network)
             for index in page_snapshots(len(result.rows), place)
@@ -167,13 +170,6 @@ def _write_generator(
         write_json(folder / SELECTION, {**record.to_dict(), "snapshot": snapshot.path.name, "sha256": snapshot.sha256})
         write_json(folder / CARD, card)
         write_json(folder / RECORDS, record.chain())
-
-
-def _spread_tiles(archive: ImageArchive, index: int) -> list[Pixels]:
-    """Tiles of a class, spread over the archive and so over its patients."""
-    files = archive.manifest.loc[archive.manifest["label"] == index, "file"].tolist()
-    places = np.linspace(0, len(files) - 1, min(_IMAGES_PER_CLASS, len(files))).astype(int)
-    return list(archive.images([files[place] for place in places]))
 
 
 def _class_images(

@@ -1,18 +1,16 @@
-"""How many images each arm adds to each class, computed from the training counts."""
+"""Number of images that each arm adds to each class, from the training counts."""
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from components.core.errors import ConfigError
 from components.core.protocol.study_plan import ARM_SPECS, ARMS, CONTROL
 
 
-def arms_of(arms: Sequence[str], scheme: str) -> list[str]:
-    """The arms that a generator of this scheme fills, in their order; controls and arms without a generator are not.
+def arms_of_scheme(arms: Sequence[str], scheme: str) -> list[str]:
+    """The arms that a generator of this scheme fills, in their order; no controls, no arms without a generator.
 
     Raises:
-        ConfigError: An arm that there is not.
+        ConfigError: An unknown arm.
     """
     for arm in arms:
         if arm.removesuffix(CONTROL) not in ARMS:
@@ -20,32 +18,19 @@ def arms_of(arms: Sequence[str], scheme: str) -> list[str]:
     return [arm for arm in arms if ARMS.get(arm) == scheme]
 
 
-def added(arm: str, tiles: Mapping[int, int]) -> dict[int, int]:
-    """Images that an arm adds, class index -> count; classes that get none are left out.
+def images_to_add(arm: str, tiles: Mapping[int, int]) -> dict[int, int]:
+    """Class index -> number of images that an arm adds; classes without any are left out.
 
     Args:
-        arm: An arm with a generator.
-        tiles: Training tiles of each class index.
+        arm: Name of an arm with a generator.
+        tiles: Class index -> number of training tiles.
     """
     spec, largest = ARM_SPECS[arm], max(tiles.values())
     counts = {index: spec.count_added(n, largest) for index, n in sorted(tiles.items())}
     return {index: count for index, count in counts.items() if count}
 
 
-def pool(counts: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
-    """Images of each class that serve every arm: the largest count of any."""
+def largest_counts(counts: Mapping[str, Mapping[int, int]]) -> dict[int, int]:
+    """Class index -> the largest count of any arm: as many images serve all arms."""
     classes = sorted({index for of_arm in counts.values() for index in of_arm})
     return {index: max(of_arm.get(index, 0) for of_arm in counts.values()) for index in classes}
-
-
-def first_seed(seed: int, index: int) -> int:
-    """The first latent seed of a class, drawn from (seed, class)."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-
-
-def latent_seed(first: int, image: int) -> int:
-    """The latent seed of a class's n-th candidate.
-
-    Counting on from one start makes the seeds of a class distinct, which drawn ones of 32 bits need not be.
-    """
-    return (first + image) % 2**32

@@ -1,4 +1,4 @@
-"""A generator and an extractor on each device, which draw and look at batches in turn."""
+"""Drawing images on several devices at once: a generator and a feature network on each."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,51 +14,18 @@ from components.core.features.extractors import Extractor
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
 
-_AHEAD = 2  # batches of each device that may wait
+_QUEUED_BATCHES = 2  # per device
 
 
 @dataclass(frozen=True)
-class GeneratorWorker:
-    """What one device draws with.
+class GeneratedBatch:
+    """Images that were drawn in one pass.
 
     Attributes:
-        G: The generator.
-        extractor: What looks at its images.
-        centres: Where classes are truncated to, [c_dim, w_dim]; None = the mean of all.
-        psi: Truncation; 1 = none.
-    """
-
-    G: Generator
-    extractor: Extractor
-    centres: Tensor | None
-    psi: float
-
-    def draw(self, seeds: Sequence[int], index: int) -> "Batch":
-        """Images of one class and what the extractor sees in them."""
-        kind = [index] * len(seeds)
-        drawn = generate_images(
-            self.G,
-            seeds,
-            kind,
-            psi=self.psi,
-            centres=self.centres,
-            batch=len(seeds),
-            device=self.extractor.device,
-        )
-        images = list(drawn)
-        stack = next(to_batches(images, len(images)))
-        return Batch(list(seeds), images, stack, self.extractor(stack).cpu().numpy())
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images that were drawn at once.
-
-    Attributes:
-        seeds: Of their latents.
-        images: Pixels [H, W, 3] of each.
-        stack: The same as a tensor, uint8 [n, 3, H, W].
-        features: [n, d].
+        seeds: Latent seed of each image.
+        images: Pixels [H, W, 3] of each image.
+        stack: The same images as a tensor, uint8 [n, 3, H, W].
+        features: Their features, [n, d].
     """
 
     seeds: list[int]
@@ -67,30 +34,70 @@ class Batch:
     features: Features
 
 
-class GeneratorPool:
-    """Several devices that take batches in turn; what comes back is in order and the same for any number of them.
+@dataclass(frozen=True)
+class GeneratorWorker:
+    """The networks of one device.
 
-    with Hands([Hand(G, extractor, centres, psi) for …]) as hands:
-        for batch in hands.draw(seeds, index, 32): …
+    Attributes:
+        G: The generator.
+        extractor: Feature network.
+        centres: Class centres to truncate towards, [c_dim, w_dim]; None = the mean of all classes.
+        psi: Truncation, 0..1; 1 = none.
     """
 
-    def __init__(self, hands: Sequence[GeneratorWorker]) -> None:
-        self._hands, self._open = hands, ExitStack()
+    G: Generator
+    extractor: Extractor
+    centres: Tensor | None
+    psi: float
+
+    def draw(self, seeds: Sequence[int], index: int) -> GeneratedBatch:
+        """Images of one class, with their features."""
+        stream = generate_images(
+            self.G,
+            seeds,
+            [index] * len(seeds),
+            psi=self.psi,
+            centres=self.centres,
+            batch=len(seeds),
+            device=self.extractor.device,
+        )
+        images = list(stream)
+        stack = next(to_batches(images, len(images)))
+        return GeneratedBatch(list(seeds), images, stack, self.extractor(stack).cpu().numpy())
+
+
+class GeneratorPool:
+    """Several devices that draw batches in turn; the result is in order, and the same for any number of devices.
+
+    with GeneratorPool([GeneratorWorker(G, extractor, centres, psi) for …]) as pool:
+        for batch in pool.draw(seeds, index, 32): …
+    """
+
+    def __init__(self, workers: Sequence[GeneratorWorker]) -> None:
+        self._workers, self._executors = workers, list[ThreadPoolExecutor]()
+        self._stack = ExitStack()
 
     def __enter__(self) -> "GeneratorPool":
-        self._pools = [self._open.enter_context(ThreadPoolExecutor(1)) for _ in self._hands]
+        self._executors = [self._stack.enter_context(ThreadPoolExecutor(1)) for _ in self._workers]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        self._stack.close()
 
-    def draw(self, seeds: Sequence[int], index: int, size: int) -> Iterator[Batch]:
-        """Batches of one class in the order of their seeds, a few of them ahead of who needs them."""
-        waiting: deque[Future[Batch]] = deque()
-        for turn, start in enumerate(range(0, len(seeds), size)):
-            place = turn % len(self._hands)
-            waiting.append(self._pools[place].submit(self._hands[place].draw, seeds[start : start + size], index))
-            if len(waiting) >= _AHEAD * len(self._hands):
+    def draw(self, seeds: Sequence[int], index: int, batch: int) -> Iterator[GeneratedBatch]:
+        """Batches of one class in the order of their seeds; a few are drawn ahead.
+
+        Args:
+            seeds: Latent seeds.
+            index: Class index.
+            batch: Images per pass.
+        """
+        waiting: deque[Future[GeneratedBatch]] = deque()
+        for turn, start in enumerate(range(0, len(seeds), batch)):
+            number = turn % len(self._workers)
+            task = self._executors[number].submit(self._workers[number].draw, seeds[start : start + batch], index)
+            waiting.append(task)
+            if len(waiting) >= _QUEUED_BATCHES * len(self._workers):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -1,43 +1,45 @@
-"""Draws the images of one class: candidate by candidate, near-copies replaced by the next seeds."""
+"""Rejection sampling of one class: near-copies are replaced by the images of the next seeds."""
 
 from collections.abc import Iterator
 
 from components.core.data.archive import Pixels
 from components.core.errors import DataError
-from components.generate.arm_counts import latent_seed
-from components.generate.fidelity import Tally
+from components.generate.fidelity import ClassStats
 from components.generate.inspection import Inspection
 from components.generate.multi_gpu import GeneratorPool
+from components.generate.sampling_plan import latent_seed
+
+_MAX_CANDIDATES = 3  # per image
 
 
-def draw_class(
-    hands: GeneratorPool, inspection: Inspection, index: int, first: int, wanted: int, size: int, tally: Tally
+def sample_class(
+    pool: GeneratorPool, inspection: Inspection, index: int, first: int, images: int, batch: int, stats: ClassStats
 ) -> Iterator[tuple[Pixels, int]]:
-    """Yields `wanted` images of a class and the seed of each, in the order of their seeds.
+    """Yields images of a class, each with its latent seed, in the order of their seeds.
 
     Args:
-        hands: Draw.
-        inspection: Drops near-copies.
-        index: The class.
-        first: Its first latent seed.
-        wanted: How many.
-        size: Of a batch.
-        tally: Counts what passes.
+        pool: Devices that draw.
+        inspection: The near-copy gate.
+        index: Class index.
+        first: Latent seed of the class's first candidate.
+        images: Number of images.
+        batch: Images per pass.
+        stats: Statistics of the class, to which the images are added.
 
     Raises:
-        DataError: Two of three candidates are near-copies, so drawing on is pointless.
+        DataError: Two of three candidates are near-copies, so more candidates would not help.
     """
-    kept = candidates = 0
-    while kept < wanted:
-        if candidates > 3 * wanted:
+    accepted = candidates = 0
+    while accepted < images:
+        if candidates > _MAX_CANDIDATES * images:
             raise DataError(
-                f"{candidates - kept} of {candidates} images of class {index} are near-copies of training tiles: the "
-                "generator has memorised them; select an earlier snapshot, train on more tiles, or go on with "
-                "--no-near-copy-gate."
+                f"{candidates - accepted} of {candidates} images of class {index} are near-copies of training tiles: "
+                "the generator has memorised them. Select an earlier snapshot, train on more tiles, or switch the gate "
+                "off with --no-near-copy-gate."
             )
-        seeds = [latent_seed(first, candidates + place) for place in range(wanted - kept)]
+        seeds = [latent_seed(first, candidates + number) for number in range(images - accepted)]
         candidates += len(seeds)
-        for batch in hands.draw(seeds, index, size):
-            for image, seed in inspection.passing(batch, index, tally):
-                kept += 1
+        for drawn in pool.draw(seeds, index, batch):
+            for image, seed in inspection.accept(drawn, index, stats):
+                accepted += 1
                 yield image, seed

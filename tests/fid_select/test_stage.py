@@ -109,6 +109,7 @@ def test_untrained_extractor_is_marked_loudly(select) -> None:
         ({"images": 4}, ConfigError, "raise --images"),
         ({"images": 0}, ConfigError, "at least 1"),
         ({"batch": 0}, ConfigError, "at least 1"),
+        ({"seed": -1}, ConfigError, "at least 0"),
         ({"snapshots": "absent"}, DataError, "holds no network-snapshot"),
         ({"dataset": "absent.zip"}, DataError, "no archive"),
         ({"extractor": "vgg"}, ConfigError, "no feature extractor"),

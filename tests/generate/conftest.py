@@ -7,15 +7,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from components.core.data.archive import CLASSES, LINEAGE, ArchiveWriter, Pixels
+from components.core.data.archive import ArchiveWriter, Pixels
+from components.core.data.file_names import CLASSES, GENERATOR, LINEAGE, RECORDS
 from components.core.features.extractors import Extractor, load_extractor
 from components.core.io.atomic_files import write_json
+from components.core.options.parse import parse
+from components.core.options.shared import SharedOptions
 from components.core.protocol.lineage import Lineage
 from components.core.protocol.split_plan import SplitPlan
-from components.core.records.stage_record import RECORDS
 from components.core.stylegan2 import Generator
 from components.core.stylegan2.sampling import generate_images
-from components.core.stylegan2.snapshot import ARTIFACT_FILE, save_snapshot
+from components.core.stylegan2.snapshot import save_snapshot
+from components.generate.options import SHARED, GenerationOptions
 from components.generate.stage import run
 
 CLASS_LIST = [{"index": 0, "name": "FA+FTC", "label": 0}, {"index": 1, "name": "PTC", "label": 1}]
@@ -75,7 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, network: Generator) -> Simpl
 
 def write_generator(folder: Path, G: Generator, lineage: Lineage) -> None:
     folder.mkdir()
-    save_snapshot(folder / ARTIFACT_FILE, G, 4)
+    save_snapshot(folder / GENERATOR, G, 4)
     write_json(folder / LINEAGE, lineage.to_dict())
     write_json(folder / CLASSES, CLASS_LIST)
     write_json(folder / RECORDS, [{"stage": "gan_train"}])
@@ -87,17 +90,21 @@ def generate(world: SimpleNamespace, tmp_path: Path) -> Callable[..., SimpleName
 
     def call(**changed: object) -> SimpleNamespace:
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-        paths = {name: str(out / name) for name in ("synthetic", "page", "metrics")}
+        paths = {name: str(out / name) for name in ("synthetic", "generation_page", "generation_record")}
         inputs = {
             "generator": str(world.folder / "generator"),
             "dataset": str(world.folder / "train.zip"),
             "held_out": str(world.folder / "held.zip"),
             "plan": str(world.folder / "plan.json"),
             "fold": "0",
-            "extractor_px": 64,
-            "device": "cpu",
         }
-        run(**{**paths, **inputs, **changed})
-        return SimpleNamespace(**paths)
+        values = {"extractor_px": 64, "device": "cpu", **changed}
+        shared = {name: values.pop(name) for name in SHARED if name in values}
+        direct = {name: values.pop(name) for name in (*inputs, "scheme", "arms", "seed") if name in values}
+        options = parse(GenerationOptions, values, "generation")
+        run(**{**paths, **inputs, **direct}, options=options, shared=parse(SharedOptions, shared, "shared"))
+        return SimpleNamespace(
+            synthetic=paths["synthetic"], page=paths["generation_page"], record=paths["generation_record"]
+        )
 
     return call

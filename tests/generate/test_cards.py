@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.file_names import RECORDS
 from components.core.html.card import card_section
 from components.core.options.shared import SharedOptions
 from components.core.protocol.split_plan import SplitPlan
-from components.core.records.stage_record import RECORDS
+from components.fid_select.options import SelectionOptions
 from components.fid_select.stage import run as select
 from components.gan_train.options import GanOptions
 from components.gan_train.stage import run as train
+from components.generate.options import GenerationOptions
 from components.generate.stage import run as generate
 from components.pack.stage import run as pack
 
@@ -21,7 +23,7 @@ SIDE = 32
 PATIENTS = {f"key-{number}": number % 2 for number in range(6)}  # identity -> class
 TILES_EACH = 12
 NETWORK = {"channel_base": 256, "channel_max": 16, "mapping_layers": 2, "latent_dim": 16, "threads": 1}
-LOOK = {"extractor_px": 32, "device": "cpu"}
+SHARED_OPTIONS = SharedOptions(extractor_px=32, device="cpu")
 
 
 def write_tiles(path: Path) -> None:
@@ -53,9 +55,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def at(*names: str) -> dict[str, str]:
         return {name: str(folder / name) for name in names}
 
-    def outputs(stage: str) -> dict[str, str]:
-        return {"page": str(folder / f"{stage}.html"), "metrics": str(folder / f"{stage}.json")}
-
     write_tiles(folder / "tiles")
     people = sorted(PATIENTS)
     SplitPlan("key", {"0": {"train": people[:4], "val": people[4:], "test": []}}, "by hand").write(folder / "plan")
@@ -67,13 +66,16 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         options=GanOptions(kimg=0.032, batch=8, **NETWORK),
         shared=SharedOptions(device="cpu"),
     )
-    select(**at("snapshots", "dataset", "held_out", "generator"), **outputs("fid_select"), images=40, **LOOK)
+    select(
+        **at("snapshots", "dataset", "held_out", "generator", "selection_page", "selection_record"),
+        options=SelectionOptions(images=40),
+        shared=SHARED_OPTIONS,
+    )
     generate(
-        **at("generator", "dataset", "held_out", "plan", "synthetic"),
-        **outputs("generate"),
+        **at("generator", "dataset", "held_out", "plan", "synthetic", "generation_page", "generation_record"),
         fold="0",
-        near_copy_gate=False,
-        **LOOK,
+        options=GenerationOptions(near_copy_gate=False),
+        shared=SHARED_OPTIONS,
     )
     return folder
 

@@ -10,30 +10,37 @@ import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # what an altered copy is
-from memorisation import jpeg, shifted, tinted
+from memorisation import jpeg, shift, tint
 
 from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
 from components.core.errors import DataError
 from components.core.features.extract import features_of, to_batches
 from components.core.features.extractors import Extractor
-from components.generate.image_similarity import distances, thumbnails
-from components.generate.memorisation import Gate, Nearest, look_at, low, make_gate, orientations
+from components.generate.image_similarity import image_distances, thumbnails
+from components.generate.memorisation import (
+    NearCopyGate,
+    NearestTiles,
+    build_training_index,
+    fit_near_copy_gate,
+    near_copy_threshold,
+    orientations,
+)
 
 TORINO = Path(__file__).parents[3] / "shared" / "data" / "torino" / "images"
 
 
-def gate_of(folder: Path, extractor: Extractor) -> Gate:
+def gate_of(folder: Path, extractor: Extractor) -> NearCopyGate:
     with ImageArchive(folder / "train.zip") as train, ImageArchive(folder / "held.zip") as held_out:
         features = features_of(extractor, held_out.images(), 16, "test")
-        return make_gate(extractor, look_at(extractor, train, 16), held_out, features, 16)
+        return fit_near_copy_gate(extractor, build_training_index(extractor, train, 16), held_out, features, 16)
 
 
-def nearest(gate: Gate, extractor: Extractor, images: list[Pixels]) -> Nearest:
-    return gate.training.nearest(next(to_batches(images, len(images))), features_of(extractor, images, 16, "test"))
+def search(gate: NearCopyGate, extractor: Extractor, images: list[Pixels]) -> NearestTiles:
+    return gate.index.search(next(to_batches(images, len(images))), features_of(extractor, images, 16, "test"))
 
 
 @pytest.fixture(scope="module")
-def gate(world, extractor) -> Gate:
+def gate(world, extractor) -> NearCopyGate:
     return gate_of(world.folder, extractor)
 
 
@@ -46,35 +53,37 @@ def test_orientations_are_the_eight_of_the_square() -> None:
     }  # fmt: skip
 
 
-def test_copies_are_caught_in_every_orientation_and_point_at_their_original(gate: Gate, world, extractor) -> None:
+def test_copies_are_caught_in_every_orientation_and_point_at_their_original(
+    gate: NearCopyGate, world, extractor
+) -> None:
     images = [*world.train[0], *world.train[1]]
     copies = [list(orientations(image))[place % 8] for place, image in enumerate(images)]
-    found = nearest(gate, extractor, copies)
-    assert gate.is_copy(found).all()
-    assert found.place.tolist() == list(range(len(images)))
-    names = [gate.original(found, row) for row in range(len(images))]
+    nearest = search(gate, extractor, copies)
+    assert gate.is_copy(nearest).all()
+    assert nearest.by_features.tolist() == list(range(len(images)))
+    names = [gate.original_file(nearest, row) for row in range(len(images))]
     assert names == [f"00000/img{place:08d}.png" for place in range(len(images))]
 
 
-def test_held_out_tiles_are_not_dropped(gate: Gate, world, extractor) -> None:
-    found = nearest(gate, extractor, [*world.held_out[0], *world.held_out[1]])
-    assert found.ratio.min() > gate.ratio - 1e-4  # the nearest of them sets it
-    assert found.apart.min() > gate.apart
+def test_held_out_tiles_are_not_dropped(gate: NearCopyGate, world, extractor) -> None:
+    nearest = search(gate, extractor, [*world.held_out[0], *world.held_out[1]])
+    assert nearest.feature_ratio.min() > gate.ratio - 1e-4  # the nearest of them sets it
+    assert nearest.image_distance.min() > gate.distance
 
 
-def test_nearest_agrees_with_a_search_by_hand(gate: Gate, world, extractor) -> None:
+def test_nearest_agrees_with_a_search_by_hand(gate: NearCopyGate, world, extractor) -> None:
     images = world.held_out[0][:3]
     features = features_of(extractor, images, 3, "test")
-    found = nearest(gate, extractor, images)
+    nearest = search(gate, extractor, images)
     for row, feature in enumerate(features.astype(float) / np.linalg.norm(features, axis=1, keepdims=True)):
-        distance = np.linalg.norm(gate.training.features - feature, axis=1).reshape(-1, 8).min(1)
+        distance = np.linalg.norm(gate.index.features - feature, axis=1).reshape(-1, 8).min(1)
         order = np.sort(distance)
-        assert found.place[row] == distance.argmin()
-        assert found.ratio[row] == pytest.approx(order[0] / order[1:21].mean(), abs=1e-4)
+        assert nearest.by_features[row] == distance.argmin()
+        assert nearest.feature_ratio[row] == pytest.approx(order[0] / order[1:21].mean(), abs=1e-4)
 
 
 @pytest.fixture(scope="module")
-def tissue(tmp_path_factory, extractor) -> tuple[Gate, list[Pixels], list[Pixels]]:
+def tissue(tmp_path_factory, extractor) -> tuple[NearCopyGate, list[Pixels], list[Pixels]]:
     """Real H&E tiles: a gate on 48 with another 48 held out, the training tiles, and 48 that it has not seen."""
     if not TORINO.exists():
         pytest.skip("skipped: the shared torino tiles are absent")
@@ -87,28 +96,28 @@ def tissue(tmp_path_factory, extractor) -> tuple[Gate, list[Pixels], list[Pixels
     return gate_of(folder, extractor), tiles[::3], tiles[2::3]
 
 
-@pytest.mark.parametrize("alter", [lambda image: image, jpeg, shifted, tinted])
+@pytest.mark.parametrize("alter", [lambda image: image, jpeg, shift, tint])
 def test_altered_copies_of_tissue_are_caught(tissue, extractor, alter: Callable[[Pixels], Pixels]) -> None:
     gate, train, _ = tissue
     copies = [alter(list(orientations(image))[place % 8]) for place, image in enumerate(train)]
-    assert gate.is_copy(nearest(gate, extractor, copies)).mean() >= 0.97
+    assert gate.is_copy(search(gate, extractor, copies)).mean() >= 0.97
 
 
 def test_tissue_that_the_gate_has_not_seen_is_kept(tissue, extractor) -> None:
     gate, _, others = tissue
-    assert gate.is_copy(nearest(gate, extractor, others)).mean() <= 0.03
+    assert gate.is_copy(search(gate, extractor, others)).mean() <= 0.03
 
 
-def test_registration_sees_through_stain_shift_and_orientation_but_not_another_place() -> None:
+def test_image_distance_ignores_stain_shift_and_orientation_but_not_another_place() -> None:
     rng = np.random.default_rng(0)
     field = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).resize(
         (160, 160), Image.Resampling.BICUBIC
     )
     tile, other = np.array(field)[:96, :96], np.array(field)[64:, 64:]
-    turned = np.ascontiguousarray(np.rot90(tinted(shifted(tile))))
+    turned = np.ascontiguousarray(np.rot90(tint(shift(tile))))
     pictures = [thumbnails(torch.from_numpy(one).permute(2, 0, 1)[None]) for one in (tile, other)]
     one = thumbnails(torch.from_numpy(turned).permute(2, 0, 1)[None])[0]
-    apart = distances(one, torch.cat(pictures))
+    apart = image_distances(one, torch.cat(pictures))
     assert apart[0] < 0.05
     assert apart[1] > 0.3
 
@@ -116,16 +125,16 @@ def test_registration_sees_through_stain_shift_and_orientation_but_not_another_p
 def test_a_flat_tile_is_like_nothing() -> None:
     """Glass has no structure to recognise: it must not count as a copy of every other empty tile."""
     flat = thumbnails(torch.full((2, 3, 64, 64), 240, dtype=torch.uint8))
-    assert distances(flat[0], flat).tolist() == [1.0, 1.0]
+    assert image_distances(flat[0], flat).tolist() == [1.0, 1.0]
 
 
 def test_the_threshold_is_below_the_order_and_the_tail() -> None:
     values = np.random.default_rng(0).normal(10, 1, 100_000)
-    assert low(values) == pytest.approx(10 - 4, abs=0.03)
+    assert near_copy_threshold(values) == pytest.approx(10 - 4, abs=0.03)
     skewed = np.random.default_rng(0).exponential(1, 100_000)
-    assert low(-skewed) == pytest.approx(-np.log(200), abs=0.1)
+    assert near_copy_threshold(-skewed) == pytest.approx(-np.log(200), abs=0.1)
     few = np.array([5.0, 5.1, 4.9, 5.0, 5.2, 4.8, 5.0, 5.1])
-    assert low(few) <= few.min()
+    assert near_copy_threshold(few) <= few.min()
 
 
 def test_held_out_tiles_that_are_training_tiles_set_no_threshold(world, extractor, tmp_path) -> None:
@@ -135,7 +144,7 @@ def test_held_out_tiles_that_are_training_tiles_set_no_threshold(world, extracto
             for image in images:
                 archive.add(image, {"label": 0})
     gate = gate_of(tmp_path, extractor)
-    assert gate.same == 3
+    assert gate.duplicates == 3
     assert "3 held-out tiles are training tiles, too" in gate.rule
     assert gate.ratio > 0.3
 

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from components.core.data.archive import ImageArchive
+from components.core.data.file_names import GENERATOR, RECORDS
 from components.core.errors import ConfigError, DataError, LeakageError
 from components.core.io.atomic_files import file_sha256
 from components.core.protocol.split_plan import SplitPlan
-from components.core.records.stage_record import RECORDS
 from components.core.stylegan2.centres import class_centres
 from components.core.stylegan2.sampling import generate_images
-from components.core.stylegan2.snapshot import ARTIFACT_FILE
-from components.generate.arm_counts import first_seed, latent_seed
 from components.generate.memorisation import orientations
+from components.generate.sampling_plan import first_seed, latent_seed
 
 from .conftest import CLASS_LIST, TRAIN, write_archive, write_generator
 
@@ -40,7 +39,7 @@ def planted(world, network) -> Path:
 
 def test_planted_copies_are_dropped_and_replaced(generate, planted: Path) -> None:
     out = generate(dataset=str(planted), arms=["none", "bi100", "bi100-real", "mc"])
-    record = json.loads(Path(out.metrics).read_text())
+    record = json.loads(Path(out.record).read_text())
     with ImageArchive(out.synthetic) as made:
         manifest = made.manifest
         assert manifest["class"].value_counts().to_dict() == TRAIN
@@ -68,7 +67,7 @@ def test_manifest_row_and_attachments(generate, world, network) -> None:
             0.7,
         )
         assert (row["patient"], row["case"], row["identity"], row["mpp"]) == ("", "", "", 0.5)
-        assert row["generator"] == file_sha256(world.folder / "generator" / ARTIFACT_FILE)
+        assert row["generator"] == file_sha256(world.folder / "generator" / GENERATOR)
         assert row["seed"] == latent_seed(first_seed(0, 1), 2 * TRAIN[1] - 1)
         alone = next(generate_images(network, [int(row["seed"])], [1], psi=0.7, centres=class_centres(network)))
         assert np.abs(made.read(row["file"]).astype(int) - alone.astype(int)).max() <= 1
@@ -76,7 +75,7 @@ def test_manifest_row_and_attachments(generate, world, network) -> None:
         assert made.attachment("lineage.json") == world.lineage.to_dict()
         assert made.attachment("classes.json") == CLASS_LIST
         assert [one["stage"] for one in made.attachment(RECORDS)] == ["gan_train", "generate"]
-    record = json.loads(Path(out.metrics).read_text())
+    record = json.loads(Path(out.record).read_text())
     assert record["tiles"] == len(ImageArchive(out.synthetic)) == 104
     assert {"arm": "bi100", "class": 1, "name": "PTC", "label": 1, "train_tiles": 22, "added": 22} in record["tables"][
         "arms"
@@ -96,15 +95,15 @@ def test_the_same_command_gives_the_same_bytes_apart_from_the_clock(generate) ->
     assert first.manifest.equals(second.manifest)
 
 
-def test_two_hands_draw_what_one_draws(generate) -> None:
+def test_two_devices_draw_what_one_draws(generate) -> None:
     """Two workers on one device stand for two devices: images, seeds and order are the same."""
     one, two = (ImageArchive(generate(device=device, batch=4).synthetic) for device in ("cpu", "cpu,cpu"))
     assert one.manifest.equals(two.manifest)
 
 
 def test_parameter_files_say_seeds_and_counts(generate) -> None:
-    given = '{"classes": [0, 1], "seeds": ["5-12", "0-3"], "class_map": [0, 1]}'
-    out = generate(gan_params={"bi100": given}, near_copy_gate=False)
+    params = '{"classes": [0, 1], "seeds": ["5-12", "0-3"], "class_map": [0, 1]}'
+    out = generate(gan_params={"bi100": params}, near_copy_gate=False)
     with ImageArchive(out.synthetic) as made:
         assert made.manifest.groupby("class")["seed"].apply(list).to_dict() == {0: list(range(5, 12)), 1: [0, 1, 2]}
         assert made.attachment("arms.json") == {"bi100": {"0": 7, "1": 3}}
@@ -112,11 +111,11 @@ def test_parameter_files_say_seeds_and_counts(generate) -> None:
 
 def test_the_card_is_in_the_archive_and_on_the_page(generate, world) -> None:
     out = generate()
-    record = json.loads(Path(out.metrics).read_text())
+    record = json.loads(Path(out.record).read_text())
     with ImageArchive(out.synthetic) as made:
         card = made.attachment("card.json")
     assert card["set"]["tiles"] == record["tiles"] == 52
-    assert card["made"]["generator_sha256"] == file_sha256(world.folder / "generator" / ARTIFACT_FILE)
+    assert card["made"]["generator_sha256"] == file_sha256(world.folder / "generator" / GENERATOR)
     assert card["near_copies"]["dropped"] == record["near_copies"]
     assert card["classes"]["extractor_sha256"] == record["extractor_sha256"] != ""
     assert card["seen_by_the_generator"]["patients"] == 3
@@ -180,7 +179,7 @@ def test_a_generator_that_saw_an_unseen_patient_is_refused_by_its_hash(
     with pytest.raises(LeakageError, match=rf"1 patient\(s\) .*\({seen}\)"):
         generate(generator=str(tmp_path / "g"))
     out = generate(generator=str(tmp_path / "g"), allow_leakage=True, near_copy_gate=False)
-    assert json.loads(Path(out.metrics).read_text())["mark"].startswith("LEAKED")
+    assert json.loads(Path(out.record).read_text())["mark"].startswith("LEAKED")
     assert "LEAKED" in Path(out.page).read_text()
 
 

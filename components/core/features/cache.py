@@ -1,6 +1,6 @@
-"""Features that outlive the process that made them, so that a killed stage goes on where it was.
+"""Cache of features in a folder or bucket, so that a stage that was killed resumes where it was.
 
-They are worth no run: a store that goes away, or takes nothing more, is said once and done without.
+A cache is not worth losing a run for: when its store fails, one line is logged and the run continues without it.
 """
 
 import tempfile
@@ -21,38 +21,38 @@ from components.core.store import Store, open_store
 
 
 class FeatureCache:
-    """Features by what they were made from: the images' content and the extractor, in a store."""
+    """Features in a store, by what they were computed from: the images' content and the extractor."""
 
     def __init__(self, store: Store, extractor: Extractor) -> None:
         self._store: Store | None = store
         self._extractor = extractor
 
-    def features(self, source: Any, count: int, make: Callable[[], Features], what: str) -> Features:
-        """Features [count, dim]: the kept ones, or what `make` gives, which is kept.
+    def features(self, source: Any, count: int, compute: Callable[[], Features], what: str) -> Features:
+        """Features [count, dim] from the cache, else computed and cached.
 
         Args:
-            source: What the images are, as a JSON value: everything that they depend on.
-            count: How many images.
-            make: Computes the features.
-            what: A short phrase for who watches.
+            source: Everything that the images depend on, as a JSON value.
+            count: Number of images.
+            compute: Function that computes the features.
+            what: Short name of the work for the log.
 
         Raises:
-            StoreError: The store may not be read, or is none.
+            StoreError: The store may not be read, or does not exist.
         """
         name = f"{digest([source, count, self._extractor.record()])}.npy"
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "features.npy"
-            if (kept := self._read_cached(name, file, count)) is not None:
-                log(f"{what}: kept by an earlier run")
-                return kept
-            features = make()
+            if (cached := self._read(name, file, count)) is not None:
+                log(f"{what}: taken from the cache")
+                return cached
+            features = compute()
             if self._store:
                 file.write_bytes(npy_bytes(features))
-                self._keep(self._store, file, name)
+                self._write(self._store, file, name)
         return features
 
     def of_archive(self, archive: ImageArchive, batch: int, what: str) -> Features:
-        """Features of every tile of an archive, in stored order; its content is its tiles' sha256."""
+        """Features of every tile of an archive, in stored order; the tiles' sha256 identify its content."""
         return self.features(
             archive.manifest["sha256"].tolist(),
             len(archive),
@@ -60,33 +60,38 @@ class FeatureCache:
             what,
         )
 
-    def _read_cached(self, name: str, file: Path, count: int) -> Features | None:
+    def _read(self, name: str, file: Path, count: int) -> Features | None:
         try:
             if not self._store or not self._store.exists(name):
                 return None
             self._store.get(name, file)
-            kept = np.load(file, allow_pickle=False)
+            cached = np.load(file, allow_pickle=False)
         except (DataError, ValueError, EOFError):
-            return None  # torn: made again, and put in its place
+            return None  # a torn file: its features are computed again and replace it
         except StoreAwayError as error:
-            self._do_without(error)
+            self._disable(error)
             return None
-        return kept if kept.shape == (count, self._extractor.dim) and kept.dtype == np.float32 else None
+        return cached if cached.shape == (count, self._extractor.dim) and cached.dtype == np.float32 else None
 
-    def _keep(self, store: Store, file: Path, name: str) -> None:
+    def _write(self, store: Store, file: Path, name: str) -> None:
         try:
             store.put(file, name)
         except StoreError as error:
-            self._do_without(error)
+            self._disable(error)
 
-    def _do_without(self, error: StoreError) -> None:
+    def _disable(self, error: StoreError) -> None:
         self._store = None
-        log(f"{error} Features are kept no longer; the run goes on without.")
+        log(f"{error} Features are no longer cached; the run continues.", level="warning")
 
 
 @contextmanager
 def feature_cache(uri: str, extractor: Extractor) -> Iterator[FeatureCache]:
-    """A cache in a folder or bucket; '' = in a temporary folder, for this run alone."""
+    """A cache in a folder or bucket.
+
+    Args:
+        uri: Folder or s3://bucket/prefix; '' = a temporary folder for this run.
+        extractor: Feature network.
+    """
     if uri:
         yield FeatureCache(open_store(uri), extractor)
         return

@@ -18,19 +18,19 @@ Features = npt.NDArray[np.float32]
 def features_of(
     extractor: Extractor, images: Iterable[Pixels], batch: int, what: str, total: int | None = None
 ) -> Features:
-    """Features [n, dim] of images [H, W, 3], in order, in memory for one batch of images.
+    """Features [n, dim] of images [H, W, 3], in order; only one batch of images is in memory at a time.
 
     Args:
-        extractor: From `load_extractor`.
+        extractor: Feature network, from `load_extractor`.
         images: uint8 images, all of one size.
         batch: Images per pass.
-        what: A short phrase for the progress.
-        total: How many images, when known.
+        what: Short name of the work for the progress, for example "features of held-out tiles".
+        total: Number of images; None = unknown.
     """
-    found = [np.empty((0, extractor.dim), np.float32)]
+    parts = [np.empty((0, extractor.dim), np.float32)]
     for stack in to_batches(track(images, what, total, "images"), batch):
-        found.append(extractor(stack).cpu().numpy())
-    return np.concatenate(found)  # [n, dim]
+        parts.append(extractor(stack).cpu().numpy())
+    return np.concatenate(parts)  # [n, dim]
 
 
 def to_batches(images: Iterable[Pixels], batch: int) -> Iterator[Tensor]:
@@ -38,3 +38,8 @@ def to_batches(images: Iterable[Pixels], batch: int) -> Iterator[Tensor]:
     stream = iter(images)
     while part := list(islice(stream, batch)):
         yield torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2)
+
+
+def unit_features(features: Features) -> Features:
+    """Feature vectors [n, dim] scaled to length 1."""
+    return features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)
