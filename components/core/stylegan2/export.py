@@ -73,13 +73,14 @@ def export_torchscript(path: str | Path, network: Exported) -> float:
     # Traced with one image: a batch of one that the trace makes constant is broadcast to any other.
     example = tuple(network.inputs(1).values())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the sizes that it makes constant are constant
+        # the sizes that a trace makes constant are constant
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         warnings.simplefilter("ignore", FutureWarning)  # deprecated in torch, but other programs read it
         full = io.BytesIO()
-        torch.jit.save(torch.jit.trace(network, example), full)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.trace(network, example), full)
         with atomic_write(path) as beside:
             _copy_without_sources(full, beside)
-            again = torch.jit.load(str(beside))  # type: ignore[no-untyped-call]
+            again = torch.jit.load(str(beside))
             return _difference(path, network, lambda inputs: again(*inputs.values()))
 
 

@@ -83,7 +83,7 @@ def _filter(x: Tensor, kernel: Tensor, up: _Pair, down: _Pair, padding: _Padding
     # Inside torch.func.grad a compiler makes `_Filter` constant; and it drops unused gradients by itself.
     if torch.compiler.is_compiling() or not torch.is_grad_enabled():
         return _convolve(x, kernel, up, down, padding, flip_filter)
-    return cast(Tensor, _Filter.apply(x, kernel, up, down, padding, flip_filter))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Filter.apply(x, kernel, up, down, padding, flip_filter))
 
 
 class _Filter(torch.autograd.Function):

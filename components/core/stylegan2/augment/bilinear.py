@@ -19,7 +19,7 @@ def sample(img: Tensor, grid: Tensor) -> Tensor:
 
 def sample_with_adjoint(img: Tensor, grid: Tensor) -> Tensor:
     """`sample` with derivatives of any order, for a PyTorch that has only the first."""
-    return _Sample.apply(img, grid)  # type: ignore[no-untyped-call, no-any-return]
+    return _Sample.apply(img, grid)
 
 
 def has_second_derivative() -> bool:
@@ -49,7 +49,7 @@ class _Sample(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         (grid,) = ctx.saved_tensors
-        return _Spread.apply(upstream, grid, ctx.shape), None  # type: ignore[no-untyped-call]
+        return _Spread.apply(upstream, grid, ctx.shape), None
 
 
 class _Spread(torch.autograd.Function):
@@ -67,4 +67,4 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (grid,) = ctx.saved_tensors
-        return _Sample.apply(upstream, grid), None, None  # type: ignore[no-untyped-call]
+        return _Sample.apply(upstream, grid), None, None
