@@ -58,9 +58,7 @@ def _buckets(rows: list[dict]) -> str:
     examples = [
         f"- {name}: {_shown(told)}" for name, fault in zip(names, faults, strict=True) if (told := _told(rows, fault))
     ]
-    heading = (
-        "## Buckets that fail\n\nequal: complete, and equal; told: ended in one sentence, no partial output.\n\n"
-    )
+    heading = "## Buckets that fail\n\nequal: complete, and equal; told: ended in one sentence, no partial output.\n\n"
     return heading + _table(("stage", *names), lines) + "\nTold, for example:\n\n" + "\n".join(examples) + "\n"
 
 
