@@ -1,9 +1,8 @@
 """`thygan compile`: files in git that are generated from the code."""
 
-import json
 from pathlib import Path
 
-from components.core.io.atomic_files import write_text
+from components.core.io.atomic_files import write_json, write_text
 from components.core.options.profiles import PROFILES
 from components.core.runtime.progress import log
 
@@ -21,7 +20,7 @@ def compile_study(out: Path = Path("pipelines/compiled"), *, schema: Path = PROF
     target = out / "study.yaml"
     write_text(target, study_yaml())
     write_text(out / "published.yaml", published_yaml())
-    write_text(schema, json.dumps(groups_schema(), indent=1, ensure_ascii=False) + "\n")
+    write_json(schema, groups_schema())
     tasks = [sum(executor_tasks(arms, 5).values()) for arms in (["bi100"], ["bi100", "mc100"])]
     log(f"compiled: {target}; a run with five folds has {tasks[0]} tasks, with generators of both schemes {tasks[1]}")
     log(f"schema of profiles: {schema}")
