@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.images import Pixels
 from components.core.features.extract import Features, features_of, to_batches, unit_features
 from components.core.features.extractors import Extractor, load_extractor
 from components.generate.image_similarity import thumbnails

@@ -43,7 +43,7 @@ def generator_card(
     """
     arguments = read_json(snapshot.path.with_suffix(".json"))["arguments"]
     pack = find_record(PackRecord, "pack", records)
-    row = selection.chosen
+    row = selection.generator_row
     with safe_open(snapshot.path, "pt") as tensors:
         parameters = sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
     return {

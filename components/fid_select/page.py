@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.html.card import Card, card_section
 from components.core.html.lines import Line, line_chart
 from components.core.html.pictures import data_uri, image_grid, resize

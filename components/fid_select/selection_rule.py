@@ -17,7 +17,9 @@ _BEHIND = 3.0  # standard errors of a difference beyond which a snapshot is not 
 SnapshotValues = dict[str, Any]
 
 
-def held_out_problem(held_out: pd.DataFrame, classes: Sequence[dict[str, Any]], patients_seen: Sequence[str]) -> str:
+def describe_held_out_problem(
+    held_out: pd.DataFrame, classes: Sequence[dict[str, Any]], patients_seen: Sequence[str]
+) -> str:
     """Why the held-out tiles cannot decide; '' when they can.
 
     Args:
@@ -54,7 +56,7 @@ class SelectionRule:
         more images could remove, and the `least` lowest in any case; by the Fréchet distance, too, where that decides,
         as both do not always agree. The real tiles are those of the full measure, so their own error is not counted.
         """
-        scores = {place: self._screened(rows[place]) for place in selectable(rows)}
+        scores = {place: self._screening_scores(rows[place]) for place in selectable(rows)}
         order = sorted(scores, key=lambda place: scores[place][0])
         best, error = scores[order[0]]
         ahead = {place for place in order if scores[place][0] - best <= _BEHIND * math.hypot(scores[place][1], error)}
@@ -80,7 +82,7 @@ class SelectionRule:
     def _kernel(self) -> str:
         return "kid" if self.problem else KID_HELD_OUT
 
-    def _screened(self, row: SnapshotValues) -> tuple[float, float]:
+    def _screening_scores(self, row: SnapshotValues) -> tuple[float, float]:
         """The kernel distance that stands for the rule's own measure, and its error."""
         if self.rule == FID_TRAIN:
             return row["kid"], row["kid_sampling_se"]

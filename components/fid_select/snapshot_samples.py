@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.errors import ConfigError, DataError
 from components.core.features.cache import FeatureCache
 from components.core.features.extract import Features, features_of

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.archive import ImageArchive
 from components.core.data.class_samples import sample_of_class
 from components.core.data.file_names import CARD, CLASSES, GENERATOR, LINEAGE, RECORDS, SELECTION
+from components.core.data.images import Pixels
 from components.core.errors import ConfigError, DataError
 from components.core.features.cache import feature_cache
 from components.core.features.extractors import Extractor, load_extractor
@@ -25,7 +26,7 @@ from components.fid_select.card import generator_card
 from components.fid_select.options import SelectionOptions
 from components.fid_select.page import page_html, page_snapshots
 from components.fid_select.screening import ScreeningResult, SnapshotEvaluator, screen_snapshots
-from components.fid_select.selection_rule import SelectionRule, SnapshotValues, held_out_problem
+from components.fid_select.selection_rule import SelectionRule, SnapshotValues, describe_held_out_problem
 from components.fid_select.snapshot_samples import ImagePlan, Snapshot, find_snapshots, plan_images
 
 PROTOCOL_IMAGES = 50_000
@@ -89,7 +90,7 @@ def run(
         few = screening_images if is_screened else images
         labels = real.manifest["label"].to_numpy(np.int64)
         plan = plan_images(labels, [entry["index"] for entry in classes], images, few, seed)
-        rule = SelectionRule(options.rule, held_out_problem(unseen.manifest, classes, lineage.patients))
+        rule = SelectionRule(options.rule, describe_held_out_problem(unseen.manifest, classes, lineage.patients))
         with feature_cache(options.cache_uri, network) as cache:
             evaluator = SnapshotEvaluator.for_tiles(real, unseen, classes, network, cache, options.batch, seed)
             result = screen_snapshots(candidates, plan, few, options.finalists, rule, evaluator)

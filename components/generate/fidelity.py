@@ -69,7 +69,7 @@ class ClassStats:
         self._sum = self._sum + unit_features(features).sum(axis=0, dtype=np.float64)
 
     @property
-    def recognised_share(self) -> float | None:
+    def share_recognised(self) -> float | None:
         """Share of recognised tiles, 0..1; None without tiles."""
         return self.recognised / self.tiles if self.tiles else None
 
@@ -125,7 +125,7 @@ def class_fidelity(
     """
     alarms = []
     spread = generated.spread / train.spread if generated.spread is not None and train.spread else None
-    recognised, expected = (stats.recognised_share if classes > 1 else None for stats in (generated, held_out))
+    recognised, expected = (stats.share_recognised if classes > 1 else None for stats in (generated, held_out))
     if recognised is not None and expected is not None:
         least = wilson_interval(held_out.recognised, held_out.tiles).low or 0
         most = wilson_interval(generated.recognised, generated.tiles).high or 0

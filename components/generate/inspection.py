@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.archive import ImageArchive
 from components.core.data.file_names import CLASSES
+from components.core.data.images import Pixels
 from components.core.features.extract import features_of
 from components.core.features.extractors import Extractor
 from components.generate.fidelity import ClassStats, LinearProbe, stats_per_class

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.archive import ImageArchive
+from components.core.data.images import Pixels
 from components.core.errors import DataError
 from components.core.features.extract import Features, features_of, to_batches, unit_features
 from components.core.features.extractors import Extractor

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.features.extract import Features, to_batches
 from components.core.features.extractors import Extractor
 from components.core.stylegan2 import Generator

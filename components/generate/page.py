@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.html.card import Card, card_section
 from components.core.html.pictures import data_uri, image_grid, resize
 from components.core.html.render import render_page

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.errors import DataError
 from components.generate.fidelity import ClassStats
 from components.generate.inspection import Inspection

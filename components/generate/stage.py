@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.data.archive_reference import localize
 from components.core.data.class_samples import sample_of_class
 from components.core.data.file_names import ARM_COUNTS, CARD, CLASSES, GENERATOR, LINEAGE, RECORDS
+from components.core.data.images import Pixels
 from components.core.errors import ConfigError, DataError
 from components.core.features.extractors import Extractor, load_extractor
 from components.core.io.atomic_files import file_sha256, read_json, write_text

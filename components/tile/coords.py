@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.data.png import encode_stored_png
 from components.tile.sites import REFUSE
 

@@ -6,7 +6,8 @@ default, the tiles it leaves out are counted, and the same slides can be cut wit
 
 import numpy as np
 
-from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.archive import ImageArchive
+from components.core.data.images import Pixels
 from components.core.errors import ConfigError, DataError
 from components.core.protocol.split_plan import ALL, SplitPlan
 from components.core.records.tile import ReferenceBand

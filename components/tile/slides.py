@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.tile.coords import LANCZOS
 from components.tile.slide_reader import Magnification, SlideReader
 

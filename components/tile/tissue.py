@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 
 Mask = npt.NDArray[np.bool_]
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.archive import ImageArchive
 from components.core.data.file_names import ARM_COUNTS, CLASSES, LINEAGE
+from components.core.data.images import Pixels
 from components.core.data.labels import join_labels
 from components.core.data.manifest import read_manifest
 from components.core.errors import DataError

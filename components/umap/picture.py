@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.html.palette import colours
 from components.umap.map_tiles import EXTERNAL, SYNTHETIC
 

@@ -6,7 +6,7 @@ import pytest
 from components.core.errors import ConfigError
 from components.core.options.parse import parse
 from components.fid_select.options import SelectionOptions
-from components.fid_select.selection_rule import SelectionRule, held_out_problem
+from components.fid_select.selection_rule import SelectionRule, describe_held_out_problem
 
 CLASS_LIST = [{"index": 0, "name": "a"}, {"index": 1, "name": "b"}]
 
@@ -72,6 +72,6 @@ def test_no_rule_of_that_name() -> None:
 
 def test_why_held_out_tiles_cannot_decide() -> None:
     held_out = pd.DataFrame({"identity": ["v"] * 20, "label": [0] * 12 + [1] * 8})
-    assert held_out_problem(held_out, CLASS_LIST, ["t"]) == ""
-    assert "7 tiles of class b" in held_out_problem(held_out[:-1], CLASS_LIST, ["t"])
-    assert "1 of HeldOut's patients were seen" in held_out_problem(held_out, CLASS_LIST, ["t", "v"])
+    assert describe_held_out_problem(held_out, CLASS_LIST, ["t"]) == ""
+    assert "7 tiles of class b" in describe_held_out_problem(held_out[:-1], CLASS_LIST, ["t"])
+    assert "1 of HeldOut's patients were seen" in describe_held_out_problem(held_out, CLASS_LIST, ["t", "v"])

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from components.core.data.archive import ArchiveWriter, Pixels
+from components.core.data.archive import ArchiveWriter
 from components.core.data.file_names import CLASSES, GENERATOR, LINEAGE, RECORDS
+from components.core.data.images import Pixels
 from components.core.features.extractors import Extractor, load_extractor
 from components.core.io.atomic_files import write_json
 from components.core.options.parse import parse

@@ -61,7 +61,7 @@ def test_spread_is_the_mean_distance_to_the_mean() -> None:
     vectors = unit_features(features)
     assert stats.spread == pytest.approx(np.sqrt(((vectors - vectors.mean(0)) ** 2).sum(1).mean()), rel=1e-5)
     assert ClassStats().spread is None
-    assert ClassStats().recognised_share is None
+    assert ClassStats().share_recognised is None
 
 
 def test_no_alarm_from_a_probe_at_chance_level_or_from_few_tiles(world) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))  # what an altered copy is
 from memorisation import jpeg, shift, tint
 
-from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
+from components.core.data.archive import ArchiveWriter, ImageArchive
+from components.core.data.images import Pixels
 from components.core.errors import DataError
 from components.core.features.extract import features_of, to_batches
 from components.core.features.extractors import Extractor

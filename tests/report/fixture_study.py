@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from components.core.data.archive import ArchiveWriter, ImageArchive, Pixels
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.data.file_names import ARM_COUNTS, CARD, CLASSES, DOMAIN_GAP, LINEAGE, RECORDS, UMAP_POINTS
+from components.core.data.images import Pixels
 from components.core.data.manifest import write_manifest
 from components.core.html.pictures import thumbnail
 from components.core.io.atomic_files import write_json

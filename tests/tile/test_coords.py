@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tile_folder import write_image
 
-from components.core.data.archive import decode
+from components.core.data.images import decode
 from components.tile.coords import Crop, cut_field, tile_positions
 from components.tile.images import open_rgb
 

@@ -17,25 +17,13 @@ from typing import Any
 
 import pandas as pd
 
-from components.core.data.file_names import CLASSES, DATASET, LINEAGE, MANIFEST
+from components.core.data.file_names import DATASET, MANIFEST
 from components.core.data.images import Pixels, decode, encode_png
 from components.core.data.manifest import COLUMNS, SYNTHETIC_COLUMNS, convert_types, parse_manifest, to_csv
 from components.core.data.zip_reader import Result, ZipReader
 from components.core.errors import DataError, one_line
 from components.core.io.atomic_files import atomic_write
 from components.core.io.os_errors import describe_os_errors
-
-__all__ = [
-    "CLASSES",
-    "DATASET",
-    "LINEAGE",
-    "MANIFEST",
-    "ArchiveWriter",
-    "ImageArchive",
-    "Pixels",
-    "decode",
-    "encode_png",
-]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

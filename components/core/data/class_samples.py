@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from components.core.data.archive import ImageArchive, Pixels
+from components.core.data.archive import ImageArchive
+from components.core.data.images import Pixels
 
 
 def sample_of_class(archive: ImageArchive, index: int, count: int) -> list[Pixels]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 
 JPEG_QUALITY = 85
 

@@ -117,6 +117,6 @@ class SelectionRecord:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def chosen(self) -> SnapshotRow:
+    def generator_row(self) -> SnapshotRow:
         """The row of the chosen snapshot."""
         return next(row for row in self.snapshots if row.chosen)

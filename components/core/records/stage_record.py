@@ -13,14 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from components.core.data.file_names import RECORDS
 from components.core.errors import DataError
 from components.core.io.atomic_files import write_json
 from components.core.runtime import logs
 from components.core.runtime.progress import log
 from components.core.telemetry import live, series
-
-__all__ = ["RECORDS", "StageRecord", "find_record", "read_record"]
 
 T = TypeVar("T")
 
@@ -78,10 +75,6 @@ class StageRecord:
 
     def __setitem__(self, name: str, value: str | float | bool) -> None:
         self._values[name] = value
-
-    def table(self, name: str, rows: Any) -> None:
-        """Keeps a table (any JSON value; NaN and infinity become null) for the report."""
-        self._tables[name] = _to_json(rows)
 
     def to_dict(self) -> dict[str, Any]:
         """This stage's record so far: its scalars, `seconds` and `tables`."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.core.data.archive import Pixels
+from components.core.data.images import Pixels
 from components.core.errors import ConfigError
 from components.core.stylegan2.generator import Generator
 

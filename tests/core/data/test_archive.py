@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.core.data.archive import ArchiveWriter, ImageArchive, decode, encode_png
+from components.core.data.archive import ArchiveWriter, ImageArchive
 from components.core.data.content_hash import content_hash
+from components.core.data.images import decode, encode_png
 from components.core.data.manifest import COLUMNS, convert_types
 from components.core.errors import DataError, ThyganError
 from components.core.runtime.prefetch import prefetch_map
