@@ -23,8 +23,8 @@ from network_case import (
 from torch import Tensor
 
 from components.core.stylegan2 import Discriminator, Generator
-from components.core.stylegan2.augment import AugmentPipe
 from components.core.stylegan2.augment.draws import Random
+from components.core.stylegan2.augment.pipe import AugmentPipe
 from components.gan_train import losses
 from components.gan_train.losses import Augmented, Latents
 

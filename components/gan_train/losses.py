@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.core.stylegan2 import AugmentPipe, Discriminator, Generator
-from components.core.stylegan2.augment import Augmentation
+from components.core.stylegan2.augment.pipe import Augmentation
 
 PATH_LENGTH_DECAY = 0.01
 PATH_LENGTH_SHRINK = 2  # the batch is divided by it, as the second derivative takes memory

@@ -11,9 +11,7 @@ import components.core
 HEAVY = {"torch", "torchvision", "pandas", "statsmodels", "sklearn", "minio", "prometheus_client"}
 CORE = Path(components.core.__file__).parent
 PACKAGES = sorted(
-    path.parent.relative_to(CORE.parents[1]).as_posix().replace("/", ".")
-    for path in CORE.rglob("__init__.py")
-    if "stylegan2" not in path.parts  # networks: nothing of it is useful without torch
+    path.parent.relative_to(CORE.parents[1]).as_posix().replace("/", ".") for path in CORE.rglob("__init__.py")
 )
 
 
@@ -42,3 +40,8 @@ def test_the_public_statistics_come_from_the_package_at_first_use() -> None:
     assert (compare_arms, patient_metrics, patient_predictions) == (compare, metrics, predictions)
     with pytest.raises(ImportError):
         from components.core.statistics import frechet_distance  # noqa: F401
+
+
+def test_presets_are_read_without_torch() -> None:
+    """What a study costs depends on them, and is asked for where no stage is installed."""
+    assert "torch" not in imported_after("import components.core.stylegan2.presets")

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from components.core.stylegan2 import Discriminator, Generator
-from components.core.stylegan2.augment import AugmentPipe
 from components.core.stylegan2.augment.draws import Random
+from components.core.stylegan2.augment.pipe import AugmentPipe
 from components.gan_train.losses import (
     Augmented,
     Latents,

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from components.core.errors import ConfigError, DataError
-from components.core.stylegan2.augment import AugmentPipe, warp
+from components.core.stylegan2.augment import warp
 from components.core.stylegan2.augment.draws import Draws, Percentile, Random
 from components.core.stylegan2.augment.geometry import inverse_map, rotation_chance
+from components.core.stylegan2.augment.pipe import AugmentPipe
 from components.core.stylegan2.augment.transforms import PRESETS, STRENGTHS
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from components.core.stylegan2.augment import AugmentPipe, bilinear
+from components.core.stylegan2.augment import bilinear
+from components.core.stylegan2.augment.pipe import AugmentPipe
 
 SAMPLERS = [bilinear.sample, bilinear.sample_with_adjoint]
 

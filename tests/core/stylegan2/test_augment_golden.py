@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.core.stylegan2.augment import AugmentPipe
+from components.core.stylegan2.augment.pipe import AugmentPipe
 from components.core.stylegan2.augment.transforms import COLOUR, GEOMETRY
 
 SINGLE = [*GEOMETRY, *COLOUR, "imgfilter", "cutout"]
