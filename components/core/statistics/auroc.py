@@ -64,7 +64,8 @@ def within_auroc(scores: Floats, positive: Flags, groups: Groups, weights: Float
     """
     if not positive.any() or positive.all():
         return np.full(len(weights), np.nan)
-    return (pair_shares(scores, positive, groups, weights) * weights * positive).sum(axis=1)
+    auroc: Floats = (pair_shares(scores, positive, groups, weights) * weights * positive).sum(axis=1)
+    return auroc
 
 
 def mean_auroc(scores: Floats, positive: Flags, groups: Groups, weights: Floats) -> Floats:

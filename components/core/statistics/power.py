@@ -1,5 +1,7 @@
 """Statistical power: the AUROC that a number of patients can show."""
 
+import math
+
 from scipy.optimize import brentq
 from scipy.stats import norm
 
@@ -16,7 +18,7 @@ def detectable_auroc(positives: int, negatives: int, alpha: float = 0.05, power:
     limit = norm.ppf(1 - alpha / 2) * auroc_error(0.5, positives, negatives)
 
     def excess(auroc: float) -> float:
-        return auroc - 0.5 - limit - norm.ppf(power) * auroc_error(auroc, positives, negatives)
+        return float(auroc - 0.5 - limit - norm.ppf(power) * auroc_error(auroc, positives, negatives))
 
     return float(brentq(excess, 0.5, 1.0)) if excess(1.0) > 0 else None
 
@@ -26,4 +28,4 @@ def auroc_error(auroc: float, positives: int, negatives: int) -> float:
     two_positives, two_negatives = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
     variance = auroc * (1 - auroc)
     variance += (positives - 1) * (two_positives - auroc**2) + (negatives - 1) * (two_negatives - auroc**2)
-    return (max(variance, 0.0) / (positives * negatives)) ** 0.5
+    return math.sqrt(max(variance, 0.0) / (positives * negatives))
