@@ -10,7 +10,7 @@ import numpy.typing as npt
 from components.core.features.extract import Features
 from components.core.fidelity.fid import frechet_distance
 from components.core.fidelity.kid import kernel_distance
-from components.core.fidelity.prdc import mutual_coverage
+from components.core.fidelity.prdc import compute_prdc
 
 LEAST = 3  # samples of a set below which a distance has no standard error
 NEIGHBOURS = 3
@@ -75,7 +75,7 @@ def _row(fakes: ClassFeatures, train: ClassFeatures, held_out: ClassFeatures, se
         enough = full and min(len(real), len(fakes)) >= LEAST
         row[FRECHET + suffix] = frechet_distance(real.features, fakes.features) if enough else None
     enough = full and min(len(train), len(fakes)) > NEIGHBOURS
-    values = mutual_coverage(train.features, fakes.features, k=NEIGHBOURS) if enough else None
+    values = compute_prdc(train.features, fakes.features, k=NEIGHBOURS) if enough else None
     return row | {name: getattr(values, name, None) for name in COVERAGE}
 
 

@@ -1,1 +1,1 @@
-"""Networks that look at tiles: `backbones` to fine-tune, frozen `extractors` of features, their `weights`, `cache`."""
+"""Networks that turn tiles into features: `backbones` to fine-tune, frozen `extractors`, `weights`, `cache`."""

@@ -24,15 +24,15 @@ _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.37
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network and what it wants to see.
+    """A network and the normalisation of its input.
 
     Attributes:
-        name: As asked for.
+        name: Name of the network.
         module: The network, [N, 3, H, W] float -> [N, num_classes] logits, or [N, dim] features without a head.
         dim: Width of the features that the head sees.
-        mean: Subtracted per channel, grey levels.
-        std: Divided by per channel, grey levels.
-        weights_sha256: Of the file of the trained weights; '' when untrained.
+        mean: Mean that is subtracted from each channel, grey levels.
+        std: Standard deviation that each channel is divided by, grey levels.
+        weights_sha256: SHA-256 of the file of the trained weights; '' = untrained.
         trained: Whether it starts from trained weights.
     """
 
@@ -45,11 +45,11 @@ class Backbone:
     trained: bool
 
     def check_input_px(self, input_px: int) -> None:
-        """Refuses a side that the network cannot see: vision transformers are built for one."""
+        """Raises ConfigError for a side that the network does not take: vision transformers are built for one."""
         built_for = getattr(self.module, "image_size", input_px)
         if built_for != input_px:
             raise ConfigError(
-                f"{self.name} sees images of {built_for} px only, not of {input_px}: use that, or another."
+                f"{self.name} takes images of {built_for} px only, not of {input_px}: use that, or another network."
             )
 
     def prepare(self, images: Tensor, input_px: int) -> Tensor:
@@ -64,7 +64,9 @@ class Backbone:
 def check_input_px(input_px: int) -> int:
     """The side of a network's input; a multiple of 32, so that no stage pads one side more than it was trained to."""
     if input_px < _STRIDE or input_px % _STRIDE:
-        raise ConfigError(f"The network's input cannot be {input_px} px: give a multiple of {_STRIDE}, usually 224.")
+        raise ConfigError(
+            f"A network's input of {input_px} px does not fit: give a multiple of {_STRIDE}, usually 224."
+        )
     return input_px
 
 
@@ -76,11 +78,11 @@ def build_backbone(name: str, *, num_classes: int, pretrained: bool, weights_dir
         num_classes: Logits of the head; 0 = no head, the module gives the features.
         pretrained: Start from the registered trained weights.
         weights_dir: Folder or bucket with weights files; '' = THYGAN_WEIGHTS, packages, cache, bucket, mirror, URL.
-        seed: Of the fresh parameters.
+        seed: Seed of the fresh parameters.
 
     Raises:
-        ConfigError: No such network.
-        WeightsError: No trained weights for it, or unfit ones.
+        ConfigError: The network is unknown.
+        WeightsError: It has no trained weights, or weights of another architecture.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -95,7 +97,7 @@ def build_backbone(name: str, *, num_classes: int, pretrained: bool, weights_dir
                 if is_out_of_memory(error):
                     raise
                 raise WeightsError(f"{path} does not fit {name}: {str(error).splitlines()[0]}") from None
-        _without_side_heads(module)
+        _remove_auxiliary_heads(module)
         dim = _replace_head(name, module, num_classes)
     lite = name == EFFICIENTNET_LITE0
     mean, std = (_EFFICIENTNET_MEAN, _EFFICIENTNET_STD) if lite else (_IMAGENET_MEAN, _IMAGENET_STD)
@@ -113,31 +115,32 @@ def _weights_file(name: str, weights_dir: str) -> Path:
 def _build_untrained(name: str) -> nn.Module:
     if name == EFFICIENTNET_LITE0:
         return EfficientNet.from_name("efficientnet-lite0")
-    import torchvision  # with torch's compiler, so it loads longer than all the rest: only for its own networks
+    import torchvision  # slow to import, so only for its own networks
 
     if name not in torchvision.models.list_models(module=torchvision.models):
         raise ConfigError(
-            f"There is no network {name!r}: use {EFFICIENTNET_LITE0} or one of torchvision's, say resnet50."
+            f"There is no network {name!r}: use {EFFICIENTNET_LITE0}, or one of torchvision's such as resnet50."
         )
-    return torchvision.models.get_model(name, weights=None)
+    module: nn.Module = torchvision.models.get_model(name, weights=None)
+    return module
 
 
-_ONE_HEAD = {"aux_logits": False, "transform_input": True, "AuxLogits": None, "aux1": None, "aux2": None}
+_WITHOUT_AUXILIARY = {"aux_logits": False, "transform_input": True, "AuxLogits": None, "aux1": None, "aux2": None}
 
 
-def _without_side_heads(module: nn.Module) -> None:
-    """Inception's and GoogLeNet's training answers are of three heads, and their weights want another input scale."""
+def _remove_auxiliary_heads(module: nn.Module) -> None:
+    """Removes the auxiliary heads of Inception and GoogLeNet; their weights need another input scale, which stays."""
     if getattr(module, "aux_logits", False):
-        for name, value in _ONE_HEAD.items():
+        for name, value in _WITHOUT_AUXILIARY.items():
             setattr(module, name, value)
 
 
 def _replace_head(name: str, module: nn.Module, num_classes: int) -> int:
-    """Puts a fresh linear layer, or none, in place of the last one; returns its input width."""
+    """Replaces the last linear layer by a fresh one, or by none; returns its input width."""
     linear = [(path, layer) for path, layer in module.named_modules() if isinstance(layer, nn.Linear)]
     if not linear:
         raise ConfigError(
-            f"{name} does not end in a linear layer, so its head cannot be replaced; use another network."
+            f"{name} does not end in a linear layer, so its head cannot be replaced: use another network."
         )
     path, last = linear[-1]
     parent, _, attribute = path.rpartition(".")

@@ -42,4 +42,5 @@ def to_batches(images: Iterable[Pixels], batch: int) -> Iterator[Tensor]:
 
 def unit_features(features: Features) -> Features:
     """Feature vectors [n, dim] scaled to length 1."""
-    return features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)
+    lengths: Features = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / lengths.clip(min=1e-12)

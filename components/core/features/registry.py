@@ -8,13 +8,13 @@ class Weights:
     """One file of trained weights.
 
     Attributes:
-        name: Of the network, as the stages' options name it.
+        name: Name of the network in the stages' options.
         file: File name in a folder, a mirror and the cache.
-        sha256: All 64 hex digits, or the first 8 where the publisher states no more (they stand in the file name).
-        size_bytes: For people: how long a download takes.
-        licence: Of the weights, as the publisher states it.
-        source: Where they come from and what they were trained on.
-        url: The publisher's; '' where they are published as a package only.
+        sha256: SHA-256, all 64 hex digits, or the first 8 where the publisher states no more (in the file name).
+        size_bytes: Size of the file, bytes, from which people judge a download.
+        licence: Licence of the weights, as the publisher states it.
+        source: Origin of the weights and their training data.
+        url: Address at the publisher; '' = they are published as a package only.
         package: Installed Python package and path in it that hold the file.
     """
 

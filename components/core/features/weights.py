@@ -1,8 +1,8 @@
-"""Where trained weights come from: one table, one order of looking, nothing used that is not what it claims.
+"""Finding trained weights: one table, one order of sources, and nothing used whose hash differs from the table.
 
 Order: folder (`weights_dir`, else THYGAN_WEIGHTS) · installed package · user cache · bucket (`weights_dir`, else
 THYGAN_WEIGHTS_BUCKET) · mirror (THYGAN_WEIGHTS_MIRROR, a base URL) · the official URL. Every file is hashed before it
-is used; what is brought here is complete and verified in the cache (XDG_CACHE_HOME) or absent from it.
+is used; a download is complete and verified in the cache (XDG_CACHE_HOME), or absent from it.
 """
 
 import json
@@ -34,27 +34,27 @@ def find_weights(name: str, weights_dir: str = "") -> Path:
 
     Args:
         name: A key of `REGISTRY`.
-        weights_dir: Folder or bucket to look in first; '' = those that the environment names, if any.
+        weights_dir: Folder or bucket to search first; '' = those that the environment names, if any.
 
     Raises:
-        WeightsError: Unknown name, found nowhere, or not what it claims.
+        WeightsError: The name is unknown, or the file is missing or has another hash.
     """
     return locate(registry_entry(name), weights_dir)
 
 
 def registry_entry(name: str) -> Weights:
-    """The entry of that name; raises WeightsError where there is none."""
+    """The entry of that name; raises WeightsError for an unknown name."""
     if name not in REGISTRY:
-        raise WeightsError(f"No trained weights are registered for {name!r}; there are {', '.join(REGISTRY)}.")
+        raise WeightsError(f"No trained weights are registered for {name!r}: use one of {', '.join(REGISTRY)}.")
     return REGISTRY[name]
 
 
 def locate(weights: Weights, weights_dir: str = "") -> Path:
-    """As `find_weights`, for one entry."""
+    """The same as `find_weights` for an entry."""
     if found := find_local(weights, weights_dir):
         return found
     cached = _cache_path(weights)
-    failures = [f"{path} does not exist" for path in _places(weights, weights_dir)]
+    failures = [f"{path} does not exist" for path in _local_paths(weights, weights_dir)]
     for source, fetch in _sources(weights, weights_dir):
         try:
             return _fetch_verified(weights, source, fetch, cached)
@@ -64,14 +64,14 @@ def locate(weights: Weights, weights_dir: str = "") -> Path:
     get = f"get {weights.file} from {weights.url}" if weights.url else f"install {weights.source.split(',')[0]}"
     raise WeightsError(
         f"The weights of {weights.name} ({weights.size_bytes / 1e6:.0f} MB) were found nowhere: "
-        f"{'; '.join(failures) or 'no folder, package or mirror has them'}. Where there is no network, {get} "
-        f"elsewhere, put the file into a folder or bucket and name it by --weights-dir or {FOLDER_VARIABLE}."
+        f"{'; '.join(failures) or 'no folder, package or mirror has them'}. Without a network, {get} "
+        f"elsewhere, put the file into a folder or bucket and name that by --weights-dir or {FOLDER_VARIABLE}."
     )
 
 
 def find_local(weights: Weights, weights_dir: str = "") -> Path | None:
-    """The verified file if this machine has it; None if it would have to be fetched."""
-    for path in _places(weights, weights_dir):
+    """The verified file if this machine has it; None if it must be downloaded."""
+    for path in _local_paths(weights, weights_dir):
         if path.exists():
             return verify(weights, path)
     cached = _cache_path(weights)
@@ -82,7 +82,7 @@ def read_description(name: str, weights_dir: str = "") -> Any:
     """The JSON value of NAME.json in the weights folder or bucket; None where there is none.
 
     Raises:
-        DataError: It is no JSON.
+        DataError: The description is not JSON.
         StoreError: The bucket cannot be reached.
     """
     file = f"{name}.json"
@@ -91,37 +91,37 @@ def read_description(name: str, weights_dir: str = "") -> Any:
         return read_json(folder / file)
     if not bucket:
         return None
-    note = open_store(bucket, retries=_BUCKET_RETRIES).read(file)
+    stored = open_store(bucket, retries=_BUCKET_RETRIES).read(file)
     try:
-        return json.loads(note.data) if note else None
+        return json.loads(stored.data) if stored else None
     except ValueError as error:
         raise DataError(f"{bucket}/{file} is not valid JSON ({error}): correct it.") from None
 
 
 def verify(weights: Weights, path: Path) -> Path:
-    """The path, once its sha256 is the registered one.
+    """The path, if the file has the registered SHA-256.
 
     Raises:
-        WeightsError: Another hash.
+        WeightsError: The file has another hash.
     """
-    found = file_sha256(path)
-    if not found.startswith(weights.sha256):
+    sha256 = file_sha256(path)
+    if not sha256.startswith(weights.sha256):
         raise WeightsError(
-            f"{path} is not {weights.file}: its sha256 begins with {found[:16]} and must begin with "
-            f"{weights.sha256[:16]}; remove it and get it again from {weights.url or weights.source}."
+            f"{path} is not {weights.file}: its sha256 begins with {sha256[:16]} and must begin with "
+            f"{weights.sha256[:16]}. Remove it and download it again from {weights.url or weights.source}."
         )
     return path
 
 
-def _places(weights: Weights, weights_dir: str) -> list[Path]:
-    """Where the file may lie on this machine."""
+def _local_paths(weights: Weights, weights_dir: str) -> list[Path]:
+    """Paths that may have the file on this machine."""
     folder = _folder(weights_dir)
-    places = [folder / weights.file] if folder else []
+    paths = [folder / weights.file] if folder else []
     package, _, inside = weights.package.partition("/")
     spec = find_spec(package) if package else None
     if spec and spec.submodule_search_locations:
-        places.append(Path(spec.submodule_search_locations[0]) / inside / weights.file)
-    return places
+        paths.append(Path(spec.submodule_search_locations[0]) / inside / weights.file)
+    return paths
 
 
 def _folder(weights_dir: str) -> Path | None:
@@ -138,7 +138,7 @@ def _cache_path(weights: Weights) -> Path:
 
 
 def _sources(weights: Weights, weights_dir: str) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """Addresses that may have the file, in their order, and what brings it to a path."""
+    """Addresses that may have the file, in order, and for each the function that downloads it to a path."""
     if bucket := _bucket(weights_dir):
         store = open_store(bucket, retries=_BUCKET_RETRIES)
         yield f"{store.uri}/{weights.file}", partial(store.get, weights.file)
@@ -153,22 +153,23 @@ def _download(url: str, path: Path) -> None:
 
 
 def _fetch_verified(weights: Weights, source: str, fetch: Callable[[Path], None], cached: Path) -> Path:
-    log(f"Fetching {source} ({weights.size_bytes / 1e6:.0f} MB)")
+    log(f"Downloading {source} ({weights.size_bytes / 1e6:.0f} MB)")
     try:
         with atomic_write(cached) as beside:
-            with suppress(DataError):  # a bucket's own checksum does not fit; ours will not either
+            with suppress(DataError):  # the bucket's checksum differs, and so will the hash below
                 fetch(beside)
-            found = file_sha256(beside) if beside.exists() else "torn"
-            if not found.startswith(weights.sha256):
+            sha256 = file_sha256(beside) if beside.exists() else "torn"
+            if not sha256.startswith(weights.sha256):
                 raise WeightsError(
                     f"{source} served another file than {weights.file} or a part of it: its sha256 begins with "
-                    f"{found[:16]} and must begin with {weights.sha256[:16]}; nothing was kept, correct the server."
+                    f"{sha256[:16]} and must begin with {weights.sha256[:16]}. The file was discarded: correct the "
+                    "server."
                 )
     except RequestException:
         raise
     except OSError as error:
         raise WeightsError(
-            f"The weights of {weights.name} cannot be kept in {cached.parent} ({error.strerror}): set XDG_CACHE_HOME "
+            f"The weights of {weights.name} cannot be stored in {cached.parent} ({error.strerror}): set XDG_CACHE_HOME "
             f"to a folder that can be written to, or put {weights.file} into a folder named by {FOLDER_VARIABLE}."
         ) from None
     return cached

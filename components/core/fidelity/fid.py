@@ -20,14 +20,14 @@ def frechet_distance(features_a: Features, features_b: Features) -> float:
     one symmetric matrix. No root of a singular, non-symmetric product is taken, where `sqrtm` loses four digits.
 
     Args:
-        features_a: [n, d].
-        features_b: [m, d].
+        features_a: Features of one set, [n, d].
+        features_b: Features of the other, [m, d].
 
     Returns:
         The distance, >= 0.
 
     Raises:
-        DataError: For sets of different dimension, fewer than two samples or values that are not finite.
+        DataError: Sets of different dimension, fewer than two samples, or values that are not finite.
     """
     check_features(features_a, features_b)
     offset = features_a.mean(axis=0, dtype=np.float64) - features_b.mean(axis=0, dtype=np.float64)  # [d]
@@ -43,15 +43,23 @@ def frechet_distance(features_a: Features, features_b: Features) -> float:
 
 
 def check_features(*sets: Features, least: int = 2) -> None:
-    """Refuses features that are not [n, d] with one d, at least `least` samples and finite values."""
+    """Checks that sets of features are comparable.
+
+    Args:
+        sets: Features, each [n, d] with the same d.
+        least: Least number of samples in a set.
+
+    Raises:
+        DataError: Other shapes, fewer samples, or values that are not finite.
+    """
     for features in sets:
         if features.ndim != 2 or features.shape[1] != sets[0].shape[1]:
             shapes = " and ".join(str(one.shape) for one in sets)
-            raise DataError(f"Features must be [n, d] with the same d in every set, these are {shapes}.")
+            raise DataError(f"Features must be [n, d] with the same d in every set; their shapes are {shapes}.")
         if len(features) < least:
-            raise DataError(f"A set has {len(features)} feature vectors; at least {least} are needed.")
+            raise DataError(f"A set has {len(features)} feature vectors: give at least {least}.")
         if not np.isfinite(features).all():
-            raise DataError("Features contain NaN or infinity: the extractor or its images are broken.")
+            raise DataError("Features contain NaN or infinity: check the images and the extractor.")
 
 
 def _factor(features: Features) -> tuple[npt.NDArray[np.float64], float, bool]:
@@ -75,5 +83,5 @@ def _factor(features: Features) -> tuple[npt.NDArray[np.float64], float, bool]:
     except scipy.linalg.LinAlgError:
         pass  # singular: the eigenvectors of its range are the factor
     values, vectors = scipy.linalg.eigh(covariance, overwrite_a=True, check_finite=False)
-    kept = values > values[-1] * d * np.finfo(float).eps
-    return vectors[:, kept] * np.sqrt(values[kept]), trace, False
+    in_range = values > values[-1] * d * np.finfo(float).eps
+    return vectors[:, in_range] * np.sqrt(values[in_range]), trace, False

@@ -17,8 +17,8 @@ class KernelDistance:
 
     Attributes:
         value: Mean over the subsets; unbiased, so it may be below 0.
-        standard_error: Of `value` as an estimate for the populations; NaN for subsets of two.
-        sampling_error: The part of it that more generated samples and more subsets would remove, the real ones kept.
+        standard_error: Standard error of `value` as an estimate for the populations; NaN for subsets of two.
+        sampling_error: Part of it that more generated samples and more subsets would remove, the real ones unchanged.
     """
 
     value: float
@@ -46,12 +46,13 @@ def kernel_distance(
     spread over subsets only says how much was subsampled: it is 0 when a subset is the whole sample.
 
     Args:
-        features_a: Real features, [n, d].
-        features_b: Generated features, [m, d].
-        subsets: Number of subsets; one is enough, and taken, when a subset is all of both sets.
+        features_a: Features of real images, [n, d].
+        features_b: Features of generated images, [m, d].
+        subsets: Number of subsets; one where a subset is all of both sets.
         subset_size: Samples of each set in a subset, at most min(n, m).
-        seed: Of the subsets.
-        draw: (population, size) -> distinct indices, instead of `seed`. Called for the generated set, then the real.
+        seed: Seed of the subsets.
+        draw: Function (population, size) -> distinct indices, in place of `seed`; called for the generated set, then
+            for the real one.
 
     Returns:
         Value and standard errors.
@@ -108,7 +109,7 @@ def _jackknife(rows: npt.NDArray[np.float64], across: npt.NDArray[np.float64], o
     size = len(rows)
     if size < 3:
         return float("nan")
-    own = (rows.sum() - 2 * rows) / ((size - 1) * (size - 2))  # [size]
+    within = (rows.sum() - 2 * rows) / ((size - 1) * (size - 2))  # [size]
     cross = (across.sum() - across) / ((size - 1) * size)
-    without = own + other - 2 * cross
+    without = within + other - 2 * cross
     return float((size - 1) * without.var())

@@ -12,8 +12,8 @@ _ROWS, _COLUMNS = 1024, 4096  # a block of distances is 32 MiB, whatever the set
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """How two sets of features cover each other.
+class Prdc:
+    """Precision, recall, density and coverage of generated features.
 
     Attributes:
         precision: Share of generated samples in some real ball (fidelity), 0..1.
@@ -29,23 +29,20 @@ class Coverage:
 
 
 def precision_recall(real: Features, generated: Features, *, k: int = 3) -> tuple[float, float]:
-    """Improved precision and recall, Kynkäänniemi et al. 2019, equations 1 and 2. Arguments as in `mutual_coverage`."""
-    result = mutual_coverage(real, generated, k=k)
+    """Improved precision and recall, Kynkäänniemi et al. 2019, equations 1 and 2. Arguments as in `compute_prdc`."""
+    result = compute_prdc(real, generated, k=k)
     return result.precision, result.recall
 
 
-def mutual_coverage(real: Features, generated: Features, *, k: int = 3) -> Coverage:
+def compute_prdc(real: Features, generated: Features, *, k: int = 3) -> Prdc:
     """Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020) in one pass.
 
-    A sample's ball reaches to its k-th nearest neighbour in its own set, itself left out; its surface belongs to it.
+    A sample's ball reaches to its k-th nearest neighbour in the same set, itself excluded, surface included.
 
     Args:
-        real: [n, d], n > k.
-        generated: [m, d], m > k.
-        k: Neighbours.
-
-    Returns:
-        The four numbers.
+        real: Features of real images, [n, d], n > k.
+        generated: Features of generated images, [m, d], m > k.
+        k: Number of nearest neighbours.
     """
     check_features(real, generated, least=k + 1)
     real_radius, generated_radius = _radius(real, k), _radius(generated, k)  # squared, [n] and [m]
@@ -56,7 +53,7 @@ def mutual_coverage(real: Features, generated: Features, *, k: int = 3) -> Cover
         balls[columns] += inside.sum(axis=0)
         covered[rows] |= inside.any(axis=1)
         recalled[rows] |= (squared <= generated_radius[None, columns]).any(axis=1)
-    return Coverage(
+    return Prdc(
         precision=float((balls > 0).mean()),
         recall=float(recalled.mean()),
         density=float(balls.mean() / k),
@@ -66,11 +63,11 @@ def mutual_coverage(real: Features, generated: Features, *, k: int = 3) -> Cover
 
 def _radius(features: Features, k: int) -> npt.NDArray[np.float64]:
     """Squared distance to the k-th nearest other sample, [n]."""
-    nearest = np.full((len(features), k), np.inf)
+    nearest: npt.NDArray[np.float64] = np.full((len(features), k), np.inf)
     for rows, columns, squared in _distances(features, features):
         index = np.arange(rows.start, rows.stop)
-        own = index[(index >= columns.start) & (index < columns.stop)]
-        squared[own - rows.start, own - columns.start] = np.inf
+        itself = index[(index >= columns.start) & (index < columns.stop)]
+        squared[itself - rows.start, itself - columns.start] = np.inf
         candidates = np.concatenate([nearest[rows], squared], axis=1)
         nearest[rows] = np.partition(candidates, k - 1, axis=1)[:, :k]
     return nearest.max(axis=1)

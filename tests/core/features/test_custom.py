@@ -98,11 +98,11 @@ def test_it_comes_from_a_bucket(bucket: str, tmp_path: Path, network) -> None:
         ({"mean": [0.5]}, "mean must be three numbers"),
         ({"std": [0.5, 0, 0.5]}, "std must be three numbers"),
         ({"input_px": None}, "input_px must be"),
-        ({"input_px": 96}, "does not see images of 96 px"),
+        ({"input_px": 96}, "does not take images of 96 px"),
         ({"licence": None}, "licence must be a text"),
     ],
 )
-def test_descriptions_that_cannot_be_meant(tmp_path: Path, network, changed: dict, message: str) -> None:
+def test_invalid_descriptions_are_refused(tmp_path: Path, network, changed: dict, message: str) -> None:
     describe(tmp_path / "weights", network, **changed)
     with pytest.raises(WeightsError, match=message):
         load_extractor("own-vit", weights_dir=str(tmp_path / "weights"))

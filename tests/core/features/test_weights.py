@@ -114,7 +114,7 @@ def test_read_only_cache_serves_what_it_has(server, cache: Path) -> None:
 def test_cache_that_cannot_be_written_says_what_to_set(server, tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(WeightsError, match=r"cannot be kept in .*XDG_CACHE_HOME"):
+    with pytest.raises(WeightsError, match=r"cannot be stored in .*XDG_CACHE_HOME"):
         locate(entry(address(server, "good")))
 
 

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from components.core.errors import DataError
 from components.core.fidelity.fid import frechet_distance
 from components.core.fidelity.kid import kernel_distance
-from components.core.fidelity.prdc import mutual_coverage, precision_recall
+from components.core.fidelity.prdc import compute_prdc, precision_recall
 
 ROOT = Path(__file__).parents[3]
 FILES = (ROOT / "tests/golden/metrics_small.npz", ROOT.parent / "shared/golden/stylegan2/metrics.npz")
@@ -132,7 +132,7 @@ def test_precision_and_recall_are_the_golden_ones(case: str) -> None:
 
 def test_coverage_is_that_of_a_search_by_hand() -> None:
     real, generated = normal(90, 8, 0).astype(np.float64), normal(70, 8, 1, 1.1, 0.1).astype(np.float64)
-    found = mutual_coverage(real, generated, k=3)
+    found = compute_prdc(real, generated, k=3)
     radius_real, radius_generated = (np.sort(cdist(one, one), axis=1)[:, 3] for one in (real, generated))
     across = cdist(real, generated)
     inside = across <= radius_real[:, None]
