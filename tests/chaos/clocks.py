@@ -12,10 +12,10 @@ _IN_JSON = re.compile(rf'"({"|".join(_FIELDS)})": [^,\n}}]+')
 # The archive of tiles carries their record, with its seconds; a data card states the archive's sha256.
 _ARCHIVE_IN_JSON = re.compile(r'"archive": "[0-9a-f]{64}"')
 _ARCHIVE_ON_CARD = re.compile(r"(tile set \(file\).{1,50}code(?:>|&gt;))[0-9a-f]{64}")
-_PACE_ON_PAGE = re.compile(r"(<td>Time</td><td>)[0-9.]+ (?:s|min|h) per kimg")
-_REPORTED_TIME = re.compile(r'(?<=<h2 id="time">Time</h2>\n)<table>.*?</table>', re.DOTALL)
+_PACE_ON_PAGE = re.compile(r"(<dt>Time</dt><dd>)[0-9.]+ (?:s|min|h) per kimg")
+_REPORTED_TIME = re.compile(r'(?<=<h2 id="time">Time</h2>\n)<div class="scroll"><table>.*?</table>', re.DOTALL)
 _SECONDS = re.compile(r'(<td class="number">)[0-9.]+ (?:s|min|h)|(style="width: )[0-9.]+px')
-_REPORTED_PACE = re.compile(r"<th[^>]*>s/kimg</th><th>device</th>.*?</table>", re.DOTALL)
+_REPORTED_PACE = re.compile(r"<th[^>]*>s/kimg</th><th[^>]*>device</th>.*?</table>", re.DOTALL)
 _NEXT_TO_LAST_CELL = re.compile(r'<td class="number">[0-9.]+(</td><td>[^<]*</td></tr>)')
 _EMBEDDED = re.compile(r"(data:application/json;base64,)([A-Za-z0-9+/=]+)")
 
