@@ -69,4 +69,4 @@ def _check_ended(sign: int, code: int, complained: str) -> None:
     elif code != -signal.SIGTERM:  # before its first line of ours ran
         assert code in (143, 1), complained
         assert len(lines) == 1, complained
-        assert "old to end" in lines[0]
+        assert "SIGTERM" in lines[0]
