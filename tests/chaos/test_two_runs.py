@@ -48,7 +48,7 @@ def test_two_trainings_in_one_place(where, study, s3, tmp_path):
         third = Process(tmp_path / "a", "gan_train", command.words(tmp_path / "a", **options), **environment)
         code, said, complained = third.result()
         assert code == 0, complained
-        assert "goes on at" in said
+        assert "resumes at" in said
         row["outcome"] = "the second refused; after the first was killed, the third goes on"
         row["seconds"] = round(time.monotonic() - killed, 1)
 
