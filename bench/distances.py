@@ -4,9 +4,9 @@
     python bench/distances.py features TILES WEIGHTS    a folder of images; weights in the 2015 Inception's form
 
 The baseline of the distance is what pytorch-fid and the original do: covariances, then `scipy.linalg.sqrtm` of their
-product. Both are given in CPU seconds, medians of alternating rounds; run it with OMP_NUM_THREADS=1. The baseline of
-features is torch-fidelity's own loop over the same images as PNG files, with the same network (its own: ours uses it)
-and the same weights, in alternating rounds of one process.
+product. Both are in CPU seconds, medians of alternating rounds; run it with OMP_NUM_THREADS=1. The baseline of
+features is torch-fidelity's own loop over the same images as PNG files, with the same network (torch-fidelity's, which
+thygan uses, too) and the same weights, in alternating rounds of one process.
 """
 
 import copy
@@ -46,21 +46,22 @@ def frechet() -> None:
         rng = np.random.default_rng(0)
         scale = np.geomspace(1, 0.01, DIM)  # features' variances span orders of magnitude
         a, b = ((rng.normal(size=(samples, DIM)) * scale + shift).astype(np.float32) for shift in (0, 0.02))
-        ways = {"sqrtm": by_sqrtm, "ours": frechet_distance}
-        found, taken = {}, {name: [] for name in ways}
+        methods = {"sqrtm": by_sqrtm, "ours": frechet_distance}
+        distances: dict[str, float] = {}
+        seconds: dict[str, list[float]] = {method: [] for method in methods}
         for _ in range(ROUNDS):
-            for way, work in ways.items():
+            for method, compute in methods.items():
                 start = time.process_time()
-                found[way] = work(a, b)
-                taken[way].append(time.process_time() - start)
-        slow, fast = (statistics.median(taken[way]) for way in ways)
-        ratio = statistics.median(x / y for x, y in zip(taken["sqrtm"], taken["ours"], strict=True))
-        apart = abs(found["ours"] - found["sqrtm"]) / abs(found["sqrtm"])
-        print(f"| {name} | {slow:.1f} | {fast:.2f} | **{ratio:.1f}** | {apart:.1e} |", flush=True)
+                distances[method] = compute(a, b)
+                seconds[method].append(time.process_time() - start)
+        slow, fast = (statistics.median(seconds[method]) for method in methods)
+        ratio = statistics.median(x / y for x, y in zip(seconds["sqrtm"], seconds["ours"], strict=True))
+        difference = abs(distances["ours"] - distances["sqrtm"]) / abs(distances["sqrtm"])
+        print(f"| {name} | {slow:.1f} | {fast:.2f} | **{ratio:.1f}** | {difference:.1e} |", flush=True)
 
 
 def by_sqrtm(a: np.ndarray, b: np.ndarray) -> float:
-    covariances = [np.cov(one.astype(np.float64), rowvar=False, bias=True) for one in (a, b)]
+    covariances = [np.cov(features.astype(np.float64), rowvar=False, bias=True) for features in (a, b)]
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
     offset = a.mean(axis=0, dtype=np.float64) - b.mean(axis=0, dtype=np.float64)
     return float(offset @ offset + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.trace(root))
@@ -78,39 +79,44 @@ def features(folder: Path, weights: Path) -> None:
                 image = Image.open(path).convert("RGB").resize((SIDE, SIDE))
                 archive.add(np.array(image), {"label": 0})
                 image.save(tiles / f"{place:05d}.png", compress_level=1)
-        theirs = inception(weights, Path(scratch))
-        module = copy.deepcopy(theirs).to(memory_format=torch.channels_last)  # as `load_extractor` does
-        ours = Extractor("inception", "", False, 2048, 299, "", torch.device("cpu"), lambda images: module(images)[0])
+        reference = inception(weights, Path(scratch))
+        module = copy.deepcopy(reference).to(memory_format=torch.channels_last)  # as `load_extractor` does
+        extractor = Extractor(
+            "inception", "", False, 2048, 299, "", torch.device("cpu"), lambda images: module(images)[0]
+        )
         dataset = ImagesPathDataset([str(path) for path in sorted(tiles.iterdir())])
 
-        def we() -> np.ndarray:
+        def thygan_features() -> np.ndarray:
             with ImageArchive(Path(scratch) / "tiles.zip") as archive:
-                return features_of(ours, archive.images(), BATCH, "ours", IMAGES)
+                return features_of(extractor, archive.images(), BATCH, "ours", IMAGES)
 
-        def they() -> np.ndarray:
-            found = get_featuresdict_from_dataset(dataset, theirs, BATCH, False, True, False)
-            return found["2048"].numpy()
+        def torch_fidelity_features() -> np.ndarray:
+            by_layer = get_featuresdict_from_dataset(dataset, reference, BATCH, False, True, False)
+            return by_layer["2048"].numpy()
 
-        ways: dict[str, Callable[[], np.ndarray]] = {"torch-fidelity": they, "thygan": we}
-        rates: dict[str, list[float]] = {name: [] for name in ways}
+        methods: dict[str, Callable[[], np.ndarray]] = {
+            "torch-fidelity": torch_fidelity_features,
+            "thygan": thygan_features,
+        }
+        rates: dict[str, list[float]] = {name: [] for name in methods}
         results = {}
         for _ in range(ROUNDS):
-            for name, way in ways.items():
-                results[name], seconds = _timed(way)
+            for name, compute in methods.items():
+                results[name], seconds = _run_and_time(compute)
                 rates[name].append(IMAGES / seconds)
-    apart = np.abs(results["thygan"] - results["torch-fidelity"]).max() / np.abs(results["torch-fidelity"]).max()
-    middle = {name: statistics.median(found) for name, found in rates.items()}
+    difference = np.abs(results["thygan"] - results["torch-fidelity"]).max() / np.abs(results["torch-fidelity"]).max()
+    medians = {name: statistics.median(of_method) for name, of_method in rates.items()}
     ratio = statistics.median(a / b for a, b in zip(rates["thygan"], rates["torch-fidelity"], strict=True))
     print("| 2015 Inception, images/s | torch-fidelity | thygan | times | largest difference |")
     print("| --- | ---: | ---: | ---: | ---: |")
     print(
-        f"| {IMAGES} images of {SIDE} px | {middle['torch-fidelity']:.2f} | {middle['thygan']:.2f} | **{ratio:.2f}** | "
-        f"{apart:.0e} |"
+        f"| {IMAGES} images of {SIDE} px | {medians['torch-fidelity']:.2f} | {medians['thygan']:.2f} | "
+        f"**{ratio:.2f}** | {difference:.0e} |"
     )
 
 
 def inception(weights: Path, scratch: Path) -> torch.nn.Module:
-    """torch-fidelity's 2015 Inception with these weights; a head that they lack is zero, features do not see it."""
+    """torch-fidelity's 2015 Inception with these weights; a head that they lack is zero, features do not use it."""
     from torch_fidelity import FeatureExtractorInceptionV3
 
     state = {name: value.float() for name, value in torch.load(weights, weights_only=True).items()}
@@ -120,10 +126,10 @@ def inception(weights: Path, scratch: Path) -> torch.nn.Module:
     return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=path)
 
 
-def _timed(work: Callable[[], np.ndarray | float]) -> tuple:
+def _run_and_time(compute: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
     start = time.perf_counter()
-    found = work()
-    return found, time.perf_counter() - start
+    result = compute()
+    return result, time.perf_counter() - start
 
 
 if __name__ == "__main__":

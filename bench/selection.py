@@ -41,7 +41,7 @@ def _line(dataset: str, snapshots: str, place: int, name: str, cache: str) -> st
 def main() -> None:
     dataset, *trainings = sys.argv[1:]
     lines = [
-        "| training | rule | chosen in full | coarse to fine | finalists | images, in full | coarse to fine |",
+        "| training | rule | chosen without a first round | with one | finalists | images without | with |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for place, snapshots in enumerate(trainings):

@@ -19,7 +19,7 @@ from components.core.stylegan2.sampling import generate_images
 from components.core.stylegan2.snapshot import load_generator
 from components.fid_select.measure import LEAST, ClassFeatures
 
-Classes = npt.NDArray[np.int64]
+_ClassIndices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ImagePlan:
         seeds: Latent seeds.
     """
 
-    classes: Classes
+    classes: _ClassIndices
     seeds: list[int]
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class ImagePlan:
         return ImagePlan(self.classes[places], [self.seeds[place] for place in places])
 
 
-def plan_images(labels: Classes, classes: Sequence[int], images: int, screening: int, seed: int) -> ImagePlan:
+def plan_images(labels: _ClassIndices, classes: Sequence[int], images: int, screening: int, seed: int) -> ImagePlan:
     """Labels of uniformly drawn training tiles, as in the FID's protocol, and a latent seed for each.
 
     A class that has too few of the first `screening` images to be measured takes the first places.

@@ -46,7 +46,7 @@ def test_only_what_was_measured_in_full_can_be_chosen() -> None:
     assert SelectionRule("fid_train", "").choose(rows)[0] == 4
 
 
-def test_front_runners_are_those_that_more_images_could_bring_ahead() -> None:
+def test_the_shortlist_is_those_that_more_images_could_bring_ahead() -> None:
     """The errors of the class means are error / sqrt(2), those of a difference error: 3 of them decide."""
     rows = [row(4 * place, 0, (0, 0), (kid, kid), 0.01) for place, kid in enumerate((0.0, 0.1, 0.129, 0.131, 0.5))]
     choice = SelectionRule("kid_held_out", "")
