@@ -24,5 +24,4 @@ class GenerationOptions:
         {},
         "Arm -> Thy-GAN's file of generation parameters, or its text, in place of the counts that follow from the "
         "training tiles; the end of a range of seeds is left out, as its loader did.",
-        reads_outside=True,
     )
