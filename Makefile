@@ -8,7 +8,7 @@ LOCK_IMAGE := $(LOCK) --quiet --no-annotate --constraints requirements/dev.txt
 
 .PHONY: demo test chaos fuzz lint compile lock lock-images images clean
 
-demo: $(READY)          ## the whole study on embedded demo data; ends by saying where the report lies
+demo: $(READY)          ## the whole study on embedded demo data; ends by printing the path of the report
 	@$(BIN)/thygan run --profile demo --out demo
 
 test: $(READY)          ## the test suite

@@ -7,7 +7,7 @@ TILES is a folder of images/ and labels.json (two classes). OUT holds the traini
 extends them where --kimg is larger. The options are those of the original's curve; distances are Fréchet distances on
 EfficientNet-Lite0, 1000 generated tiles against all real ones. A logistic regression on features of the real tiles
 measures whether the classes of the generated ones are separable: by AUROC, because its threshold means nothing for
-tiles that lie beside the real ones; the accuracy at that threshold is shown, too. Widths and gamma of another size
+tiles that are close to the real ones; the accuracy at that threshold is shown, too. Widths and gamma of another size
 follow from those at 64 px. A last training, on 100 tiles with a fast ADA, shows whether r_t stays at 0.6.
 """
 

@@ -35,7 +35,7 @@ def jpeg(image: Pixels) -> Pixels:
 
 
 def shift(image: Pixels) -> Pixels:
-    """8 px right and down; beyond the border stands the mirror image."""
+    """8 px right and down; the border is continued by the mirror image."""
     return np.pad(image, ((8, 0), (8, 0), (0, 0)), mode="reflect")[:-8, :-8]
 
 

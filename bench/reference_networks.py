@@ -1,4 +1,4 @@
-"""Times a clone of the original StyleGAN2-ADA from outside: a process of its own that is told what to run.
+"""Times a clone of the original StyleGAN2-ADA from outside: a process of its own that reads what to run.
 
     python bench/reference_networks.py FOLDER       started by `networks.py`
 

@@ -1,6 +1,6 @@
 """The groups of options, and which stage has which: the one table behind profiles, the shell and the pipeline.
 
-Imports the light `options.py` of every stage and nothing of KFP or torch.
+Imports the light `options.py` of every stage and neither KFP nor torch.
 """
 
 import importlib

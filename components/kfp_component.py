@@ -56,5 +56,5 @@ def stage_component(function: Callable[..., Any]) -> Any:
 
 
 def component_in(stage: str) -> Callable[[Callable[..., Any]], Any]:
-    """Makes a lightweight component that is no stage and runs in a stage's image."""
+    """Makes a lightweight component that is not a stage and runs in a stage's image."""
     return lambda function: dsl.component(function, base_image=image(stage), install_kfp_package=False)

@@ -4,7 +4,7 @@ The environment says where results are cached:
 
     THYGAN_STORE      s3://bucket/prefix, minio://bucket/prefix or a folder; none = nothing is cached or looked up
     THYGAN_ARCHIVES   s3://bucket/prefix for image archives, which are then passed on by reference; none = as they are
-    THYGAN_OBJECTS    folder for objects by sha256, on a machine of one's own
+    THYGAN_OBJECTS    folder for objects by sha256, on a single machine
     THYGAN_PIPELINE, THYGAN_RUN_ID    name the folder of artifacts on a local disk; on a cluster KFP names it
 """
 
@@ -155,7 +155,7 @@ def stage_call(stage: str, values: Mapping[str, Any]) -> StageCall:
 
     Args:
         stage: The stage.
-        values: The component's arguments that are no files.
+        values: The component's arguments that are not files.
 
     Raises:
         ConfigError: An option is unknown or out of its range.
@@ -244,7 +244,7 @@ class _Task:
             if isinstance(artifact, _SHOWN):
                 continue
             artifact.metadata[CONTENT] = stored.content
-            if stored.uri != artifact.uri:  # on a cluster it lies where KFP put it
+            if stored.uri != artifact.uri:  # on a cluster it is where KFP put it
                 artifact.metadata[CACHED_URI] = stored.uri
 
     def _key(self) -> str:

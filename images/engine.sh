@@ -112,7 +112,7 @@ up() {
     return
   fi
   [ "$(id -u)" = 0 ] || skip "no Docker daemon answers, and only root can install podman"
-  command -v apt-get >/dev/null || skip "no Docker daemon answers, and this is no Debian to install podman on"
+  command -v apt-get >/dev/null || skip "no Docker daemon answers, and this is not Debian, on which podman could be installed"
   mkdir -p "$state"
   install_podman
   write_index

@@ -1,6 +1,6 @@
 """Checkpoints of a task's trainings, from which the same command resumes after it was killed.
 
-A checkpoint is a convenience: where a store fails meanwhile, that is logged and the training goes on without.
+A checkpoint is a convenience: where a store fails meanwhile, that is logged and the training continues without.
 """
 
 import re
@@ -109,7 +109,7 @@ class TrainingCheckpoints:
         try:
             self._store.save(state, epoch)
         except StoreError as error:
-            log(f"{error} The training goes on; if it is killed, it resumes from an earlier checkpoint.", "warning")
+            log(f"{error} The training continues; if it is killed, it resumes from an earlier checkpoint.", "warning")
 
     def __enter__(self) -> Self:
         return self

@@ -74,7 +74,7 @@ def refuse_seen_patients(table: pd.DataFrame, lineage: Lineage, folder: str | Pa
     if key_of(identities) != lineage.key_id:
         raise LeakageError(
             f"The external patients have identities of study key {key_of(identities)}, those of the classifiers in "
-            f"{folder} of {lineage.key_id}, so nothing can be proven disjoint: tile both with one study key."
+            f"{folder} of {lineage.key_id}, so they cannot be compared: tile both with one study key."
         )
     seen = sorted(identities & set(lineage.patients))
     if seen:
@@ -102,16 +102,14 @@ def refuse_other_plan(classifiers: Sequence[FrozenClassifier], study: StudyPlan)
     pairs = [(classifier.arm, classifier.seed) for classifier in classifiers]
     twice = [pair for pair in dict.fromkeys(pairs) if pairs.count(pair) > 1]
     if twice:
-        raise ConfigError(
-            f"Arm {twice[0][0]!r}, seed {twice[0][1]} stands in two folders: give the folders of one fold."
-        )
+        raise ConfigError(f"Arm {twice[0][0]!r}, seed {twice[0][1]} is in two folders: give the folders of one fold.")
     absent = [(arm, seed) for arm in study.arms for seed in study.seeds if (arm, seed) not in pairs]
     if absent:
         names = ", ".join(f"{arm} seed {seed}" for arm, seed in absent[:_SHOWN])
         raise ConfigError(
-            f"The study plan names {len(absent)} classifier(s) that are not there ({names}"
-            f"{' …' if len(absent) > _SHOWN else ''}), and an arm left out is a hidden result: give the folders of all "
-            "schemes."
+            f"The study plan names {len(absent)} classifier(s) that are missing ({names}"
+            f"{' …' if len(absent) > _SHOWN else ''}), and leaving an arm out would hide its result: "
+            "give the folders of all schemes."
         )
 
 

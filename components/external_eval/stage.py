@@ -57,7 +57,7 @@ def run(
 
     Nothing is fitted here: weights, thresholds and stain fits come with the classifiers, vote and sites from the study
     plan. Patients are the unit wherever they are known; a tile-level site gives tile metrics only. The metrics of
-    always answering one class stand in the same table.
+    always answering one class are in the same table.
 
     Args:
         classifiers: Folders of frozen classifiers, one per label scheme, of fold "all".

@@ -94,7 +94,7 @@ def _charts(rows: Sequence[SnapshotRow], chosen_kimg: float) -> list[Any]:
 
 
 def _table(rows: Sequence[SnapshotRow], values: Sequence[Distances]) -> list[TableRow]:
-    """Rows of a table: `rows` say which snapshot a line is of, `values` what stands in it."""
+    """Rows of a table: `rows` say which snapshot a line is of, `values` what is in it."""
     return [
         TableRow(
             [f"{row.kimg:g}", *(_distance_cell(distances, key) for key in _COLUMNS)],

@@ -57,7 +57,7 @@ class AdaController:
                 f"The augmentation probability p is {p} in mode 'noaug': use mode 'fixed' for a constant p."
             )
         if not -1 <= target <= 1:
-            raise ConfigError(f"The target of ADA is {target}: a mean sign lies in -1 to 1, commonly at {TARGET}.")
+            raise ConfigError(f"The target of ADA is {target}: a mean sign is between -1 and 1, commonly at {TARGET}.")
         if not (math.isfinite(kimg) and kimg > 0):
             raise ConfigError(f"The speed of ADA is {kimg} kimg: give a positive number, commonly {SPEED_KIMG:g}.")
         if interval < 1:

@@ -63,7 +63,7 @@ class CheckpointScheduler:
         """Saves if a checkpoint is due, or after SIGTERM.
 
         Raises:
-            TrainingError: SIGTERM came; the state is saved.
+            TrainingError: SIGTERM was received; the state is saved.
             StoreError: The disk cannot be written, or another run has acquired the lease.
         """
         is_due = self._group.is_rank0 and time.monotonic() - self._saved_s >= self._interval_s

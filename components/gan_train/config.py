@@ -194,7 +194,7 @@ def resume_identity(options: GanOptions, seed: int) -> dict[str, Any]:
 def upgrade_identity(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The identity in a checkpoint, in today's form.
 
-    Checkpoints of before have 0, -1 or '' for an option that was left out, and `mirror` beside `symmetry`.
+    Older checkpoints have 0, -1 or '' for an option that was left out, and `mirror` beside `symmetry`.
     """
     if "mirror" not in saved:
         return dict(saved)

@@ -72,7 +72,7 @@ class ProcessGroup:
         """Calls a function in rank 0 and returns its result in all processes; tensors on the CPU.
 
         Args:
-            function: Function without arguments; returns nested dicts, lists and tuples of tensors, numbers and texts.
+            function: Function without arguments; returns nested dicts, lists, tuples of tensors, numbers and strings.
 
         Raises:
             ThyganError: The error of `function` in rank 0, and a TrainingError about it in the others.

@@ -97,7 +97,7 @@ def train_in_processes(
             status = torchrun.wait()
     if status:
         raise TrainingError(
-            f"The training's {processes} processes ended with status {status}: the message of the first one stands "
+            f"The training's {processes} processes ended with status {status}: the message of the first one is "
             "above. With a checkpoint_uri the same command resumes."
         )
 
@@ -124,7 +124,7 @@ def run_job(job: str) -> None:
 def _download_job(job: str) -> dict[str, Any]:
     store = open_store(job.rpartition("/")[0])
     if (file := store.read(JOB)) is None:
-        raise ConfigError(f"{job} does not exist: its task is gone, so delete the TrainJob.")
+        raise ConfigError(f"{job} does not exist: its task has ended, so delete the TrainJob.")
     folder = Path(tempfile.gettempdir()) / f"thygan-{digest(job)[:12]}"
     folder.mkdir(exist_ok=True)
     with (folder / ".lock").open("w") as lock:  # of a node's processes, one downloads

@@ -75,7 +75,7 @@ class MemoryEstimate:
             config: Configuration of the training.
             c_dim: Number of classes.
             resolution: Side of the tiles, pixels.
-            data_bytes: Size of the tiles if they lie in the same memory, bytes.
+            data_bytes: Size of the tiles if they are in the same memory, bytes.
         """
         with _META:
             G, D = networks(config, c_dim, resolution)

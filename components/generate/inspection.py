@@ -95,7 +95,7 @@ class Inspection:
     log: NearCopyLog
 
     def accept(self, batch: GeneratedBatch, index: int, stats: ClassStats) -> Iterator[tuple[Pixels, int]]:
-        """The images of a batch that are no near-copies, each with its latent seed.
+        """The images of a batch that are not near-copies, each with its latent seed.
 
         Args:
             batch: Images of one class.

@@ -4,7 +4,7 @@ In feature space the measure is Carlini et al. 2023's (Extracting Training Data 
 distance to the nearest training tile, divided by the mean distance to the next ones. A copy is far nearer to its
 original than to anything else; an image that merely has a patient's stain is near to all of that patient's tiles. The
 nearest tiles are then registered to the image (`image_similarity`). Both thresholds are fitted to the distances of
-held-out real tiles, which are no copies, to the training tiles, and to nothing else.
+held-out real tiles, which are not copies, to the training tiles, and to nothing else.
 """
 
 from collections.abc import Iterator

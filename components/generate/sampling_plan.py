@@ -61,7 +61,7 @@ def make_sampling_plan(
         if len(starts) > 1:
             raise ConfigError(
                 f"The generation parameters begin class {index} at the seeds {' and '.join(map(str, sorted(starts)))}: "
-                "arms share their images, so let a class begin at one seed in all files."
+                "arms share their images, so begin a class at the same seed in all files."
             )
         first_seeds[index] = next(iter(starts), first_seed(seed, index))
     counts = {arm: params[arm].counts if arm in params else images_to_add(arm, tiles) for arm in filled}

@@ -99,7 +99,7 @@ def _summarize(
 
 
 def _pack(source: ImageArchive, rows: pd.DataFrame, path: str, attachments: Mapping[str, Any], title: str) -> None:
-    """Copies the tiles of these rows, pixels stored: StyleGAN's loaders decode every tile anew in every epoch."""
+    """Copies the tiles of these rows, pixels stored: StyleGAN's loaders decode every tile again in every epoch."""
     side_px = source.resolution
     form = encode_png(np.zeros((side_px, side_px, 3), np.uint8), STORED)
     tiles = source.map_entries(
@@ -133,8 +133,8 @@ def _check_plan(known: pd.DataFrame, plan: SplitPlan, fold: str, tiles: str) -> 
     key = key_of(known["identity"])
     if key != plan.key_id:
         raise LeakageError(
-            f"The identities of {tiles} have study key {key}, those of the plan {plan.key_id}, so nothing can be "
-            "proven disjoint: tile and split again with one key."
+            f"The identities of {tiles} have study key {key}, those of the plan {plan.key_id}, so they cannot "
+            "be compared: tile and split again with one key."
         )
     absent = plan.part(fold, "train", "val") - set(known["identity"])
     strangers = patients_without_fold(plan, known["identity"])

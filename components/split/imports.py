@@ -36,7 +36,7 @@ def import_folds(path: str, cohort: Patients) -> tuple[dict[str, FoldParts], lis
         by_name = any(_IMAGE.search(entry) for entries in lists.values() for entry in entries)
         fold = ALL if by_name and not lists["test"] else _fold_number(file)
         if fold in sources:
-            raise DataError(f"{sources[fold]} and {file} are both of fold {fold}: keep one of them, or name a file.")
+            raise DataError(f"{sources[fold]} and {file} both belong to fold {fold}: keep one of them, or name a file.")
         sources[fold] = file
         folds[fold], unknown = _match_entries(file, lists, cohort, ("source",) if by_name else ("case", "patient"))
         if unknown:
@@ -100,11 +100,11 @@ def _match_entries(
                 other_part, other = part_of.setdefault(identity, (part, entry))
                 if other_part != part:
                     raise LeakageError(
-                        f"{file} has {other} in {other_part} and {entry} in {part}, and both are of one patient "
-                        f"({identity}): put all of a patient into one part."
+                        f"{file} has {other} in {other_part} and {entry} in {part}, and both belong to one patient "
+                        f"({identity}): put all entries of a patient into one part."
                     )
     if not part_of:
         raise DataError(
-            f"{file} names no patient of this manifest: none of its entries is a {' or a '.join(columns)} there."
+            f"{file} lists no patient of this manifest: none of its entries is a {' or a '.join(columns)} there."
         )
     return {part: sorted(identity for identity, (of, _) in part_of.items() if of == part) for part in PARTS}, unknown

@@ -46,4 +46,4 @@ class SplitOptions:
     relevant_difference: float = option(
         0.1, "Smallest difference of AUROC that would matter.", low=0, high=1, above=True
     )
-    demonstration: bool = option(False, "Mark every page as demonstration data, which is no evidence.")
+    demonstration: bool = option(False, "Mark every page as demonstration data, which is not evidence.")

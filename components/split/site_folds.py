@@ -34,7 +34,7 @@ def assign_sites(cohort: Patients, folds: int, rng: np.random.Generator) -> dict
             fewer = f"use at most --folds {len(sites)}, or " if len(sites) > 1 else ""
             raise ConfigError(
                 f"{stratum.capitalize()} is at {len(sites)} site(s), too few for {folds} folds of whole sites: {fewer}"
-                "go on without --preserve-sites."
+                "continue without --preserve-sites."
             )
     table = _SiteTable.of(cohort)
     starts = (rng.integers(folds, size=len(table.sites)) for _ in range(RESTARTS))

@@ -73,7 +73,7 @@ def open_source(source: str, scratch: Path) -> ImageSource:
 
 
 class FolderSource:
-    """A folder, or a folder within one (labels may lie beside it). Links are followed only within the folder."""
+    """A folder, or a folder within one (labels may be next to it). Links are followed only within the folder."""
 
     def __init__(self, root: Path, below: str = "") -> None:
         self._root, self._below = root, below
@@ -116,7 +116,7 @@ class FolderSource:
 
 
 class ZipSource:
-    """A zip file. Where every entry lies in one folder of it, names are relative to that folder."""
+    """A zip file. Where every entry is in one folder of it, names are relative to that folder."""
 
     def __init__(self, path: Path, where: str) -> None:
         self.where, self.default_site = where, PurePosixPath(where).stem

@@ -56,7 +56,7 @@ def _check_format(image: Image.Image, expected: str | None) -> None:
         raise UnusableImageError(f"is a {image.format} image, not the {expected} that its name says")
     if image.mode != "RGB":
         raise UnusableImageError(f"is {_MODE_NAMES.get(image.mode, 'an image')} (mode {image.mode}), not RGB")
-    # Pillow reads 16-bit RGB as mode RGB and drops the lower byte; only the raw mode tells
+    # Pillow reads 16-bit RGB as mode RGB and drops the lower byte; only the raw mode shows it
     if ";16" in str([tile[3] for tile in getattr(image, "tile", ())]):
         raise UnusableImageError("has 16 bits per channel, not 8")
 

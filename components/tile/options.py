@@ -35,7 +35,7 @@ class TileOptions:
         "`patient`.",
     )
     licences: dict[str, str] = option(
-        {}, 'Terms under which each site\'s images may be used, SITE=CC-BY-4.0; "*" stands for the others.'
+        {}, 'Terms under which each site\'s images may be used, SITE=CC-BY-4.0; "*" = all other sites.'
     )
     skip_bad: bool = option(
         False,

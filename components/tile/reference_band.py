@@ -48,7 +48,8 @@ def measure_band(reference: str, plan: str, resolution: int) -> ReferenceBand:
         rows = SplitPlan.read(plan).rows(tiles.manifest, ALL, "train")
         if rows.empty:
             raise DataError(
-                f"No tile of {reference} is of a training patient of {plan}: give a tile set and a plan of one study."
+                f"No tile of {reference} belongs to a training patient of {plan}: "
+                "give a tile set and a plan of one study."
             )
         if tiles.resolution != resolution:
             raise DataError(

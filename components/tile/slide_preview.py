@@ -36,7 +36,7 @@ class ImagePreview:
 
 
 def preview_image(scratch: Path, job: tuple[int, tuple[ImageSource, str]]) -> ImagePreview:
-    """The preview of an image of a source; a copy lies in `scratch` meanwhile where one is needed."""
+    """The preview of an image of a source; where a copy is needed, it is in `scratch` meanwhile."""
     index, (source, file) = job
     folder = scratch / str(index)
     try:

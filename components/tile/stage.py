@@ -71,7 +71,7 @@ def run(
             file, class, patient, diagnosis, site, case; '' or none = looked for in the source.
         sites: Name of each source's site where its labels have none; '' or none = the folder's name.
         mpp: Micrometres per pixel of each site, SITE=0.62; SITE=metadata (each slide's own; sites of slides only need
-            nothing else) or SITE=unknown; "*" stands for the others.
+            nothing else) or SITE=unknown; "*" = all other sites.
         target_mpp: Micrometres per pixel that sites of known um/px are resampled to, in place of the option study_mpp;
             0 = that option's.
         blind: True to keep labels and diagnoses out of the tile set; the manifest alone has them. The option

@@ -13,7 +13,7 @@ _MEDIAN_PX = 7
 
 
 def tissue_mask(overview: Image.Image) -> Mask:
-    """True where there is tissue, [H, W]: colour tells it from glass.
+    """True where there is tissue, [H, W]: colour distinguishes it from glass.
 
     Saturation (HSV) above Otsu's threshold after a median filter, as in CLAM (Lu et al., Nature Biomedical Engineering
     2021). Otsu's threshold divides any image in two, so it is bounded: a slide of glass alone has no tissue, and on a

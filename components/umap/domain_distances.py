@@ -92,7 +92,8 @@ def kernel(a: DomainFeatures, b: DomainFeatures) -> DomainDistance:
 def mixing(a: DomainFeatures, b: DomainFeatures, neighbors: int) -> DomainDistance:
     """Share of a tile's nearest tiles that are of the other domain, over the share that chance gives: 1 = mixed.
 
-    Tiles of its own patient are no neighbours, they are near in any case. The graph stays when patients are resampled.
+    Tiles of its own patient do not count as neighbours: they are near in any case. The graph stays when patients are
+    resampled.
     """
     points = np.concatenate([a.reduced, b.reduced])
     groups = np.concatenate([a.groups, b.groups])

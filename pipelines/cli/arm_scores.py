@@ -116,7 +116,7 @@ def read_named_arms(named: Sequence[tuple[str, Sequence[str]]]) -> list[Arm]:
             arms.append(_make_arm(name or files[0], name or short[files[0]], files, _pool(files, tables)))
     for arm in arms:
         if sum(arm.short == other.short for other in arms) > 1:
-            raise ConfigError(f"Two arms are called {arm.short!r}: tell them apart as NAME={arm.sources[0]}.")
+            raise ConfigError(f"Two arms are called {arm.short!r}: distinguish them as NAME={arm.sources[0]}.")
     return arms
 
 
@@ -146,7 +146,7 @@ def _pool(files: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         (_, case, seed), where = duplicates.index[0], duplicates.iloc[0]
         raise DataError(
             f"Case {case!r} is in {where[0]} and in {where[1]} with seed {seed!r}: pool folds that test "
-            "different cases, or seeds that a `seed` column tells apart."
+            "different cases, or distinguish seeds by a `seed` column."
         )
     return pooled.drop(columns="file")
 

@@ -77,7 +77,9 @@ def show_artifact(address: str, store: str = "") -> None:
 
 
 def pull_artifact(address: str, out: Path, store: str = "") -> None:
-    """Downloads an artifact, every file compared with its sha256; an image archive entirely, wherever it lies.
+    """Downloads an artifact, every file compared with its sha256.
+
+    An image archive is downloaded entirely, even where only a reference is stored.
 
     Args:
         address: Address of the artifact, or the beginning of its content digest, as `list` prints them.

@@ -38,7 +38,7 @@ def export(
 
     TorchScript and ONNX files take latents z [N, z_dim] and, where there are classes, labels c [N, c_dim]. They return
     images [N, C, R, R] in [-1, 1], computed in float32 with the stored noise. Each is run, and its images compared with
-    thygan's, before it is written. Beside it lie generator.json (inputs and outputs), and from the generator's folder
+    thygan's, before it is written. Next to it are generator.json (inputs and outputs), and from the generator's folder
     the patients that it has seen (lineage.json) and its classes (classes.json).
 
     Args:
@@ -92,7 +92,7 @@ def import_official(official: Path, out: Path, *, dataset: Path | None = None, a
     A .pkl becomes a Generator folder, which generate and export take. A folder of network-snapshot-KKKKKK.pkl becomes
     a snapshots folder, which fid_select takes. Both hold the moving average, G_ema. To train on from a .pkl, pass it to
     gan_train by --resume-from, with its discriminator. An official file does not list the patients that it has seen:
-    wherever they matter, the origin must be stated with --trust-origin.
+    where that matters, the origin must be stated with --trust-origin.
 
     Args:
         official: A .pkl, or a folder of network-snapshot-KKKKKK.pkl.

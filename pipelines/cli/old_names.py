@@ -1,4 +1,4 @@
-"""Names that options had before they came in groups, so that whoever still writes one reads the new one."""
+"""Names that options had before they came in groups, so that a message can give the new one."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -47,7 +47,7 @@ NEW_NAMES = {name: f"{group}.{name}" for group, names in _SAME.items() for name 
 
 
 def refuse_old_keys(values: Iterable[Any], where: str) -> None:
-    """Raises ConfigError for a name without its group, as a YAML file of before has it.
+    """Raises ConfigError for a name without its group, as an older YAML file has it.
 
     Args:
         values: The names at the top of the file.
@@ -56,4 +56,4 @@ def refuse_old_keys(values: Iterable[Any], where: str) -> None:
     for name in values:
         if new := NEW_NAMES.get(str(name)):
             group, _, option = new.partition(".")
-            raise ConfigError(f"{where}: {name} now stands in the group {group}: write `{group}: {{{option}: …}}`.")
+            raise ConfigError(f"{where}: {name} is now in the group {group}: write `{group}: {{{option}: …}}`.")

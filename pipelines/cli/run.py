@@ -43,7 +43,7 @@ def run(
     *,
     stated: Mapping[str, Any],
 ) -> None:
-    """Runs the whole study on this machine and says where the report lies.
+    """Runs the whole study on this machine and prints the path of the report.
 
     The same command resumes an interrupted run: finished stages come from the cache in --out.
 

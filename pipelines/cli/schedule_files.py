@@ -21,7 +21,7 @@ _TYPES: dict[str, type] = {
     "profile": str,
     "parameters": dict,
 }
-_KINDS = {str: "a text", bool: "true or false", int: "a whole number", dict: "a mapping"}
+_KINDS = {str: "a string", bool: "true or false", int: "a whole number", dict: "a mapping"}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _COLUMNS = {
     "ece": "ECE",
     "kappa": "kappa",
 }
-_INTERVALS = ("accuracy", "auroc")  # the others stand in the JSON
+_INTERVALS = ("accuracy", "auroc")  # the others are in the JSON
 
 
 def score_text(scores: Row) -> str:

@@ -74,7 +74,7 @@ def collect_stated(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter(one: Parameter) -> inspect.Parameter:
-    """A parameter of the study that is no group."""
+    """A parameter of the study that is not a group."""
     kind: Any = tuple[str, ...] if one.type in (list, dict) else one.type
     default = " ".join(one.default) if isinstance(one.default, list | dict) else one.default
     shown = (lambda _: str(default)) if default not in (None, "") else False

@@ -14,7 +14,7 @@ from pipelines.study.parameters import PARAMETERS, uses_one_generator
 
 PROFILE = "profile"
 TYPES = {one.name: one.type for one in PARAMETERS if one.name != PROFILE}
-_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a mapping"}
+_KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "a mapping"}
 
 
 @dataclass(frozen=True)

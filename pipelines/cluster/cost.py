@@ -1,6 +1,6 @@
 """What a study costs before it is started: GPU-hours, stored bytes and node disk, stage by stage.
 
-An estimate from published and stated rates, for one A100; a measured rate takes its place (`sec_per_kimg` stands in the
+An estimate from published and stated rates, for one A100; a measured rate takes its place (`sec_per_kimg` is in the
 record of every GAN training). Trainings that stop early cost less, so what is printed is the upper bound.
 """
 

@@ -43,7 +43,7 @@ def render_field(
     if diagnosis not in DIAGNOSES:
         raise ConfigError(f"There is no diagnosis {diagnosis!r} in the phantom; it has {', '.join(DIAGNOSES)}.")
     if not 0.1 <= mpp <= 4:
-        raise ConfigError(f"The phantom is drawn at 0.1 to 4 um per pixel, not at {mpp}: give such an mpp.")
+        raise ConfigError(f"The phantom is drawn at 0.1 to 4 um per pixel, not at {mpp}: choose an mpp in that range.")
     if size_px < 32:
         raise ConfigError(f"A phantom field has at least 32 pixels a side, not {size_px}: give a larger size_px.")
     look = DIAGNOSES[diagnosis]

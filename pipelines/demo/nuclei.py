@@ -73,7 +73,7 @@ def render_nuclei(rng: np.random.Generator, nuclei: Nuclei, chromatin: Field, mp
         outline += draw(0, amplitude) * np.cos(lobes * theta + draw(0, 2 * np.pi))
     rho = np.hypot(u, v) / outline  # 0 in the centre, 1 on the membrane
 
-    edge_px = draw(0.18, 0.45) / mpp  # a thick section: not every nucleus lies in focus
+    edge_px = draw(0.18, 0.45) / mpp  # a thick section: not every nucleus is in focus
     inside = expit((1 - rho) * radius / edge_px)
     clearing = each(nuclei.clearing)
     ground_glass = expit((0.82 - rho) * 14)

@@ -56,7 +56,7 @@ def _patch_kfp(task_logs: TaskLogs, workers: int) -> Iterator[None]:
 def _without_cluster_settings(pipeline: Any) -> Any:
     """A copy of the pipeline without what holds on a cluster alone.
 
-    A stage that fails here fails at once, and whoever started it reads why. Tiles may come from the cache: the data's
+    A stage that fails here fails at once, and the caller gets the reason. Tiles may come from the cache: the data's
     version is part of their key.
     """
     local_pipeline = copy.deepcopy(pipeline)

@@ -117,7 +117,7 @@ class _OutputParser:
 
 
 def _describe_task(full_command: list[str]) -> tuple[str, str]:
-    """The stage and a label that tells its tasks apart, " fold 0 binary", from kfp's command line.
+    """The stage and a label that distinguishes its tasks, " fold 0 binary", from kfp's command line.
 
     Fold and scheme are the task's parameters, or else in the metadata of an artifact that it reads.
     """

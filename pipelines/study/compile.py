@@ -30,7 +30,7 @@ def published_yaml() -> str:
 
 @cache
 def study_ir() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The pipeline spec, and what Kubernetes is told of each executor."""
+    """The pipeline spec, and the Kubernetes settings of each executor."""
     pipeline, platform = read_ir(study_yaml())
     return pipeline, platform["platforms"]["kubernetes"]
 

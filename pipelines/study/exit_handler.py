@@ -1,6 +1,7 @@
 """The study as it is uploaded to a cluster: in one DAG, inside an exit handler that publishes the outcome.
 
-It stands apart because KFP lets nothing out of an exit handler, and `thygan run` and the tests want the outputs.
+It is a module of its own because KFP lets no output out of an exit handler, and `thygan run` and the tests want the
+outputs.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -96,7 +96,9 @@ def pick_generator(scheme: str, joined: dsl.Input[dsl.Model], generator: dsl.Out
     folder = Path(joined.path)
     if not (folder / scheme).is_dir():
         schemes = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
-        raise DataError(f"No generator has the scheme {scheme} (joined: {schemes}): look why its training left none.")
+        raise DataError(
+            f"No generator has the scheme {scheme} (joined: {schemes}): check why its training produced none."
+        )
     shutil.copytree(folder / scheme, generator.path)
     generator.metadata.update(json.loads((folder / f"{scheme}.json").read_text(encoding="utf-8")))
 

@@ -27,7 +27,7 @@ def define_pipeline(
         build: Makes the tasks from the arguments, name -> channel, and returns the outputs.
         inputs: Name -> type of every input, as an annotation has it.
         outputs: NamedTuple of artifact types; None = no outputs.
-        config: What holds for a whole run.
+        config: Settings of a whole run.
     """
     parameters = [_parameter(one, kind) for one, kind in inputs.items()]
     return _trace(name, build, inspect.Signature(parameters, return_annotation=outputs), "", config)
@@ -49,7 +49,7 @@ def define_study(
         parameters: Its parameters.
         help: What it does, in a sentence.
         outputs: NamedTuple of artifact types; None = no outputs.
-        config: What holds for a whole run.
+        config: Settings of a whole run.
     """
     parameters = list(parameters)
     signature = inspect.Signature(

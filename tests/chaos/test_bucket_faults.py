@@ -28,7 +28,7 @@ LONG = int(os.environ.get("THYGAN_CHAOS", "2")) >= 20
 PASSING = ("dies", "slow", "down", "cut", "flip", "full", "busy", "jumps")  # for a while
 STRANGE = "key-of-somebody-else"
 LASTING = ("gone", "full for good", "skewed for good", "wrong secret", "unknown key", "no such bucket")
-TOLD = "s3://.* (cannot be (read|written|listed)|is not there)"
+TOLD = "s3://.* (cannot be (read|written|listed)|does not exist)"
 FROM_THE_START = {"gone": "down", "full for good": "full", "skewed for good": "skewed"}
 SHORT = {
     ("tile", "cut"),

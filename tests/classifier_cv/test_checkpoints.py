@@ -91,7 +91,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_nothing(tmp_path, capsys):
     save(folder, "none-seed0")
     output = capsys.readouterr().out
     assert "cannot be written" in output
-    assert "The training goes on" in output
+    assert "The training continues" in output
     save(folder, "none-seed1")
     assert latest(folder, "none-seed0") is None
     assert latest(folder, "none-seed1")["a"].tolist() == [1, 1]

@@ -65,7 +65,7 @@ def test_defaults_are_not_shared_between_instances():
         ({"kimg": float("nan")}, "gan.kimg is nan: give a finite number"),
         ({"kimg": "1e-3"}, "gan.kimg is '1e-3': give a number"),
         ({"augment": "adaa"}, "gan.augment is 'adaa': give one of ada, noaug"),
-        ({"arms": "none"}, "gan.arms is 'none': give a list of texts"),
+        ({"arms": "none"}, "gan.arms is 'none': give a list of strings"),
         ({"arms": ["none", 1]}, "gan.arms is"),
         ({"mpp": ["a=1"]}, "gan.mpp is"),
         ({"mpp": {"a": None}}, "gan.mpp.a is None"),

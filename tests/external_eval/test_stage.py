@@ -270,7 +270,7 @@ def test_a_seen_patient_is_refused(outside, tmp_path):
         replace(outside, classifiers=[folder]).run(tmp_path / "out")
     assert not (tmp_path / "out" / "predictions.csv").exists()
     write_json(folder / "lineage.json", Lineage("other", "plan", "all", "binary", ["other-1"]).to_dict())
-    with pytest.raises(LeakageError, match="nothing can be proven disjoint"):
+    with pytest.raises(LeakageError, match="they cannot be compared"):
         replace(outside, classifiers=[folder]).run(tmp_path / "out")
     (folder / "lineage.json").unlink()
     with pytest.raises(LeakageError, match=r"no lineage\.json"):
@@ -327,7 +327,7 @@ def test_another_plan_is_refused(outside, tmp_path):
 
 
 def test_an_arm_or_a_seed_left_out_is_refused(outside, tmp_path):
-    with pytest.raises(ConfigError, match=r"2 classifier.s. that are not there .mc seed 0, mc seed 1"):
+    with pytest.raises(ConfigError, match=r"2 classifier.s. that are missing .mc seed 0, mc seed 1"):
         replace(outside, classifiers=outside.classifiers[:1]).run(tmp_path)
     with pytest.raises(ConfigError, match="bi100-real seed 2"):
         under(outside, tmp_path, seeds=[0, 1, 2]).run(tmp_path)

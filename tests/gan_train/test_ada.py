@@ -155,7 +155,7 @@ def test_what_cannot_be_meant_is_refused_in_one_sentence():
         ({"p": 1.5}, "The augmentation probability p is 1.5: give a number from 0 to 1"),
         ({"p": math.nan}, "The augmentation probability p is nan: give"),
         ({"mode": "noaug", "p": 0.2}, "p is 0.2 in mode 'noaug': use mode 'fixed'"),
-        ({"target": 2}, "The target of ADA is 2: a mean sign lies in -1 to 1"),
+        ({"target": 2}, "The target of ADA is 2: a mean sign is between -1 and 1"),
         ({"kimg": 0}, "The speed of ADA is 0 kimg: give a positive number"),
         ({"interval": 0}, "The interval of ADA is 0 iterations: give at least 1"),
     ):

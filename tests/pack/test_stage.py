@@ -94,7 +94,7 @@ MORE = {"train": [*range(6), 77], "val": range(6, 8), "test": range(8, 12)}
         bad("fold", "no fold '7'; it has 0", fold="7"),
         bad("class", "Class 'FTC' has no tile of a training patient in fold 0", plan=WITHOUT_FTC, scheme="diagnosis"),
         bad("side", "tiles of 12 px: the GAN needs a power of two .* --resolution 8", tiles={"side": 12}),
-        bad("key", "nothing can be proven disjoint", tiles={"key": b"the key of another study"}),
+        bad("key", "they cannot be compared", tiles={"key": b"the key of another study"}),
         bad("stranger", "1 patients of the tiles are in no part of the plan", plan=STRANGER),
         bad("absent", "1 patients of fold 0 have no tile", plan=MORE),
         bad("blind", "tiles without a label", tiles={"blind": True}),

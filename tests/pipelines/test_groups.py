@@ -21,7 +21,7 @@ from components.groups import (
         ({"kimg": 5}, r"^P: there is no group 'kimg'"),
         ({"gan": {"kimgs": 5}}, r"^P: gan has no option 'kimgs'; did you mean 'kimg'\?"),
         ({"split": {"folds": 2.5}}, r"^P: split\.folds is 2\.5: give a whole number"),
-        ({"report": {"title": 5}}, r"^P: report\.title is 5: give a text"),
+        ({"report": {"title": 5}}, r"^P: report\.title is 5: give a string"),
         ({"split": {"arms": ["none", "bi99"]}}, r"There is no arm 'bi99'"),
         ({"mpp": "0.5"}, r"^P: mpp is '0\.5'"),
         ({"umap": [1]}, r"^P: umap is \[1\]: write a mapping"),

@@ -59,8 +59,8 @@ def test_nulls_are_left_out_and_numbers_are_canonical(profile):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("kimg: 3", r"Profile first.yaml: kimg now stands in the group gan: write `gan: \{kimg: …\}`\."),
-        ("gan_batch: 3", r"Profile first.yaml: gan_batch now stands in the group gan: write `gan: \{batch: …\}`\."),
+        ("kimg: 3", r"Profile first.yaml: kimg is now in the group gan: write `gan: \{kimg: …\}`\."),
+        ("gan_batch: 3", r"Profile first.yaml: gan_batch is now in the group gan: write `gan: \{batch: …\}`\."),
         ("gan: {kimgs: 3}", "Profile first.yaml: gan has no option 'kimgs'; did you mean 'kimg'?"),
         ("gan: {kimg: many}", "Profile first.yaml: gan.kimg is 'many': give a number"),
         ("gan: 3", "Profile first.yaml: gan is 3: write a mapping"),

@@ -59,4 +59,4 @@ def test_a_changed_file_and_an_absent_one_are_failures(tmp_path: Path, capsys: p
 
 def test_what_is_found_nowhere_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setitem(REGISTRY, "resnet50", replace(REGISTRY["resnet50"], url="http://127.0.0.1:9/net.pth"))
-    assert "were found nowhere" in error_of(capsys, "fetch", "resnet50")
+    assert "could not be found" in error_of(capsys, "fetch", "resnet50")

@@ -70,7 +70,7 @@ def test_file_names_with_a_test_list_are_a_fold_of_the_cross_validation(cohort, 
 
 
 def test_cases_of_one_patient_stay_together(cohort, lists):
-    with pytest.raises(LeakageError, match="has 10 in train and 11 in test, and both are of one patient"):
+    with pytest.raises(LeakageError, match="has 10 in train and 11 in test, and both belong to one patient"):
         import_folds(lists(cv0_split={"train": [10], "val": [20], "test": [11, 31]}), cohort)
 
 
@@ -91,11 +91,11 @@ def test_files_of_one_patient_stay_together(cohort, lists):
         ({"cv0_split": {"train": [10.5], "val": [20], "test": [31]}}, "is not a split"),
         ({"cv0_split": {"train": [[10]], "val": [20], "test": [31]}}, "is not a split"),
         ({"cv_split": {"train": [10], "val": [20], "test": [31]}}, "has no fold number in its name"),
-        ({"cv0_split": {"train": [1], "val": [2], "test": [3]}}, "names no patient of this manifest"),
+        ({"cv0_split": {"train": [1], "val": [2], "test": [3]}}, "lists no patient of this manifest"),
         (
             {"data_split_0": {"train": ["10a.jpeg"], "val": ["20a.jpeg"]},
              "data_split_1": {"train": ["10a.jpeg"], "val": ["20a.jpeg"]}},
-            "are both of fold all",
+            "both belong to fold all",
         ),
     ],
 )  # fmt: skip

@@ -152,7 +152,7 @@ class CheckpointStore:
         Checkpoints of later steps, torn ones that `latest` skipped, are removed.
 
         Args:
-            state: Nested dicts, lists and tuples of tensors, numbers and texts, as `write_state` takes them.
+            state: Nested dicts, lists and tuples of tensors, numbers and strings, as `write_state` takes them.
             step: Position in the training, at least 0.
 
         Returns:

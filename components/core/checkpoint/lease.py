@@ -103,7 +103,7 @@ class FolderLease:
             raise StoreError(f"{self._path.parent} was removed while it was in use: this run stops; start it again.")
 
     def confirm(self) -> bool:
-        """Whether the locked file still lies in the folder."""
+        """Whether the locked file is still in the folder."""
         return self._path.exists() and os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
 
     def release(self) -> None:

@@ -1,6 +1,6 @@
 """A training's whole state as one safetensors file, which knows whether it is intact.
 
-Tensors lie under flat names; the rest (numbers, texts, the shape of the nest) is JSON in the file's header, with the
+Tensors have flat names; the rest (numbers, texts, the shape of the nesting) is JSON in the file's header, with the
 sha256 of everything. Nothing in such a file is ever executed.
 """
 
@@ -30,7 +30,7 @@ class Saved:
     """The content of a state file.
 
     Attributes:
-        state: Nested dicts, lists and tuples of tensors (on the CPU), numbers and texts.
+        state: Nested dicts, lists and tuples of tensors (on the CPU), numbers and strings.
         meta: JSON values about the state.
     """
 
@@ -43,7 +43,7 @@ def write_state(path: Path, state: Mapping[str, Any], meta: Mapping[str, Any]) -
 
     Args:
         path: File to write.
-        state: Nested dicts (keys: texts or whole numbers), lists and tuples of tensors, numbers, texts, None. Type,
+        state: Nested dicts (keys: strings or integers), lists and tuples of tensors, numbers, strings, None. Type,
             shape, memory layout and every bit of a tensor survive. An optimizer's `state_dict()` is such a state.
         meta: JSON values.
 
@@ -92,7 +92,7 @@ def read_state(path: Path) -> Saved:
 def flatten(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
     """Moves the tensors of a nest into `tensors` and returns the rest as JSON values.
 
-    A dict of the nest becomes an object with the one key "dict", so that it is never taken for a tensor or a tuple.
+    A dict of the state becomes an object with the one key "dict", so that it is never taken for a tensor or a tuple.
     """
     if isinstance(value, Tensor):
         while not name or name in tensors:  # {"a": {"b": x}, "a.b": y}
@@ -104,14 +104,14 @@ def flatten(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
     inside = f"{name}." if name else ""
     if isinstance(value, Mapping):
         if not all(type(key) in (str, int) for key in value):
-            raise TypeError(f"The keys of {name!r} must be texts or whole numbers: {list(value)}")
+            raise TypeError(f"The keys of {name!r} must be strings or integers: {list(value)}")
         return {"dict": [[key, flatten(one, tensors, f"{inside}{key}")] for key, one in value.items()]}
     if isinstance(value, list | tuple):
         items = [flatten(one, tensors, f"{inside}{index}") for index, one in enumerate(value)]
         return items if isinstance(value, list) else {"tuple": items}
     if value is None or type(value) in (bool, int, float, str):
         return value
-    raise TypeError(f"{name!r} is a {type(value).__name__}: a state holds tensors, numbers and texts.")
+    raise TypeError(f"{name!r} is a {type(value).__name__}: a state holds tensors, numbers and strings.")
 
 
 def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:

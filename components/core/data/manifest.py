@@ -49,7 +49,7 @@ def convert_types(table: pd.DataFrame, where: str = "The manifest") -> pd.DataFr
         where: Name of the table, the subject of an error message.
 
     Raises:
-        DataError: A number column holds a text, an infinity or, for whole numbers, a fraction.
+        DataError: A number column holds text, an infinity or, for whole numbers, a fraction.
     """
     table = table.copy()
     for column in table.columns:
@@ -144,7 +144,7 @@ def to_csv(table: pd.DataFrame) -> str:
 def check_labels(table: pd.DataFrame, where: str) -> None:
     """Raises DataError for a tile without a label or with another label than 0 and 1; `where` names the table."""
     if table["label"].isna().any():
-        raise DataError(f"{where} has tiles without a label: take the labelled one, not a blind one.")
+        raise DataError(f"{where} has tiles without a label: use the labelled one, not a blind one.")
     if outside := sorted(set(table["label"]) - {0, 1}):
         raise DataError(
             f"{where} has the label {outside[0]}: a label is 0 or 1 (1 = positive); give the binary class as the label "
@@ -164,14 +164,14 @@ def check_cases(table: pd.DataFrame) -> None:
         if len(patients) > 1:
             raise DataError(
                 f"Case {case!r} belongs to {len(patients)} patients ({', '.join(patients[:3])}): "
-                "a case is of one person; correct the `case` or `patient` column."
+                "a case belongs to one person; correct the `case` or `patient` column."
             )
         labels = sorted(set(rows["label"].dropna()))
         if len(labels) > 1:
             if (rows["case"] == rows["patient"]).all():
                 raise DataError(
                     f"Patient {case!r} has images of class {labels[0]} and of class {labels[1]} and no case column: "
-                    "add a `case` column that tells the person's cases apart."
+                    "add a `case` column that distinguishes the patient's cases."
                 )
             raise DataError(
                 f"Case {case!r} has images of class {labels[0]} and of class {labels[1]}: a case has one class; "

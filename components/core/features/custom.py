@@ -95,7 +95,7 @@ def _description_problem(description: Any) -> str:
         return "it is not a JSON object"
     for key in _TEXTS:
         if not isinstance(description.get(key), str) or not description[key]:
-            return f"{key} must be a text"
+            return f"{key} must be a string"
     if Path(description["file"]).name != description["file"]:
         return "file must be a name without a folder"
     if not _HEX.fullmatch(description["sha256"]):

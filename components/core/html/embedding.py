@@ -45,7 +45,7 @@ def embedding_html(points: Sequence[dict[str, Any]], name: str, layouts: Sequenc
         "roles": [point["role"] for point in points],
         "tiles": [point["tile"] for point in points],
     }
-    # "<" never stands in the JSON, so no text in it can end the script element
+    # the JSON never contains "<", so no text in it can end the script element
     data = json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     return render_part(
         __package__,

@@ -46,7 +46,7 @@ def line_chart(title: str, lines: Mapping[str, Line], unit: str, *, chosen: floa
         size=(_WIDTH, _HEIGHT),
         frame={"left": _LEFT, "right": _WIDTH - _RIGHT, "top": _TOP, "bottom": _HEIGHT - _BOTTOM},
         levels=[(at(0, value)[1], f"{value:.10g}") for value in levels],
-        # the unit stands at the end
+        # the unit is at the end
         ticks=[(at(x, 0)[0], f"{x:.10g}") for x in _axis(0.0, last) if x < 0.93 * last],
         end=f"{last:.4g} {unit}",
         chosen=None if chosen is None else at(chosen, 0)[0],

@@ -8,7 +8,7 @@ def fraction(value: float | None, digits: int = 3) -> str:
     """A number in 0..1 with so many decimals, more where it would round to 0 or 1; a dash where it is undefined."""
     if value is None or value != value:
         return "–"
-    value = round(value, _EXACT)  # what sums leave beyond is no difference
+    value = round(value, _EXACT)  # rounding errors of sums do not count as a difference
     while float(text := f"{value:.{digits}f}") in (0, 1) and value not in (0, 1) and digits < _EXACT:
         digits += 1
     return text
@@ -17,7 +17,7 @@ def fraction(value: float | None, digits: int = 3) -> str:
 def significant(value: float | None, digits: int = 3) -> str:
     """A number to so many significant digits, large ones in full; a dash where there is none.
 
-    What is below 1 is not written as 1: a share or an AUC of 0.9996 isn't perfect, so it gets the digits that say so.
+    A value below 1 is not written as 1: a share or an AUC of 0.9996 isn't perfect, so it gets the digits that show it.
     """
     if value is None or value != value:
         return "–"

@@ -16,11 +16,11 @@ class Cell:
     """A cell with more than a value.
 
     Attributes:
-        text: What stands in the cell.
+        text: Text of the cell.
         interval: A second, smaller line: an interval or an error.
         remark: A third line.
         marks: Warnings in red beside the text.
-        is_number: Whether the cell stands to the right, as numbers do.
+        is_number: Whether the cell is right-aligned, as numbers are.
         css_class: Classes of the cell beside that of a number.
     """
 
@@ -73,6 +73,6 @@ def as_rows(rows: Iterable[TableRow | Sequence[Any]]) -> list[TableRow]:
 
 
 def columns_of_numbers(rows: Sequence[TableRow]) -> list[bool]:
-    """For each column of `as_rows` whether its heading stands to the right: it holds numbers and nothing else."""
+    """For each column of `as_rows` whether its heading is right-aligned: it holds numbers and nothing else."""
     columns = zip(*(row.cells for row in rows), strict=True)
     return [all(cell.is_number for cell in column) and any(cell.text != DASH for cell in column) for column in columns]

@@ -13,7 +13,7 @@ def from_json(kind: type[T], value: Any, where: str) -> T:
     """A dataclass from JSON values.
 
     Args:
-        kind: A dataclass with fields of texts, numbers, booleans, and lists, tuples and dicts of these.
+        kind: A dataclass with fields of strings, numbers, booleans, and lists, tuples and dicts of these.
         value: Value from `json.loads`.
         where: Subject of an error message, for example the path.
 

@@ -25,7 +25,7 @@ def option_parameters(infos: Iterable[OptionInfo], group: cyclopts.Group, prefix
 
     Args:
         infos: The options, from `describe_options`.
-        group: Panel of the help page that they stand in.
+        group: Panel of the help page that shows them.
         prefix: Text before each option's name after `--`, for example "gan." for --gan.kimg.
     """
     return [
@@ -78,7 +78,7 @@ def parse_arguments(kind: type, values: Mapping[str, Any], only: Collection[str]
 
 
 def parse_mapping(name: str, pairs: Sequence[str]) -> dict[str, str]:
-    """SITE=VALUE texts as a mapping; raises ConfigError for one without `=`."""
+    """SITE=VALUE strings as a mapping; raises ConfigError for one without `=`."""
     for pair in pairs:
         if "=" not in pair:
             raise ConfigError(f"{flag(name)} {pair}: write it as {flag(name)} SITE=VALUE.")

@@ -21,7 +21,7 @@ class OptionInfo:
         optional: Whether it may be left out (`None`), which means what `help` says.
         default: Its value when nothing is stated.
         help: One or two plain sentences, unit included.
-        choices: The texts it may be; empty = any.
+        choices: Allowed strings; empty = any.
         low: Smallest number allowed; None = no bound.
         high: Largest number allowed; None = no bound.
         above: True = `low` itself is not allowed.

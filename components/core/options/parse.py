@@ -16,7 +16,7 @@ from components.core.options.fields import OptionInfo, describe_options
 T = TypeVar("T")
 
 _SHOWN = 60  # characters of a wrong value in a message
-_ARTICLES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_ARTICLES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
 def parse(
@@ -112,7 +112,7 @@ def _convert_type(info: OptionInfo, value: Any, where: str) -> Any:
         raise ConfigError(f"{where} is {_short(value)}: give a number.")
     if kind == tuple[str, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-            raise ConfigError(f"{where} is {_short(value)}: give a list of texts.")
+            raise ConfigError(f"{where} is {_short(value)}: give a list of strings.")
         return tuple(value)
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise ConfigError(f"{where} is {_short(value)}: give a mapping.")
@@ -125,7 +125,7 @@ def _text(value: Any, where: str) -> str:
         return value
     if type(value) in (int, float) and math.isfinite(value):
         return f"{value:.12g}"
-    raise ConfigError(f"{where} is {_short(value)}: give a text or a number.")
+    raise ConfigError(f"{where} is {_short(value)}: give a string or a number.")
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,7 @@
     gan: {kimg: 3, augment: noaug}
     shared: {extractor_px: 64}
 
-The shipped ones lie in `components/core/profiles`. A stage resolves the profile that its task names, and lays the
+The shipped ones are in `components/core/profiles`. A stage resolves the profile that its task names, and lays the
 options of its own group over it; so a run form that names a profile needs nothing else.
 """
 

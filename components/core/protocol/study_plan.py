@@ -119,7 +119,7 @@ class StudyPlan:
         class_map: Diagnosis -> binary class, as the training data state it.
         external_sites: Sites that may be evaluated.
         tile_level_sites: Those of them without patients: no vote, no test, no verdict.
-        demonstration: True for demo data: the report says that it is no evidence.
+        demonstration: True for demo data: the report says that it is not evidence.
         marks: Sentences that every number of this study carries, for example a site whose um/px is unknown.
     """
 

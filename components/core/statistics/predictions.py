@@ -34,7 +34,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         A table with `COLUMNS` (text, and integers and floats where they are numbers); see `as_predictions`.
 
     Raises:
-        DataError: For a file that is no such CSV.
+        DataError: For a file that is not such a CSV.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")

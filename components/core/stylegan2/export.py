@@ -41,7 +41,7 @@ class Exported(nn.Module):
     def __init__(self, G: Generator, psi: float = 1.0, centres: Tensor | None = None) -> None:
         super().__init__()
         if not 0 <= psi <= 1:
-            raise ConfigError(f"psi is {psi}: give a number from 0 to 1, which is no truncation.")
+            raise ConfigError(f"psi is {psi}: give a number from 0 to 1 (1 = no truncation).")
         check_centres(centres, G)
         self.psi = psi
         self.G = Generator(**{**G.arguments, "num_fp16_res": 0})

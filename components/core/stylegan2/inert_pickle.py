@@ -1,7 +1,7 @@
 """Pickles read as data, without executing them.
 
 A pickle is a program for a stack machine. Python's own machine imports every module that the program names and calls
-its functions. This machine calls nothing of the kind: the reader lists the names that it knows, each with a function of
+its functions. This one calls none of them: the reader lists the names that it knows, each with a function of
 its own, and any other name ends the reading. Time and memory are linear in the file's size.
 """
 
@@ -57,7 +57,7 @@ def shell(*arguments: Any) -> Shell:
 def read_pickle(
     file: Readable, builders: Mapping[str, Builder], what: str, persistent_load: Builder | None = None
 ) -> Any:
-    """Reads one pickle of protocol 2 to 5; the file then stands behind it.
+    """Reads one pickle of protocol 2 to 5; the file position is then right after it.
 
     Args:
         file: File at the start of the pickle: an mmap or BytesIO, which are safe from false lengths, not a buffered
@@ -142,7 +142,7 @@ class _Machine:
 
     def _name(self, module: Any, name: Any) -> Name:
         if not (isinstance(module, str) and isinstance(name, str)):  # printing a hostile nest may never end
-            raise TypeError("a name that is not a text")
+            raise TypeError("a name that is not a string")
         path = f"{module}.{name}"
         if path not in self._builders:
             raise DataError(

@@ -37,7 +37,7 @@ def card_of_tiles(
     Args:
         archive: Tile set.
         table: Manifest with labels, which a blind tile set itself lacks.
-        licences: Site -> terms under which its images may be used; "*" stands for the others.
+        licences: Site -> terms under which its images may be used; "*" = all other sites.
         image_sizes: Rows `site, width, height, images`, sizes of the source images in pixels.
         seed: Seed of the tiles and pixels that the stain is measured on.
     """

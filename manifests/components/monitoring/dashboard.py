@@ -14,13 +14,13 @@ Query = tuple[str, str]  # PromQL and legend
 
 
 def live(name: str, *labels: str, form: str = "{}", stage: bool = False, says: str = "") -> Query:
-    """A series of stages while they run, told apart by chain and the labels."""
+    """A series of stages while they run, one line per chain and labels."""
     of_run = f'{name}{{pipeline=~"$pipeline",run=~"$run"}}'
     shown = [*(["stage"] if stage else []), "scheme", "fold", *labels]
     return form.format(of_run), " ".join([*(f"{{{{{label}}}}}" for label in shown), *([says] if says else [])])
 
 
-def told(name: str, form: str = "{}") -> Query:
+def reported(name: str, form: str = "{}") -> Query:
     """A series that was pushed at a stage's end."""
     return form.format(f'max by (pipeline, stage) ({name}{{pipeline=~"$pipeline"}})'), "{{stage}}"
 
@@ -30,10 +30,10 @@ Panel = tuple[str, str, list[Query]]
 SINCE, PER_HALF_HOUR = "time() - {}", "increase({}[30m])"
 
 RUNS: list[Panel] = [
-    ("Last end was a success", "bool_yes_no", [told("thygan_stage_succeeded")]),
-    ("Since the last success", "s", [told("thygan_stage_last_success_timestamp_seconds", SINCE)]),
-    ("Since the last end", "s", [told("thygan_stage_ended_timestamp_seconds", SINCE)]),
-    ("How long it took", "s", [told("thygan_stage_duration_seconds")]),
+    ("Last end was a success", "bool_yes_no", [reported("thygan_stage_succeeded")]),
+    ("Since the last success", "s", [reported("thygan_stage_last_success_timestamp_seconds", SINCE)]),
+    ("Since the last end", "s", [reported("thygan_stage_ended_timestamp_seconds", SINCE)]),
+    ("How long it took", "s", [reported("thygan_stage_duration_seconds")]),
     ("Running for", "s", [live("thygan_stage_started_timestamp_seconds", form=SINCE, stage=True)]),
     (
         "Items done",

@@ -94,12 +94,12 @@ def test_it_comes_from_a_bucket(bucket: str, tmp_path: Path, network) -> None:
         ({"architecture": "vit_small_patch16_224"}, "does not fit vit_small_patch16_224"),
         ({"arguments": {"pretrained": True}}, "without pretrained"),
         ({"file": "../own.safetensors"}, "a name without a folder"),
-        ({"file": "absent.safetensors"}, "found nowhere"),
+        ({"file": "absent.safetensors"}, "could not be found"),
         ({"mean": [0.5]}, "mean must be three numbers"),
         ({"std": [0.5, 0, 0.5]}, "std must be three numbers"),
         ({"input_px": None}, "input_px must be"),
         ({"input_px": 96}, "does not take images of 96 px"),
-        ({"licence": None}, "licence must be a text"),
+        ({"licence": None}, "licence must be a string"),
     ],
 )
 def test_invalid_descriptions_are_refused(tmp_path: Path, network, changed: dict, message: str) -> None:

@@ -81,7 +81,7 @@ def test_wrong_hash_is_refused_and_nothing_kept(server, cache: Path, sha256: str
 
 
 def test_cut_connection_leaves_nothing(server, cache: Path) -> None:
-    with pytest.raises(WeightsError, match=r"found nowhere.*cannot be fetched"):
+    with pytest.raises(WeightsError, match=r"could not be found.*cannot be fetched"):
         locate(entry(address(server, "cut")))
     assert list(cache.iterdir()) == []
 
@@ -164,13 +164,13 @@ def test_a_cut_line_to_the_bucket_is_bridged_or_leaves_nothing(bad_line, bucket,
     assert locate(entry(), bucket).read_bytes() == CONTENT
     (cache / "net.pth").unlink()
     bad_line.is_down = True
-    with pytest.raises(WeightsError, match=r"found nowhere: s3://.*does not answer"):
+    with pytest.raises(WeightsError, match=r"could not be found: s3://.*does not answer"):
         locate(entry(), bucket)
     assert list(cache.iterdir()) == []
 
 
 def test_found_nowhere_says_what_and_what_to_do() -> None:
-    with pytest.raises(WeightsError, match=r"of net .* found nowhere.*THYGAN_WEIGHTS"):
+    with pytest.raises(WeightsError, match=r"of net .* could not be found.*THYGAN_WEIGHTS"):
         locate(entry("http://127.0.0.1:9/net.pth"))
 
 
