@@ -19,7 +19,7 @@ def golden_path(name: str) -> Path:
     for folder in (COMMITTED, ALL):
         if (folder / name).exists():
             return folder / name
-    pytest.skip(f"skipped: {name} lies in {ALL} only, which is not here")
+    pytest.skip(f"skipped: {name} is only in {ALL}, which is not here")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def check_source(
     tile_px: int = 512,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
 ) -> None:
-    """Prints patients, images, classes, sizes, magnifications and sites of a source, and what is odd about it.
+    """Prints patients, images, classes, sizes, magnifications and sites of a source, and what is unusual about it.
 
     Nothing is written. The exit status is 1 where the tile stage would refuse something.
 

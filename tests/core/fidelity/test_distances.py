@@ -34,7 +34,7 @@ def golden_metrics(name: str) -> Mapping[str, np.ndarray]:
     for path in FILES:
         if path.exists() and name in (file := np.load(path)):
             return file
-    pytest.skip(f"skipped: {name} lies in {FILES[1]} only, which is not here")
+    pytest.skip(f"skipped: {name} is only in {FILES[1]}, which is not here")
 
 
 def normal(n: int, d: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
