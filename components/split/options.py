@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from components.core.options.fields import option
+from components.core.protocol.study_plan import ARMS, CONTROL
 
 GROUP = "split"
 SHARED = ("tile_level",)
@@ -14,8 +15,8 @@ class SplitOptions:
 
     arms: tuple[str, ...] = option(
         ("none", "stain-aug", "bi100", "bi100-real"),
-        "Training sets to compare; none is the baseline. Known: none, stain-aug, stain-norm, bi100, bi200, mc, mc100, "
-        "and the controls bi100-real, bi200-real, mc-real, mc100-real.",
+        f"Training sets to compare; none is the baseline. Known: {', '.join(ARMS)}, and the controls "
+        f"{', '.join(arm + CONTROL for arm, scheme in ARMS.items() if scheme)}.",
     )
     folds: int = option(5, "Number of cross-validation folds; imported folds keep their own number.", low=2)
     classifier_seeds: int = option(3, "Number of classifiers per arm and fold.", low=1)
