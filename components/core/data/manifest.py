@@ -28,6 +28,7 @@ COLUMNS = [
     "sha256",  # of the PNG's bytes
     "identity",  # HMAC of namespace/patient
 ]
+ADDED_COLUMNS: list[str] = []  # columns that archives of earlier versions lack; read as empty there
 SYNTHETIC_COLUMNS = [*COLUMNS, "seed", "class", "psi", "generator"]
 
 _INTEGERS = ("label", "x", "y", "seed", "class")
@@ -94,11 +95,12 @@ def parse_manifest(data: bytes, where: str) -> pd.DataFrame:
         table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
     except ValueError as error:
         raise DataError(f"{where} is not a manifest ({one_line(error)}): run the stage that writes it again.") from None
-    lacking = [column for column in COLUMNS if column not in table.columns]
+    lacking = [column for column in COLUMNS if column not in (*table.columns, *ADDED_COLUMNS)]
     if lacking:
         raise DataError(
             f"{where} is not a manifest: it lacks the columns {', '.join(lacking)}. Run the stage that writes it again."
         )
+    table = table.assign(**{column: "" for column in ADDED_COLUMNS if column not in table.columns})
     table = convert_types(table, where)
     refuse_formulas(table, where)
     if table["file"].duplicated().any():
