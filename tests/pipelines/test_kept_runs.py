@@ -153,7 +153,7 @@ def test_what_lies_torn_in_the_store_is_made_again(runs, environment, s3_server,
     command = [sys.executable, "-m", "pipelines", *words]
     done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120)
     assert done.returncode == 1
-    assert "is torn" in done.stderr
+    assert "is damaged" in done.stderr
     assert not (tmp_path / "report.md").exists()
 
 
