@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "core/checkpoint"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
 from buckets import Bucket, use_of
 from chain import content

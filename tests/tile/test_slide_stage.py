@@ -210,7 +210,7 @@ def test_band_of_another_study_or_side_is_refused(tmp_path, half_empty, study):
         cut(tmp_path / "1", half_empty, **options, resolution=32)
     stranger = {"train": ["00000000-ab"], "val": [], "test": []}
     SplitPlan("00000000", {"all": stranger}, "by hand").write(tmp_path / "plan.json")
-    with pytest.raises(ThyganError, match=r"No tile of .* is of a training patient of"):
+    with pytest.raises(ThyganError, match=r"No tile of .* belongs to a training patient of"):
         cut(tmp_path / "2", half_empty, **options)
     text = (tmp_path / "plan.json").read_text().replace("00000000-ab", "00000000-ac")
     (tmp_path / "plan.json").write_text(text)
