@@ -45,7 +45,7 @@ def test_every_generator_arm_s_cross_validation_is_marked_and_nothing_external_i
     assert cv == {"cv_accuracy_none", "cv_accuracy_bi100_LEAKED_OR_TRUSTED", "cv_accuracy_mc100_LEAKED_OR_TRUSTED"}
     assert not [name for name in record if name.startswith("hospital-b") and "LEAKED" in name]
     page = (out[0] / "report.html").read_text()
-    rows = re.findall(r'<tr class="" data-arm="(\w+)">\s*<td>(.*?)</td>', page[: page.index('id="external"')], re.S)
+    rows = re.findall(r'<tr data-arm="(\w+)"><th scope="row">(.*?)</th>', page[: page.index('id="external"')], re.S)
     assert {arm: "LEAKED" in cell for arm, cell in rows} == {"none": False, "bi100": True, "mc100": True}
 
 
